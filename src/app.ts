@@ -1,0 +1,52 @@
+import Router from '@koa/router';
+import Koa from 'koa';
+import type { Logger } from 'pino';
+import { mountDocs } from './http/docs.ts';
+import { endpoint } from './http/endpoint.ts';
+import { problems, requestLog, securityHeaders } from './http/middleware.ts';
+import { openapi } from './http/openapi.ts';
+import type { Route } from './http/route.ts';
+import { system } from './http/system.ts';
+import type { AnyResource } from './schema/resource.ts';
+
+interface Api {
+  resources: AnyResource[];
+  routes: Route[];
+}
+
+/** The application; it does no input or output before the first request. */
+export function createApp({ logger, ...api }: Api & { logger: Logger }): Koa {
+  const document = JSON.stringify(describeApi(api));
+
+  const router = new Router({ strict: true, sensitive: true });
+  for (const route of allRoutes(api))
+    router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), endpoint(route));
+  router.get('/openapi.json', (ctx) => {
+    ctx.type = 'application/json';
+    ctx.body = document;
+  });
+  mountDocs(router);
+
+  const app = new Koa();
+  app.on('error', (error: Error, ctx) =>
+    logger.error({ err: error, requestId: ctx?.req?.id }, error.message),
+  );
+  app.use(requestLog(logger));
+  app.use(securityHeaders);
+  app.use(problems);
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}
+
+/** The OpenAPI document of everything that the application answers; it needs no database. */
+export const describeApi = (api: Api) =>
+  openapi(allRoutes(api), [
+    ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+    { name: 'system', description: 'Links, health and the kinds of problem' },
+  ]);
+
+const allRoutes = ({ resources, routes }: Api): Route[] => [
+  ...routes,
+  ...system(resources.map(({ collection }) => collection)),
+];

@@ -1,0 +1,34 @@
+import { z } from 'zod';
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const environment = z.object({
+  PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, 'must be a port number')
+    .transform(Number)
+    .refine((port) => port <= 65535, 'must be at most 65535')
+    .default(3000),
+  HOST: z.string().default('127.0.0.1'),
+  MONGODB_URI: z
+    .string()
+    .regex(/^mongodb(\+srv)?:\/\/[^/]+/, 'must start with mongodb:// or mongodb+srv:// and name a host')
+    .optional(),
+  DATA_DIR: z.string().default('.data'),
+  MONGOD_BINARY: z.string().optional(),
+  LOG_LEVEL: z.enum(levels, `must be one of ${levels.join(', ')}`).default('info'),
+});
+
+export type Config = z.output<typeof environment>;
+
+/**
+ * The configuration that the environment gives; an empty variable counts as one that is not set.
+ * Throws an Error that names every faulty variable and what is wrong with it, never its value.
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const result = environment.safeParse(given);
+  if (result.success) return result.data;
+  const faults = result.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
+  throw new Error(`The environment is not usable:\n${faults.join('\n')}`);
+}

@@ -1,0 +1,104 @@
+import { TextDecoder } from 'node:util';
+import type { Context } from 'koa';
+import bodyParser from 'koa-bodyparser';
+import { Problem } from '../errors.ts';
+
+export const MAX_BODY = 100 * 1024;
+const MAX_DEPTH = 20;
+
+const parse = bodyParser({
+  enableTypes: ['json'],
+  jsonLimit: `${MAX_BODY}b`,
+  extendTypes: { json: ['application/*+json'] },
+  onerror: (error) => {
+    throw toProblem(error as ParserError);
+  },
+});
+
+/**
+ * Reads a JSON body. koa-bodyparser takes a wrong media type, an empty body and broken UTF-8 without a word,
+ * and inflates compressed bodies; all four are refused here.
+ */
+export async function readBody(ctx: Context, types: string[]): Promise<unknown> {
+  checkMediaType(ctx, types);
+  const bytes = watchBytes(ctx);
+  await parse(ctx as Parameters<typeof parse>[0], async () => {});
+  if (bytes.count === 0) throw new Problem('malformed_json', 'The body is empty; send a JSON object.');
+  if (bytes.broken()) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
+  const body: unknown = ctx.request.body;
+  if (deeperThan(MAX_DEPTH, body))
+    throw new Problem('malformed_json', `The body is nested deeper than ${MAX_DEPTH} levels.`);
+  return body;
+}
+
+function checkMediaType(ctx: Context, types: string[]): void {
+  const accepted = { headers: { Accept: types.join(', ') } };
+  const [type = '', ...parameters] = (ctx.get('Content-Type') || '')
+    .toLowerCase()
+    .split(';')
+    .map((part) => part.trim());
+  if (!types.includes(type))
+    throw new Problem(
+      'unsupported_media_type',
+      `${type ? `Content-Type ${JSON.stringify(type.slice(0, 100))} is not taken` : 'The Content-Type is missing'}; send ${types.join(' or ')}.`,
+      accepted,
+    );
+  const charset = parameters
+    .find((parameter) => parameter.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '');
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
+    throw new Problem('unsupported_media_type', 'JSON is taken in UTF-8 only.', accepted);
+  const encoding = ctx.get('Content-Encoding').toLowerCase();
+  if (encoding !== '' && encoding !== 'identity')
+    throw new Problem('unsupported_media_type', 'Compressed bodies are not taken.', {
+      headers: { 'Accept-Encoding': 'identity' },
+    });
+}
+
+/** Looks at the bytes as the parser reads them. */
+function watchBytes(ctx: Context) {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const bytes = {
+    count: 0,
+    invalid: false,
+    broken: () => bytes.invalid || !decodes(decoder),
+  };
+  ctx.req.on('data', (chunk: Buffer) => {
+    bytes.count += chunk.length;
+    bytes.invalid ||= !decodes(decoder, chunk);
+  });
+  return bytes;
+}
+
+const decodes = (decoder: TextDecoder, chunk?: Buffer): boolean => {
+  try {
+    decoder.decode(chunk, { stream: chunk !== undefined });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const deeperThan = (levels: number, value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((item) => deeperThan(levels - 1, item)));
+
+interface ParserError extends Error {
+  type?: string;
+  status?: number;
+}
+
+const toProblem = (error: ParserError): Error => {
+  if (error.type === 'entity.too.large')
+    return new Problem('body_too_large', `The body may have at most ${MAX_BODY / 1024} KiB.`);
+  // The parser's own words may quote the body, so they stay behind.
+  const position = /position (\d+)/.exec(error.message)?.[1];
+  if (error.status === 400)
+    return new Problem(
+      'malformed_json',
+      `The body is not a JSON object or array${position ? `: see position ${position}` : ''}.`,
+    );
+  return error;
+};

@@ -1,0 +1,117 @@
+import { closest } from 'fastest-levenshtein';
+import type { z } from 'zod';
+import { type Fault, Problem } from '../errors.ts';
+
+/** What a request says, checked against a route's schemas; every fault of it with its place. */
+
+type Parsed<T> = { data: T; faults?: undefined } | { data?: undefined; faults: Fault[] };
+
+/** The parameters of a query string. Each may stand once: of two values nobody could say which was meant. */
+export function parseQuery(querystring: string): { values: Record<string, string>; faults: Fault[] } {
+  const values: Record<string, string> = Object.create(null);
+  const faults: Fault[] = [];
+  for (const pair of querystring.split('&').filter(Boolean)) {
+    const [name = '', value = ''] = split(pair).map(decode);
+    if (name in values)
+      faults.push({
+        in: 'query',
+        parameter: name,
+        code: 'repeated_parameter',
+        message: 'stands more than once',
+      });
+    values[name] = value;
+  }
+  return { values, faults };
+}
+
+const split = (pair: string): [string, string] => {
+  const at = pair.indexOf('=');
+  return at < 0 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
+};
+
+const decode = (text: string): string => {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    throw new Problem(
+      'malformed_query',
+      'The query string has a % that is not followed by the digits of UTF-8.',
+    );
+  }
+};
+
+export function checkQuery<Q extends z.ZodObject>(schema: Q, querystring: string): Parsed<z.output<Q>> {
+  const { values, faults } = parseQuery(querystring);
+  const result = schema.safeParse(values);
+  if (!result.success) {
+    faults.push(
+      ...result.error.issues.flatMap((issue) =>
+        issue.code === 'unrecognized_keys'
+          ? issue.keys.map((name) => ({
+              in: 'query' as const,
+              parameter: name,
+              code: 'unknown_parameter',
+              message: `is not a parameter of this operation${didYouMean(name, Object.keys(schema.shape))}`,
+            }))
+          : [
+              {
+                in: 'query' as const,
+                parameter: String(issue.path[0]),
+                code: codeOf(issue, values),
+                message: issue.message,
+              },
+            ],
+      ),
+    );
+  }
+  return faults.length > 0 ? { faults } : { data: result.data as z.output<Q> };
+}
+
+export function checkBody<B extends z.ZodType>(schema: B, body: unknown): Parsed<z.output<B>> {
+  const result = schema.safeParse(body);
+  if (result.success) return { data: result.data };
+  return { faults: bodyFaults(result.error, schema, body) };
+}
+
+/** Zod's issues as faults with JSON Pointers. */
+export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unknown): Fault[] =>
+  error.issues.flatMap((issue): Fault[] => {
+    if (issue.code !== 'unrecognized_keys') {
+      const code = codeOf(issue, body);
+      return [
+        {
+          in: 'body',
+          pointer: pointer(issue.path),
+          code,
+          message: code === 'required' ? 'is required' : issue.message,
+        },
+      ];
+    }
+    const known = issue.path.length === 0 && 'shape' in schema ? Object.keys(schema.shape as object) : [];
+    return issue.keys.map((name) => ({
+      in: 'body',
+      pointer: pointer([...issue.path, name]),
+      code: 'unknown_field',
+      message: `is not a field that can be written${didYouMean(name, known)}`,
+    }));
+  });
+
+/** RFC 6901. */
+const pointer = (path: PropertyKey[]): string =>
+  path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+
+const codeOf = (issue: z.core.$ZodIssue, input: unknown): string => {
+  if (issue.code === 'custom') return (issue.params?.code as string | undefined) ?? 'invalid';
+  if (issue.code === 'invalid_type' && at(input, issue.path) === undefined) return 'required';
+  return issue.code;
+};
+
+const at = (input: unknown, path: PropertyKey[]): unknown =>
+  path.reduce((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], input);
+
+const didYouMean = (name: string, known: string[]): string => {
+  // Comparing costs the product of the lengths, and nobody mistypes a name of a hundred letters.
+  if (known.length === 0 || name.length > 100) return '';
+  const guess = closest(name, known);
+  return guess && Math.abs(guess.length - name.length) <= 3 ? `; did you mean ${guess}?` : '';
+};

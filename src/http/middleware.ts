@@ -1,0 +1,76 @@
+import { randomUUID } from 'node:crypto';
+import type { Context, Middleware } from 'koa';
+import type { Logger } from 'pino';
+import { pinoHttp } from 'pino-http';
+import { Problem, toProblem } from '../errors.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json';
+const MAX_URL = 8 * 1024;
+
+/** Gives each request an id (the client's own where it is harmless) and writes one line to the log when it ends. */
+export function requestLog(logger: Logger): Middleware {
+  const log = pinoHttp({
+    logger,
+    genReqId: (req, res) => {
+      const given = req.headers['x-request-id'];
+      const id = typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+      res.setHeader('X-Request-Id', id);
+      return id;
+    },
+    quietReqLogger: true,
+    customLogLevel: (_req, res) => (res.statusCode >= 500 ? 'error' : 'info'),
+    serializers: {
+      req: ({ id, method, url }: { id: string; method: string; url: string }) => ({
+        id,
+        method,
+        path: url.split('?', 1)[0],
+      }),
+      res: ({ statusCode }: { statusCode: number }) => ({ status: statusCode }),
+    },
+  });
+  return (ctx, next) => {
+    log(ctx.req, ctx.res);
+    return next();
+  };
+}
+
+/** The outermost layer: whatever goes wrong further in becomes a problem document. */
+export const problems: Middleware = async (ctx, next) => {
+  try {
+    if (ctx.url.length > MAX_URL)
+      throw new Problem('url_too_long', `The URL may have at most ${MAX_URL} characters.`);
+    await next();
+    if (ctx.status >= 400 && !ctx.body) throw unanswered(ctx);
+  } catch (error) {
+    const problem = toProblem(error);
+    if (problem.status === 500) ctx.app.emit('error', error, ctx);
+    ctx.status = problem.status;
+    ctx.set(problem.headers);
+    ctx.type = PROBLEM_TYPE;
+    ctx.body = JSON.stringify(problem.toDocument(ctx.path, ctx.response.get('X-Request-Id')));
+  }
+};
+
+/** The router leaves an empty answer where no route fits; it has set Allow where only the method does not. */
+const unanswered = (ctx: Context): Problem => {
+  const allow = ctx.response.get('Allow');
+  if (ctx.status === 501)
+    return new Problem('method_not_implemented', `The server does not know the method ${ctx.method}.`);
+  if (ctx.status === 405)
+    return new Problem('method_not_allowed', `${ctx.method} is not a method of this route; it has ${allow}.`);
+  return new Problem(
+    'route_not_found',
+    `There is nothing at ${ctx.method} ${ctx.path}; the root (/) links to what there is.`,
+  );
+};
+
+/** What a browser must not do with an answer that is data. */
+export const securityHeaders: Middleware = (ctx, next) => {
+  ctx.set({
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+    'Referrer-Policy': 'no-referrer',
+    'Cross-Origin-Resource-Policy': 'same-origin',
+  });
+  return next();
+};

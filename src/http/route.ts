@@ -1,0 +1,96 @@
+import type { Types } from 'mongoose';
+import type { z } from 'zod';
+import type { ProblemCode } from '../errors.ts';
+
+type Parameters = z.ZodObject;
+type None = z.ZodObject<Record<never, never>, z.core.$strict>;
+
+/** What a handler returns for an answer's schema: ids and times as MongoDB stores them, `_id` for `id`. */
+export type StoredAs<T> = T extends Types.ObjectId | Date
+  ? T
+  : T extends readonly (infer U)[]
+    ? StoredAs<U>[]
+    : T extends { id: Types.ObjectId }
+      ? { _id: Types.ObjectId } & { [K in keyof Omit<T, 'id'>]: StoredAs<T[K]> }
+      : T extends object
+        ? { [K in keyof T]: StoredAs<T[K]> }
+        : T;
+
+export interface Body<B extends z.ZodType> {
+  schema: B;
+  /** Media types that are taken; JSON unless told. */
+  types?: string[];
+  /** What Swagger UI sends at the first Execute. */
+  example: z.input<B>;
+}
+
+export interface Answer<A extends z.ZodType, P> {
+  status: 200 | 201 | 204;
+  description: string;
+  /** Without one the answer has no body. */
+  schema?: A;
+  example?: z.input<A>;
+  headers?: Record<
+    string,
+    { description: string; example: string; value: (stored: StoredAs<z.output<A>>, params: P) => string }
+  >;
+}
+
+/**
+ * One route: everything that the router, the validation, the answer and OpenAPI need to know of it.
+ * The handler takes validated input and returns a value; a refusal is a thrown Problem.
+ */
+interface Definition<P extends Parameters, Q extends Parameters, B extends z.ZodType, A extends z.ZodType> {
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+  /** As OpenAPI writes it: /books/{id}. */
+  path: string;
+  operationId: string;
+  tag: string;
+  summary: string;
+  description: string;
+  /** Path parameters. One that does not fit its schema is answered with 404. */
+  params?: P;
+  /** Query parameters, each decoded from one string. */
+  query?: Q;
+  body?: Body<B>;
+  answer: Answer<A, z.output<P>>;
+  /** What it refuses with, beside what follows from its input. */
+  problems?: ProblemCode[];
+  handler: (input: {
+    params: z.output<P>;
+    query: z.output<Q>;
+    body: z.output<B>;
+  }) => Promise<StoredAs<z.output<A>> | void>;
+}
+
+export type Route = Definition<any, any, any, any>;
+
+/** Checks a route's parts against each other and forgets their types, so that routes of all kinds make one list. */
+export const route = <
+  P extends Parameters = None,
+  Q extends Parameters = None,
+  B extends z.ZodType = z.ZodUndefined,
+  A extends z.ZodType = z.ZodUndefined,
+>(
+  definition: Definition<P, Q, B, A>,
+): Route => definition;
+
+/** The problems that a route can answer with: its own and those that follow from what it takes. */
+export function problemsOf(route: Route): ProblemCode[] {
+  return [
+    ...new Set<ProblemCode>([
+      'malformed_query',
+      'unknown_parameter',
+      ...(route.query ? (['validation_failed'] as const) : []),
+      ...(route.params ? (['not_found'] as const) : []),
+      ...(route.answer.schema ? (['not_acceptable'] as const) : []),
+      ...(route.body
+        ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
+        : []),
+      ...(route.problems ?? []),
+      'url_too_long',
+      'database_unavailable',
+      'query_timeout',
+    ]),
+  ];
+}

@@ -1,0 +1,67 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type Koa from 'koa';
+import { createApp } from './app.ts';
+import { type Config, readConfig } from './config.ts';
+import { drain, httpServer } from './http/server.ts';
+import { createLogger } from './log.ts';
+import { makeCollections } from './mongo/collections.ts';
+import { openDatabase } from './mongo/connect.ts';
+import { resources, routes } from './resources/index.ts';
+import { seed } from './seed.ts';
+
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const logger = createLogger(config.LOG_LEVEL);
+  const say = (line: string) => console.log(line);
+  const stop = stopSignal();
+
+  const database = await openDatabase(config, say);
+  try {
+    await makeCollections(resources);
+    if (database.embedded) await seed(say);
+    const server = await listen(config, createApp({ resources, routes, logger }));
+    const { port } = server.address() as AddressInfo;
+    const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
+    say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
+    say(`Stopping (${await stop}): the requests under way may end.`);
+    await drain(server);
+  } finally {
+    await database.close();
+  }
+}
+
+const listen = (config: Config, app: Koa): Promise<Server> =>
+  new Promise((resolve, reject) => {
+    const server = httpServer(app);
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`Port ${config.PORT} is in use: set PORT to another one, or stop what listens there.`)
+          : new Error(`Cannot listen at ${config.HOST}:${config.PORT} (HOST, PORT): ${error.message}`),
+      ),
+    );
+    server.listen(config.PORT, config.HOST, () => resolve(server));
+  });
+
+/** Resolves at the first request to stop; a second one ends the process at once. */
+const stopSignal = (): Promise<string> =>
+  new Promise((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => {
+        resolve(signal);
+        process.once(signal, () => process.exit(130));
+      });
+  });
+
+try {
+  process.loadEnvFile();
+} catch {
+  // There need not be an .env file.
+}
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

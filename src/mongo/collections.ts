@@ -1,0 +1,44 @@
+import mongoose, { type IndexDirection, type mongo } from 'mongoose';
+
+interface Collection {
+  collection: string;
+  collation?: mongo.CollationOptions | undefined;
+  indexes: {
+    key: Record<string, IndexDirection>;
+    unique?: true;
+    where?: Record<string, { $type: string }>;
+  }[];
+}
+
+/**
+ * Makes the collections and indexes that do not exist yet. Before the server listens, because a collection or
+ * an index that comes into being under traffic makes transactions fail.
+ */
+export async function makeCollections(collections: Collection[]): Promise<void> {
+  const db = mongoose.connection.getClient().db(mongoose.connection.name);
+  const existing = new Set(
+    (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name),
+  );
+  for (const { collection, collation, indexes } of collections) {
+    if (!existing.has(collection)) await create(db, collection, collation);
+    if (indexes.length > 0)
+      await db.collection(collection).createIndexes(
+        indexes.map(({ key, unique, where }) => ({
+          key: key as mongo.IndexDescription['key'],
+          ...(unique && { unique }),
+          ...(where && { partialFilterExpression: where }),
+        })),
+      );
+  }
+}
+
+const NAMESPACE_EXISTS = 48;
+
+/** Another process that starts at the same moment may have been faster. */
+async function create(db: mongo.Db, name: string, collation?: mongo.CollationOptions): Promise<void> {
+  try {
+    await db.createCollection(name, { ...(collation && { collation }) });
+  } catch (error) {
+    if ((error as mongo.MongoServerError).code !== NAMESPACE_EXISTS) throw error;
+  }
+}

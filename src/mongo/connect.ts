@@ -1,0 +1,74 @@
+import mongoose from 'mongoose';
+import type { Config } from '../config.ts';
+import { startEmbedded } from './embedded.ts';
+
+export interface Database {
+  /** It runs an embedded mongod: a development set-up. */
+  embedded: boolean;
+  close(): Promise<void>;
+}
+
+type Place = Pick<Config, 'MONGODB_URI' | 'DATA_DIR' | 'MONGOD_BINARY'>;
+
+/**
+ * Connects Mongoose to MONGODB_URI or, without one, to the embedded database of DATA_DIR, which it starts
+ * if no other process has. Throws an Error that says what to do.
+ */
+export async function openDatabase(place: Place, say: (line: string) => void): Promise<Database> {
+  if (place.MONGODB_URI) {
+    await connect(place.MONGODB_URI);
+    return { embedded: false, close: () => mongoose.disconnect() };
+  }
+  const mongod = await startEmbedded({ dataDir: place.DATA_DIR, binary: place.MONGOD_BINARY, say });
+  const close = async () => {
+    await mongoose.disconnect();
+    await mongod.stop();
+  };
+  try {
+    await connect(mongod.uri);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { embedded: true, close };
+}
+
+async function connect(uri: string): Promise<void> {
+  try {
+    await mongoose.connect(uri, {
+      appName: 'shelfmark',
+      bufferCommands: false,
+      maxPoolSize: 50,
+      // How long a request waits for a database that is gone, and how soon one that hangs is noticed.
+      serverSelectionTimeoutMS: 5_000,
+      connectTimeoutMS: 2_000,
+      heartbeatFrequencyMS: 1_000,
+      waitQueueTimeoutMS: 3_000,
+      writeConcern: { w: 'majority' },
+    });
+    await refuseStandalone();
+  } catch (error) {
+    await mongoose.disconnect();
+    throw error instanceof Error && error.name.startsWith('Mongo')
+      ? new Error(`MongoDB cannot be used at ${hostsOf(uri)} (MONGODB_URI): ${error.message}`, {
+          cause: error,
+        })
+      : error;
+  }
+}
+
+async function refuseStandalone(): Promise<void> {
+  const hello = await mongoose.connection.getClient().db('admin').command({ hello: 1 });
+  if (hello['setName'] || hello['msg'] === 'isdbgrid') return;
+  throw new Error(
+    'MONGODB_URI names a standalone server, which has no transactions. Start mongod with --replSet rs0, run ' +
+      'rs.initiate() once, and add ?replicaSet=rs0 to the URI; one member is enough.',
+  );
+}
+
+/** The URI without what must not be shown: user, password, options. */
+const hostsOf = (uri: string): string =>
+  uri
+    .replace(/^.*?:\/\//, '')
+    .replace(/^.*@/, '')
+    .replace(/[/?].*$/, '');

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { text } from '../../schema/fields.ts';
+import { resource } from '../../schema/resource.ts';
+import { isbn } from './isbn.ts';
+
+export const Book = resource('Book', {
+  collection: 'books',
+  description: 'A published work',
+  fields: {
+    title: text(1, 300),
+    authors: z.array(text(1, 200)).min(1).max(100).describe('Names, in the order of the title page'),
+    year: z
+      .int()
+      .min(-4000)
+      .max(2100)
+      .nullable()
+      .describe('Of first publication; negative is BC, null unknown'),
+    isbn: isbn().nullable().describe('10 or 13 characters without hyphens; unique where known'),
+    language: z
+      .string()
+      .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'must be a language tag such as en, eng or en-US')
+      .max(35)
+      .nullable()
+      .describe('A language tag: en, eng, en-US'),
+  },
+  defaults: { year: null, isbn: null, language: null },
+  indexes: [
+    { key: { isbn: 1 }, unique: true, where: { isbn: { $type: 'string' } } },
+    { key: { title: 1, _id: 1 } },
+    { key: { year: 1, _id: 1 } },
+    { key: { createdAt: 1, _id: 1 } },
+    { key: { authors: 1, _id: 1 } },
+    { key: { language: 1, _id: 1 } },
+  ],
+  example: {
+    id: '65f000000000000000000b01',
+    title: 'The Left Hand of Darkness',
+    authors: ['Ursula K. Le Guin'],
+    year: 1969,
+    isbn: '9780441478125',
+    language: 'en',
+  },
+});

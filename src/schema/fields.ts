@@ -1,0 +1,42 @@
+import { Types } from 'mongoose';
+import { z } from 'zod';
+
+/** The kinds of field that a resource is made of. One side is JSON on the wire, the other what MongoDB stores. */
+
+/**
+ * A string of `min` to `max` characters (Unicode code points, as JSON Schema and MongoDB count them).
+ * Where it may not be empty it may not be blank either. MongoDB would silently change a lone surrogate, and
+ * many tools stop at a NUL, so both are refused.
+ */
+export const text = (min: number, max: number) =>
+  z
+    .string()
+    .superRefine((value, ctx) => {
+      const fault = (message: string, code: string) =>
+        ctx.addIssue({ code: 'custom', message, params: { code } });
+      const { length } = Array.from(value);
+      if (!value.isWellFormed() || value.includes('\0'))
+        fault('must not contain NUL or an unpaired surrogate', 'invalid_text');
+      if (length < min) fault(`must have at least ${min} character${min === 1 ? '' : 's'}`, 'too_short');
+      else if (length > max) fault(`must have at most ${max} characters, not ${length}`, 'too_long');
+      else if (min > 0 && !/\S/.test(value)) fault('must not be blank', 'blank');
+    })
+    .meta({ minLength: min, maxLength: max, ...(min > 0 && { pattern: '\\S' }) });
+
+/** 24 hexadecimal digits on the wire, an ObjectId in MongoDB. */
+export const objectId = () =>
+  z.codec(
+    z.string().regex(/^[0-9a-fA-F]{24}$/, 'must be an id: 24 hexadecimal digits'),
+    z.instanceof(Types.ObjectId),
+    {
+      decode: (hex) => Types.ObjectId.createFromHexString(hex),
+      encode: (id) => id.toHexString(),
+    },
+  );
+
+/** An RFC 3339 time on the wire (answers are UTC with milliseconds), a Date in MongoDB. */
+export const instant = () =>
+  z.codec(z.iso.datetime({ offset: true, error: 'must be a time like 2026-01-31T12:00:00Z' }), z.date(), {
+    decode: (text) => new Date(text),
+    encode: (date) => date.toISOString(),
+  });

@@ -1,0 +1,53 @@
+import mongoose, { Schema, type SchemaDefinition } from 'mongoose';
+import type { z } from 'zod';
+
+/**
+ * The Mongoose side of a resource's fields. The set of kinds is closed: any other is an error at start,
+ * because a field that Mongoose would not cast must not slip in unseen.
+ */
+export function toMongoose(fields: Record<string, z.core.$ZodType>): SchemaDefinition {
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, schemaType(field, name)]));
+}
+
+function schemaType(schema: z.core.$ZodType, path: string): any {
+  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
+  switch (def.type) {
+    case 'string':
+    case 'enum':
+      return { type: String };
+    case 'number':
+      return { type: Number };
+    case 'boolean':
+      return { type: Boolean };
+    case 'date':
+      return { type: Date };
+    case 'custom':
+      return { type: Schema.Types.ObjectId };
+    case 'nullable':
+      return schemaType(def.innerType, path);
+    case 'pipe':
+      return schemaType(def.out, path);
+    case 'array':
+      return { type: [schemaType(def.element, `${path}[]`)], default: undefined };
+    case 'object':
+      return { type: new Schema(toMongoose(def.shape), { _id: false, strict: 'throw' }) };
+    default:
+      throw new Error(`The field ${path} is of the kind "${def.type}", which has no Mongoose type.`);
+  }
+}
+
+/** Settings that every model shares. Collections and indexes are made before the server listens, never here. */
+export function makeModel(name: string, collection: string, fields: Record<string, z.core.$ZodType>) {
+  const schema = new Schema(toMongoose(fields), {
+    collection,
+    strict: 'throw',
+    strictQuery: 'throw',
+    timestamps: true,
+    versionKey: false,
+    autoIndex: false,
+    autoCreate: false,
+    minimize: false,
+    id: false,
+  });
+  return mongoose.model(name, schema);
+}

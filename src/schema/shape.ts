@@ -1,0 +1,58 @@
+import { Types } from 'mongoose';
+import type { z } from 'zod';
+
+type Shape = (stored: any) => unknown;
+
+/**
+ * Compiles an answer's schema into the function that turns what MongoDB stored into JSON: `_id` becomes `id`,
+ * ids and times become strings, and what the schema does not declare stays behind.
+ * It does not validate: a document older than a rule is answered as it is, never with a 500.
+ */
+export function shapeOf(schema: z.core.$ZodType): Shape {
+  const def = (schema as z.ZodType).def as z.core.$ZodTypes['_zod']['def'];
+  switch (def.type) {
+    case 'object':
+      return shapeOfObject(def.shape);
+    case 'array': {
+      const item = shapeOf(def.element);
+      return (stored) => (Array.isArray(stored) ? stored.map(item) : stored);
+    }
+    case 'nullable':
+    case 'optional':
+      return shapeOf(def.innerType);
+    case 'pipe':
+      return scalar;
+    default:
+      return (stored) => stored;
+  }
+}
+
+const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
+  const properties = Object.entries(fields).map(([name, field]) => ({
+    name,
+    source: name === 'id' ? '_id' : name,
+    shape: shapeOf(field),
+    absent: absent(field),
+  }));
+  return (stored) => {
+    if (stored === null || typeof stored !== 'object') return stored;
+    const json: Record<string, unknown> = {};
+    for (const { name, source, shape, absent } of properties) {
+      const value = stored[source];
+      json[name] = value === undefined || value === null ? absent : shape(value);
+    }
+    return json;
+  };
+};
+
+/** What stands for a field that a document does not have: nothing (JSON leaves undefined out), null or []. */
+const absent = (field: z.core.$ZodType): undefined | null | [] => {
+  const { type } = field._zod.def;
+  return type === 'nullable' ? null : type === 'array' ? [] : undefined;
+};
+
+const scalar: Shape = (stored) => {
+  if (stored instanceof Types.ObjectId) return stored.toHexString();
+  if (stored instanceof Date) return Number.isNaN(stored.getTime()) ? null : stored.toISOString();
+  return stored;
+};

@@ -1,0 +1,150 @@
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import mongoose from 'mongoose';
+import { pino } from 'pino';
+import { createApp } from '../../src/app.ts';
+import { drain, httpServer } from '../../src/http/server.ts';
+import { makeCollections } from '../../src/mongo/collections.ts';
+import { resources, routes } from '../../src/resources/index.ts';
+
+/** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: any;
+}
+
+interface Request {
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Sent as it is. */
+  raw?: string | Uint8Array | ReadableStream;
+  headers?: Record<string, string>;
+}
+
+/** The replica set of this test run. */
+export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
+/** Each jest worker has a database to itself. */
+export const dbName = `test_${process.env['JEST_WORKER_ID']}`;
+
+/**
+ * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
+ * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
+ */
+export function useApi() {
+  let base: string;
+  let contract: Contract;
+  let server: ReturnType<typeof httpServer>;
+
+  beforeAll(async () => {
+    await mongoose.connect(mongoUri, { dbName, bufferCommands: false });
+    await mongoose.connection.dropDatabase();
+    await makeCollections(resources);
+    server = httpServer(createApp({ resources, routes, logger: pino({ level: 'silent' }) }));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
+  });
+  beforeEach(async () => {
+    for (const { model } of resources) await model.deleteMany({});
+  });
+  afterAll(async () => {
+    await drain(server);
+    await mongoose.disconnect();
+  });
+
+  async function call(method: string, path: string, { body, raw, headers }: Request = {}): Promise<Answer> {
+    const response = await fetch(base + path, {
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(raw !== undefined && { body: raw, duplex: 'half' }),
+    } as RequestInit);
+    const text = await response.text();
+    const answer: Answer = {
+      status: response.status,
+      headers: response.headers,
+      body: text === '' ? undefined : JSON.parse(text),
+    };
+    contract.check(method, path, answer);
+    return answer;
+  }
+
+  return {
+    call,
+    url: () => base,
+    get: (path: string, request?: Request) => call('GET', path, request),
+    post: (path: string, body?: unknown, request?: Request) => call('POST', path, { body, ...request }),
+    put: (path: string, body?: unknown, request?: Request) => call('PUT', path, { body, ...request }),
+    patch: (path: string, body?: unknown, request?: Request) => call('PATCH', path, { body, ...request }),
+    delete: (path: string, request?: Request) => call('DELETE', path, request),
+  };
+}
+
+interface Contract {
+  check(method: string, path: string, answer: Answer): void;
+}
+
+function readContract(document: any): Contract {
+  const ajv = new Ajv2020({ strict: false, allErrors: true });
+  formats.default(ajv);
+  ajv.addSchema(document, 'openapi');
+  const validators = new Map<string, ValidateFunction>();
+  const validator = (ref: string): ValidateFunction => {
+    const known = validators.get(ref) ?? ajv.compile({ $ref: `openapi#${ref}` });
+    validators.set(ref, known);
+    return known;
+  };
+  const paths = Object.keys(document.paths).map((path) => ({
+    path,
+    matches: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
+  }));
+
+  return {
+    check(method, path, { status, headers, body }) {
+      const [pathname = ''] = path.split('?');
+      const type = headers.get('content-type')?.split(';')[0];
+      const at = paths.find(({ matches }) => matches.test(pathname))?.path;
+      const operation = method === 'HEAD' ? 'get' : method.toLowerCase();
+      const declared = at ? document.paths[at][operation]?.responses : undefined;
+      const where = `${method} ${path} → ${status}`;
+      if (!declared) {
+        // No such route or method: the answer can only be a problem, unless it says which methods there are.
+        if (method === 'OPTIONS') return;
+        expect([where, type]).toEqual([where, 'application/problem+json']);
+        expectValid(validator('/components/schemas/Problem'), body, where);
+        return;
+      }
+      const response = declared[status];
+      if (!response) throw new Error(`${where}: the status is not declared`);
+      for (const name of Object.keys(response.headers ?? {}))
+        if (!headers.has(name)) throw new Error(`${where}: the header ${name} is missing`);
+      if (method === 'HEAD') return;
+      if (!response.content) {
+        expect([where, body]).toEqual([where, undefined]);
+        return;
+      }
+      expect(Object.keys(response.content)).toContain(type);
+      const pointer = [
+        at as string,
+        operation,
+        'responses',
+        String(status),
+        'content',
+        type as string,
+        'schema',
+      ];
+      expectValid(validator(`/paths/${pointer.map(escape).join('/')}`), body, where);
+      if (status >= 400) expect(Object.keys(response.content[type as string].examples)).toContain(body.code);
+    },
+  };
+}
+
+const escape = (part: string): string => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
+
+function expectValid(validate: ValidateFunction, body: unknown, where: string): void {
+  if (!validate(body))
+    throw new Error(`${where}: ${JSON.stringify(validate.errors)} in ${JSON.stringify(body)}`);
+}
