@@ -14,7 +14,7 @@ interface Api {
   routes: Route[];
 }
 
-/** The application; it does no input or output before the first request. */
+/** The application; nothing of it needs the database before the first request. */
 export function createApp({ logger, ...api }: Api & { logger: Logger }): Koa {
   const document = JSON.stringify(describeApi(api));
 
@@ -43,6 +43,7 @@ export function createApp({ logger, ...api }: Api & { logger: Logger }): Koa {
 export const describeApi = (api: Api) =>
   openapi(allRoutes(api), [
     ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+    { name: 'batch', description: 'Several writes in one transaction' },
     { name: 'system', description: 'Links, health and the kinds of problem' },
   ]);
 

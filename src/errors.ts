@@ -15,15 +15,22 @@ export const problems = {
   },
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
   duplicate_key: { status: 409, title: 'Another document already has this value' },
+  still_referenced: { status: 409, title: 'Other documents refer to this one' },
+  too_many_references: { status: 409, title: 'More documents would change than one transaction can' },
   body_too_large: { status: 413, title: 'The body is too large' },
   url_too_long: { status: 414, title: 'The URL is too long' },
   unsupported_media_type: { status: 415, title: 'The body is in a media type or encoding that is not taken' },
   expectation_failed: { status: 417, title: 'The expectation cannot be met' },
   validation_failed: { status: 422, title: 'The input breaks a rule' },
+  reference_not_found: { status: 422, title: 'What the input refers to does not exist' },
+  batch_operation_failed: { status: 422, title: 'One of the operations was refused, so none was done' },
+  idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request' },
   unknown_parameter: { status: 422, title: 'There is no such parameter' },
   headers_too_large: { status: 431, title: 'The headers are too large' },
   internal_error: { status: 500, title: 'The server failed' },
   method_not_implemented: { status: 501, title: 'The server does not know this method' },
+  write_conflict: { status: 503, title: 'Too many writers at once' },
+  outcome_unknown: { status: 503, title: 'The outcome of the write is not known' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   query_timeout: { status: 503, title: 'The database took too long to answer' },
 } as const;
@@ -41,8 +48,24 @@ export interface Fault {
   message: string;
 }
 
+/** Documents of one resource that stand in the way of a removal. */
+export interface Blocker {
+  resource: string;
+  field: string;
+  /** How many; from 10,000 on, at least so many. */
+  count: number;
+  /** A few of them. */
+  ids: string[];
+  /** Where all of them are listed. */
+  link: string;
+}
+
 export interface ProblemDetails {
   errors?: Fault[];
+  blockers?: Blocker[];
+  /** Of a batch: the index of the operation that was refused, and why. */
+  operation?: number;
+  problem?: object;
   headers?: Record<string, string>;
 }
 
@@ -51,28 +74,25 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly status: number;
   readonly headers: Record<string, string>;
-  readonly errors: Fault[] | undefined;
+  readonly members: Omit<ProblemDetails, 'headers'>;
 
-  constructor(code: ProblemCode, detail: string, { errors, headers = {} }: ProblemDetails = {}) {
+  constructor(code: ProblemCode, detail: string, { headers = {}, ...members }: ProblemDetails = {}) {
     super(detail);
     this.code = code;
     this.status = problems[code].status;
     this.headers = headers;
-    this.errors = errors;
+    this.members = members;
   }
 
-  /** The problem document. */
+  /** What is wrong, wherever that happened. */
+  describe() {
+    const { title } = problems[this.code];
+    return { type: `/problems/${this.code}`, title, status: this.status, code: this.code, detail: this.message, ...this.members };
+  }
+
+  /** The problem document of a request. */
   toDocument(instance: string, requestId: string) {
-    return {
-      type: `/problems/${this.code}`,
-      title: problems[this.code].title,
-      status: this.status,
-      detail: this.message,
-      instance,
-      code: this.code,
-      requestId,
-      errors: this.errors,
-    };
+    return { ...this.describe(), instance, requestId };
   }
 }
 
@@ -93,67 +113,6 @@ export function invalid(faults: Fault[]): Problem {
   return new Problem(onlyUnknown ? 'unknown_parameter' : 'validation_failed', detail, {
     errors: faults.slice(0, MAX_FAULTS),
   });
-}
-
-const RETRY = { 'Retry-After': '1' };
-
-/** Whatever was thrown, as the problem that the client is told. What nobody foresaw is an internal error. */
-export function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  return (
-    fromDriver(error as DriverError) ??
-    new Problem('internal_error', 'The server failed; the request id finds the reason in its log.')
-  );
-}
-
-interface DriverError {
-  name?: string;
-  code?: unknown;
-  keyPattern?: Record<string, unknown>;
-  cause?: DriverError;
-}
-
-// By name and code, not by class: the driver may be installed more than once.
-const UNREACHABLE = new Set([
-  'MongoNetworkError',
-  'MongoNetworkTimeoutError',
-  'MongoPoolClearedError',
-  'PoolClearedOnNetworkError',
-  'MongoServerSelectionError',
-  'MongooseServerSelectionError',
-  'MongoWaitQueueTimeoutError',
-  'MongoNotConnectedError',
-  'MongoTopologyClosedError',
-  'MongoClientClosedError',
-  'MongoExpiredSessionError',
-]);
-/** Not primary, shutting down, stepping down, no such primary: MongoDB's error codes, "state change" category. */
-const STATE_CHANGE = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436]);
-
-function fromDriver(error: DriverError): Problem | undefined {
-  if (error.code === 11000) {
-    const errors = Object.keys(error.keyPattern ?? {}).map((field) => ({
-      in: 'body' as const,
-      pointer: `/${field.replaceAll('.', '/')}`,
-      code: 'duplicate',
-      message: 'another document already has this value',
-    }));
-    const fields = errors.map((fault) => fault.pointer).join(', ');
-    return new Problem('duplicate_key', `Another document already has this value of ${fields}.`, { errors });
-  }
-  if (error.code === 50)
-    return new Problem('query_timeout', 'The database took too long; try a narrower request.', {
-      headers: RETRY,
-    });
-  if (UNREACHABLE.has(error.name ?? '') || STATE_CHANGE.has(error.code as number))
-    return new Problem(
-      'database_unavailable',
-      'The database cannot be reached at the moment; try again soon.',
-      {
-        headers: RETRY,
-      },
-    );
-  return error.cause ? fromDriver(error.cause) : undefined;
 }
 
 /** The status line's words, for answers that are written straight to a socket. */

@@ -7,7 +7,8 @@ import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { makeCollections } from './mongo/collections.ts';
 import { openDatabase } from './mongo/connect.ts';
-import { resources, routes } from './resources/index.ts';
+import { resources } from './resources/index.ts';
+import { routes } from './resources/routes.ts';
 import { seed } from './seed.ts';
 
 async function main(): Promise<void> {

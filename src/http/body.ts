@@ -6,30 +6,34 @@ import { Problem } from '../errors.ts';
 export const MAX_BODY = 100 * 1024;
 const MAX_DEPTH = 20;
 
-const parse = bodyParser({
-  enableTypes: ['json'],
-  jsonLimit: `${MAX_BODY}b`,
-  extendTypes: { json: ['application/*+json'] },
-  onerror: (error) => {
-    throw toProblem(error as ParserError);
-  },
-});
+const parser = (limit: number) =>
+  bodyParser({
+    enableTypes: ['json'],
+    jsonLimit: `${limit}b`,
+    extendTypes: { json: ['application/*+json'] },
+    onerror: (error) => {
+      throw toProblem(error as ParserError, limit);
+    },
+  });
 
 /**
  * Reads a JSON body. koa-bodyparser takes a wrong media type, an empty body and broken UTF-8 without a word,
  * and inflates compressed bodies; all four are refused here.
  */
-export async function readBody(ctx: Context, types: string[]): Promise<unknown> {
-  checkMediaType(ctx, types);
-  const bytes = watchBytes(ctx);
-  await parse(ctx as Parameters<typeof parse>[0], async () => {});
-  if (bytes.count === 0) throw new Problem('malformed_json', 'The body is empty; send a JSON object.');
-  if (bytes.broken()) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
-  const body: unknown = ctx.request.body;
-  if (deeperThan(MAX_DEPTH, body))
-    throw new Problem('malformed_json', `The body is nested deeper than ${MAX_DEPTH} levels.`);
-  return body;
-}
+export const bodyReader = (types: string[], limit: number) => {
+  const parse = parser(limit);
+  return async (ctx: Context): Promise<unknown> => {
+    checkMediaType(ctx, types);
+    const bytes = watchBytes(ctx);
+    await parse(ctx as Parameters<typeof parse>[0], async () => {});
+    if (bytes.count === 0) throw new Problem('malformed_json', 'The body is empty; send a JSON object.');
+    if (bytes.broken()) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
+    const body: unknown = ctx.request.body;
+    if (deeperThan(MAX_DEPTH, body))
+      throw new Problem('malformed_json', `The body is nested deeper than ${MAX_DEPTH} levels.`);
+    return body;
+  };
+};
 
 function checkMediaType(ctx: Context, types: string[]): void {
   const accepted = { headers: { Accept: types.join(', ') } };
@@ -90,9 +94,9 @@ interface ParserError extends Error {
   status?: number;
 }
 
-const toProblem = (error: ParserError): Error => {
+const toProblem = (error: ParserError, limit: number): Error => {
   if (error.type === 'entity.too.large')
-    return new Problem('body_too_large', `The body may have at most ${MAX_BODY / 1024} KiB.`);
+    return new Problem('body_too_large', `The body may have at most ${limit / 1024} KiB.`);
   // The parser's own words may quote the body, so they stay behind.
   const position = /position (\d+)/.exec(error.message)?.[1];
   if (error.status === 400)

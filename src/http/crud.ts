@@ -1,71 +1,26 @@
+import type { Types } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
-import { objectId } from '../schema/fields.ts';
+import type { objectId } from '../schema/fields.ts';
+import { expanded, include } from '../schema/include.ts';
+import { type Target, targetsOf } from '../schema/references.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
 import * as store from '../schema/store.ts';
-import { readPage, type SortField } from './paging.ts';
-import { filters, integer, toFilter } from './query.ts';
-import { type Route, route } from './route.ts';
+import { includeParameter } from './list.ts';
+import { byId, type Route, route } from './route.ts';
 
 /** The routes that most resources have. Where one differs, write it by hand with `route()` in the same list. */
 
-type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
-type WireOf<R extends AnyResource> = z.input<R['patch']>;
+type WireOf<R extends AnyResource> = Partial<{ [K in keyof R['fields']]: z.input<R['fields'][K]> }>;
+type Id = ReturnType<typeof objectId>;
 
-/** GET /books. */
-export function list<R extends AnyResource>(
-  resource: R,
-  { filter, sort }: { filter: FieldOf<R>[]; sort: (FieldOf<R> | 'createdAt' | 'updatedAt')[] },
-): Route {
-  const { collection } = resource;
-  const declared = filters(resource.fields, filter);
-  const orders = sortOrders(resource, sort);
-  const query = z
-    .strictObject({
-      limit: integer(1, 100).meta({ default: 20, description: 'How many documents at most' }).optional(),
-      after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
-      before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
-      sort: z
-        .enum([...orders.keys()])
-        .meta({
-          default: NEWEST,
-          description: 'The order; `-` is descending. Equal documents go by their ids',
-        })
-        .optional(),
-      ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
-    })
-    .refine(({ after, before }) => after === undefined || before === undefined, {
-      path: ['before'],
-      error: 'cannot be combined with after',
-    });
-  return route({
-    method: 'get',
-    path: `/${collection}`,
-    operationId: `list${capital(collection)}`,
-    tag: collection,
-    summary: `List ${collection}`,
-    description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on.`,
-    query,
-    answer: {
-      status: 200,
-      description: `A page of ${collection}`,
-      schema: pageOf(resource),
-      example: { items: [resource.example], page: { limit: 20, next: null, prev: null } },
-    },
-    problems: ['invalid_cursor'],
-    handler: ({ query: { limit = 20, after, before, sort = NEWEST, ...rest } }) =>
-      readPage(resource, {
-        filter: toFilter(declared, rest),
-        sort: orders.get(sort) as SortField[],
-        limit,
-        after,
-        before,
-      }),
-  });
+interface Example<R extends AnyResource> {
+  /** The body that Swagger UI sends. */
+  example: WireOf<R>;
 }
 
 /** POST /books. */
-export const create = <R extends AnyResource>(resource: R, { example }: { example: WireOf<R> }): Route =>
+export const create = <R extends AnyResource>(resource: R, { example }: Example<R>): Route =>
   route({
     method: 'post',
     path: `/${resource.collection}`,
@@ -76,7 +31,7 @@ export const create = <R extends AnyResource>(resource: R, { example }: { exampl
     body: { schema: resource.body, example },
     answer: {
       status: 201,
-      ...theDocument(resource),
+      ...theDocument(resource, example),
       headers: {
         Location: {
           description: 'Where it is',
@@ -85,8 +40,9 @@ export const create = <R extends AnyResource>(resource: R, { example }: { exampl
         },
       },
     },
-    problems: conflicts(resource),
-    handler: ({ body }) => store.create(resource, body),
+    problems: refusals(resource),
+    holds: holds(resource),
+    handler: ({ body }) => store.create<AnyResource>(resource, body),
   });
 
 /** GET /books/{id}. */
@@ -97,14 +53,26 @@ export const read = (resource: AnyResource): Route =>
     operationId: `read${resource.name}`,
     summary: `Read ${a(resource)}`,
     description: `One ${noun(resource)} by its id.`,
-    answer: { status: 200, ...theDocument(resource) },
-    handler: ({ params }) => store.read(resource, params.id),
+    query: z.strictObject(includeParameter(resource)),
+    answer: {
+      status: 200,
+      description: `The ${noun(resource)}`,
+      schema: expanded(resource),
+      example: resource.example,
+    },
+    handler: async ({ params, query }) => {
+      const found = await store.read(resource, params.id);
+      await include(resource, [found], (query['include'] as string[] | undefined) ?? []);
+      return found;
+    },
   });
 
 /** PUT /books/{id}. */
-export function replace(resource: AnyResource): Route {
-  const { id, createdAt, updatedAt, ...example } = resource.example;
-  return route({
+export const replace = <R extends AnyResource>(
+  resource: R,
+  { example }: Example<R> = { example: shownBy(resource.body, resource.example) as WireOf<R> },
+): Route =>
+  route({
     ...item(resource),
     method: 'put',
     operationId: `replace${resource.name}`,
@@ -112,14 +80,14 @@ export function replace(resource: AnyResource): Route {
     description:
       'All that a client may write becomes what the body says; what it leaves out gets its default.',
     body: { schema: resource.body, example },
-    answer: { status: 200, ...theDocument(resource) },
-    problems: conflicts(resource),
-    handler: ({ params, body }) => store.replace(resource, params.id, body),
+    answer: { status: 200, ...theDocument(resource, example) },
+    problems: refusals(resource),
+    holds: holds(resource),
+    handler: ({ params, body }) => store.replace<AnyResource>(resource, params.id, body),
   });
-}
 
 /** PATCH /books/{id}. */
-export const update = <R extends AnyResource>(resource: R, { example }: { example: WireOf<R> }): Route =>
+export const update = <R extends AnyResource>(resource: R, { example }: Example<R>): Route =>
   route({
     ...item(resource),
     method: 'patch',
@@ -128,9 +96,10 @@ export const update = <R extends AnyResource>(resource: R, { example }: { exampl
     description:
       'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty.',
     body: { schema: resource.patch, types: ['application/merge-patch+json', 'application/json'], example },
-    answer: { status: 200, ...theDocument(resource) },
-    problems: conflicts(resource),
-    handler: ({ params, body }) => store.update(resource, params.id, body),
+    answer: { status: 200, ...theDocument(resource, example) },
+    problems: refusals(resource),
+    holds: holds(resource),
+    handler: ({ params, body }) => store.update<AnyResource>(resource, params.id, body),
   });
 
 /** DELETE /books/{id}. */
@@ -140,59 +109,84 @@ export const remove = (resource: AnyResource): Route =>
     method: 'delete',
     operationId: `remove${resource.name}`,
     summary: `Remove ${a(resource)}`,
-    description: `Removes a ${noun(resource)} for good.`,
+    description: [`Removes a ${noun(resource)} for good.`, ...resource.referrers.map(consequence)].join(' '),
     answer: { status: 204, description: 'It is gone' },
+    problems: [
+      ...(resource.referrers.some(({ policy }) => policy === 'restrict')
+        ? (['still_referenced'] as const)
+        : []),
+      ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
+    ],
     handler: ({ params }) => store.remove(resource, params.id),
   });
 
-const NEWEST = '-id';
-
-const item = ({ collection, example }: AnyResource) => ({
-  path: `/${collection}/{id}`,
-  tag: collection,
-  params: z.strictObject({ id: objectId().meta({ description: 'Its id', example: example.id }) }),
-});
-
-const theDocument = (resource: AnyResource) => ({
-  description: `The ${noun(resource)}`,
-  schema: resource.document,
-  example: resource.example,
-});
-
-const pageOf = ({ name, document }: AnyResource) =>
-  z
-    .strictObject({
-      items: z.array(document),
-      page: z
-        .strictObject({
-          limit: z.int(),
-          next: z.string().nullable().describe('The cursor of what follows, for `after`'),
-          prev: z.string().nullable().describe('The cursor of what precedes, for `before`'),
-        })
-        .meta({ id: 'Page', description: 'Where the list goes on' }),
-    })
-    .meta({ id: `${name}List` });
-
-const conflicts = ({ indexes }: AnyResource): ProblemCode[] =>
-  indexes.some(({ unique }) => unique) ? ['duplicate_key'] : [];
-
-/** The orders that a list offers, by what stands in the URL. */
-function sortOrders({ name, fields }: AnyResource, names: string[]): Map<string, SortField[]> {
-  const orders = new Map<string, SortField[]>();
-  for (const field of ['id', ...names]) {
-    const type = fields[field]?.def.type;
-    if (type === 'array' || type === 'object')
-      throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
-    for (const direction of [1, -1] as const) {
-      const id: SortField = { field: '_id', direction, nullable: false };
-      const sort = field === 'id' ? [id] : [{ field, direction, nullable: type === 'nullable' }, id];
-      orders.set(`${direction === -1 ? '-' : ''}${field}`, sort);
-    }
-  }
-  return orders;
+/** PUT and DELETE /posts/{id}/tags/{tagId}: one entry of a list of references. */
+export function links<R extends AnyResource>(resource: R, field: keyof R['fields'] & string): Route[] {
+  const reference = resource.references.find((reference) => reference.field === field && reference.many);
+  if (!reference) throw new Error(`${resource.name}.${field} is not a list of references.`);
+  const { target } = reference;
+  const name = `${noun(target)}Id`;
+  const common = {
+    path: `/${resource.collection}/{id}/${field}/{${name}}`,
+    tag: resource.collection,
+    params: z.strictObject({ ...byId(resource).shape, [name]: byId(target).shape.id } as Record<string, Id>),
+    answer: { status: 204 as const, description: 'Done, or so already' },
+  };
+  return [
+    route({
+      ...common,
+      method: 'put',
+      operationId: `add${resource.name}${target.name}`,
+      summary: `Add ${a(target)} to ${a(resource)}`,
+      description: `Puts the ${noun(target)} into \`${field}\`, unless it stands there already.`,
+      problems: ['validation_failed'],
+      holds: ({ params }) => [{ resource: target, id: params[name] as Types.ObjectId }],
+      handler: ({ params }) => store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+    }),
+    route({
+      ...common,
+      method: 'delete',
+      operationId: `remove${resource.name}${target.name}`,
+      summary: `Take ${a(target)} from ${a(resource)}`,
+      description: `Takes the ${noun(target)} out of \`${field}\`, if it stands there.`,
+      handler: ({ params }) => store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+    }),
+  ];
 }
 
-const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);
+const item = (resource: AnyResource) => ({
+  path: `/${resource.collection}/{id}`,
+  tag: resource.collection,
+  params: byId(resource),
+});
+
+const theDocument = (resource: AnyResource, changes: object) => ({
+  description: `The ${noun(resource)}`,
+  schema: resource.document,
+  example: { ...resource.example, ...shownBy(resource.document, changes) },
+});
+
+/** The part of an example that a schema knows. */
+const shownBy = (schema: z.ZodObject, example: object): object =>
+  Object.fromEntries(Object.entries(example).filter(([field]) => field in schema.shape));
+
+const holds =
+  (resource: AnyResource) =>
+  ({ body }: { body: Record<string, unknown> }): Target[] =>
+    targetsOf(resource, body);
+
+const refusals = ({ indexes, references }: AnyResource): ProblemCode[] => [
+  ...(indexes.some(({ unique }) => unique) ? (['duplicate_key'] as const) : []),
+  ...(references.length > 0 ? (['reference_not_found'] as const) : []),
+];
+
+/** What a removal means to those that refer to what is removed. */
+const consequence = ({ from, field, policy }: AnyResource['referrers'][number]): string =>
+  ({
+    restrict: `Refused as long as one of the ${from.collection} refers to it by \`${field}\`.`,
+    detach: `The ${from.collection} that refer to it by \`${field}\` lose that reference.`,
+    cascade: `The ${from.collection} that refer to it by \`${field}\` are removed too.`,
+  })[policy];
 
 const a = (resource: AnyResource): string =>
   `${/^[aeio]/i.test(resource.name) ? 'an' : 'a'} ${noun(resource)}`;

@@ -1,25 +1,54 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { extname } from 'node:path';
 import type Router from '@koa/router';
-import type { Middleware } from 'koa';
+import type { Context } from 'koa';
 import { koaSwagger } from 'koa2-swagger-ui';
 
-const ASSETS = '/docs/assets';
+const require = createRequire(import.meta.url);
+const { version } = require('swagger-ui-dist/package.json') as { version: string };
 
-/**
- * Swagger UI at /docs from local files only. koa2-swagger-ui's page links to a font service and has inline
- * script and style, so the page is rewritten: the link goes, and what is inline gets a nonce.
- */
+const ASSETS = '/docs/assets';
+/** What the page loads, and where swagger-ui-dist has it. */
+const FILES = new Map([
+  [`${ASSETS}/${version}/swagger-ui.min.css`, 'swagger-ui.css'],
+  [`${ASSETS}/${version}/swagger-ui-bundle.js`, 'swagger-ui-bundle.js'],
+  [`${ASSETS}/${version}/swagger-ui-standalone-preset.js`, 'swagger-ui-standalone-preset.js'],
+  [`${ASSETS}/${version}/favicon-32x32.png`, 'favicon-32x32.png'],
+]);
+
+/** Swagger UI at /docs, from local files only. */
 export function mountDocs(router: Router): void {
-  const page = koaSwagger({
+  const page = withoutInline(render());
+  router.get('/docs', (ctx) => {
+    const nonce = randomBytes(16).toString('base64');
+    ctx.set({ 'Content-Security-Policy': policy(nonce), 'Cache-Control': 'no-store' });
+    ctx.type = 'html';
+    ctx.body = page.replaceAll(NONCE, nonce);
+  });
+
+  for (const [path, file] of FILES) {
+    const content = readFileSync(require.resolve(`swagger-ui-dist/${file}`));
+    router.get(path, (ctx) => {
+      // The path has the version, so what is there never changes.
+      ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
+      ctx.type = extname(file);
+      ctx.body = content;
+    });
+  }
+}
+
+/** koa2-swagger-ui's page; it does not depend on the request. */
+function render(): string {
+  const ctx = { path: '/docs', body: '' };
+  const swagger = koaSwagger({
     routePrefix: false,
     title: 'Shelfmark',
-    swaggerVersion: 'v5',
+    swaggerVersion: version,
     swaggerCdnUrl: ASSETS,
     hideTopbar: true,
-    favicon: `${ASSETS}/v5/favicon-32x32.png`,
+    favicon: `${ASSETS}/${version}/favicon-32x32.png`,
     swaggerOptions: {
       url: '/openapi.json',
       validatorUrl: null,
@@ -27,38 +56,34 @@ export function mountDocs(router: Router): void {
       persistAuthorization: true,
       displayRequestDuration: true,
     },
-  }) as unknown as Middleware;
-
-  router.get('/docs', async (ctx, next) => {
-    await page(ctx, next);
-    const nonce = randomBytes(16).toString('base64');
-    ctx.set({ 'Content-Security-Policy': policy(nonce), 'Cache-Control': 'no-store' });
-    ctx.body = withoutInline(String(ctx.body), nonce);
   });
-
-  const folder = (createRequire(import.meta.url)('swagger-ui-dist/absolute-path.js') as () => string)();
-  for (const [name, file, type] of [
-    ['swagger-ui.min.css', 'swagger-ui.css', 'css'],
-    ['swagger-ui-bundle.js', 'swagger-ui-bundle.js', 'js'],
-    ['swagger-ui-standalone-preset.js', 'swagger-ui-standalone-preset.js', 'js'],
-    ['favicon-32x32.png', 'favicon-32x32.png', 'png'],
-  ] as const) {
-    let content: Buffer | undefined;
-    router.get(`${ASSETS}/v5/${name}`, (ctx) => {
-      content ??= readFileSync(join(folder, file));
-      ctx.type = type;
-      ctx.set('Cache-Control', 'public, max-age=86400');
-      ctx.body = content;
-    });
-  }
+  void swagger(ctx as Context, async () => {});
+  return ctx.body;
 }
 
-const withoutInline = (html: string, nonce: string): string =>
-  html
-    .replace(/<link[^>]*fonts\.googleapis\.com[^>]*>/, '')
-    .replace('style="position:absolute;width:0;height:0"', 'width="0" height="0" class="sprite"')
-    .replace('<style>', `<style nonce="${nonce}">.sprite{position:absolute}`)
-    .replace(/<script>/, `<script nonce="${nonce}">`);
+const NONCE = '{nonce}';
+const REWRITES: [string | RegExp, string][] = [
+  [/<link[^>]*fonts\.googleapis\.com[^>]*>/, ''],
+  ['style="position:absolute;width:0;height:0"', 'width="0" height="0" class="sprite"'],
+  ['<style>', `<style nonce="${NONCE}">.sprite{position:absolute}`],
+  ['<script>', `<script nonce="${NONCE}">`],
+];
+
+/**
+ * The page links to a font service and has inline script and style: the link goes, what is inline gets a nonce.
+ * Another version of the package may have another page, and would be blank: that is an error at start.
+ */
+function withoutInline(html: string): string {
+  for (const [from, to] of REWRITES) {
+    if (html.split(from).length !== 2)
+      throw new Error(`The page of koa2-swagger-ui has changed: it does not have ${from} once.`);
+    html = html.replace(from, to);
+  }
+  for (const [, address = ''] of html.matchAll(/(?:href|src)="([^"]*)"/g))
+    if (!FILES.has(address))
+      throw new Error(`The page of koa2-swagger-ui has changed: it loads ${address}, which is not served.`);
+  return html;
+}
 
 const policy = (nonce: string): string =>
   [

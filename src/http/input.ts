@@ -1,4 +1,4 @@
-import { closest } from 'fastest-levenshtein';
+import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { type Fault, Problem } from '../errors.ts';
 
@@ -113,5 +113,5 @@ const didYouMean = (name: string, known: string[]): string => {
   // Comparing costs the product of the lengths, and nobody mistypes a name of a hundred letters.
   if (known.length === 0 || name.length > 100) return '';
   const guess = closest(name, known);
-  return guess && Math.abs(guess.length - name.length) <= 3 ? `; did you mean ${guess}?` : '';
+  return distance(name, guess) * 2 < name.length ? `; did you mean ${guess}?` : '';
 };

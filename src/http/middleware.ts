@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
-import { Problem, toProblem } from '../errors.ts';
+import { Problem } from '../errors.ts';
+import { databaseProblem } from '../mongo/failures.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 const MAX_URL = 8 * 1024;
@@ -50,6 +51,13 @@ export const problems: Middleware = async (ctx, next) => {
     ctx.body = JSON.stringify(problem.toDocument(ctx.path, ctx.response.get('X-Request-Id')));
   }
 };
+
+/** Whatever was thrown, as the problem that the client is told. What nobody foresaw is an internal error. */
+const toProblem = (error: unknown): Problem =>
+  error instanceof Problem
+    ? error
+    : (databaseProblem(error) ??
+      new Problem('internal_error', 'The server failed; the request id finds the reason in its log.'));
 
 /** The router leaves an empty answer where no route fits; it has set Allow where only the method does not. */
 const unanswered = (ctx: Context): Problem => {

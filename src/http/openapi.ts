@@ -1,7 +1,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
-import { Problem, type ProblemCode, problems } from '../errors.ts';
+import { Problem, type ProblemCode, type ProblemDetails, problems } from '../errors.ts';
 import { JSON_TYPE } from './endpoint.ts';
 import { PROBLEM_TYPE } from './middleware.ts';
 import { problemsOf, type Route } from './route.ts';
@@ -13,44 +13,77 @@ export interface Tag {
 
 const fault = z
   .strictObject({
-    in: z.enum(['body', 'query', 'header']),
+    in: z.enum(['body', 'query', 'header']).describe('The part of the request'),
     pointer: z.string().optional().describe('In a body: a JSON Pointer (RFC 6901)'),
     parameter: z.string().optional().describe('Elsewhere: the name of the parameter or header'),
-    code: z.string(),
-    message: z.string(),
+    code: z.string().describe('The rule that it breaks, for programs'),
+    message: z.string().describe('The same in words; the pointer or parameter is its subject'),
   })
   .meta({ id: 'Fault', description: 'One thing that is wrong with the input, and where' });
 
+const blocker = z
+  .strictObject({
+    resource: z.string().describe('The collection of those that refer to it'),
+    field: z.string().describe('The field by which they do'),
+    count: z.int().describe('How many; 10,000 stands for that or more'),
+    ids: z.array(z.string()).describe('A few of them'),
+    link: z.string().meta({ format: 'uri-reference' }).describe('Where all of them are listed'),
+  })
+  .meta({ id: 'Blocker', description: 'Documents that refer to one that was to be removed' });
+
 const problem = z
   .strictObject({
-    type: z.string().meta({ format: 'uri-reference' }),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    instance: z.string().meta({ format: 'uri-reference' }),
-    code: z.enum(Object.keys(problems) as [ProblemCode]),
+    type: z
+      .string()
+      .meta({ format: 'uri-reference', description: 'Leads to what this kind of problem means' }),
+    title: z.string().describe('The kind of problem in words'),
+    status: z.int().describe('The status of the answer'),
+    detail: z.string().describe('What is the matter with this request'),
+    instance: z.string().meta({ format: 'uri-reference', description: 'The path of the request' }),
+    code: z.enum(Object.keys(problems) as [ProblemCode]).describe('The kind of problem, for programs'),
     requestId: z.string().describe('Finds the request in the log'),
-    errors: z.array(fault).optional(),
+    errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
+    blockers: z.array(blocker).optional().describe('What still refers to the document, by field'),
+    operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
+    problem: z.looseObject({}).optional().describe('In a batch: the problem of that operation'),
   })
   .meta({ id: 'Problem', description: 'Why a request was refused (RFC 9457)' });
 
 /** The OpenAPI document of these routes; a route can answer with nothing that does not stand in it. */
 export function openapi(routes: Route[], tags: Tag[]) {
   const registry = new OpenAPIRegistry();
+  const codes = new Set<ProblemCode>([...routes.flatMap(problemsOf), 'internal_error']);
+  for (const code of codes) registry.registerComponent('examples', code, example(code));
   for (const route of routes) registry.registerPath(operation(route));
-  return new OpenApiGeneratorV31(registry.definitions).generateDocument({
+  const header = {
     openapi: '3.1.0',
     info: {
       title: 'Shelfmark',
       version: packageJson.version,
-      description: packageJson.description,
+      summary: packageJson.description,
+      description: CONVENTIONS,
+      contact: { name: 'The maintainers of Shelfmark' },
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/', description: 'This server' }],
     security: [],
     tags,
-  });
+  };
+  const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
+  // The generator leaves empty objects behind for the kinds of component that nobody registered.
+  return { ...header, paths, components: { schemas: components?.schemas, examples: components?.examples } };
 }
+
+const CONVENTIONS = `\
+What holds for every operation:
+
+- An \`id\` is 24 hexadecimal digits; a time is RFC 3339, in answers always UTC.
+- What a request says and the operation does not know, a field or a parameter, is refused, never ignored.
+- Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
+- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. A client that sends the
+  header chooses the id itself.
+
+This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.`;
 
 const operation = (route: Route) => ({
   method: route.method,
@@ -62,6 +95,7 @@ const operation = (route: Route) => ({
   request: {
     params: route.params,
     query: route.query,
+    ...(route.method === 'post' && { headers: z.object({ 'Idempotency-Key': idempotencyKey }) }),
     ...(route.body && {
       body: {
         required: true,
@@ -77,19 +111,29 @@ const operation = (route: Route) => ({
   responses: {
     [route.answer.status]: success(route),
     ...refusals(route),
+    default: refusal(['internal_error'], 'Any other problem'),
   },
 });
 
-const success = ({ answer }: Route): ResponseConfig => ({
+const idempotencyKey = z
+  .string()
+  .regex(/^[\x20-\x7e]{1,255}$/)
+  .describe(
+    'Makes a retry safe: a request with a key that was sent before gets the same answer, for 24 hours',
+  )
+  .optional();
+
+const success = ({ method, answer }: Route): ResponseConfig => ({
   description: answer.description,
-  ...(answer.headers && {
-    headers: Object.fromEntries(
-      Object.entries(answer.headers).map(([name, { description, example }]) => [
+  headers: {
+    ...Object.fromEntries(
+      Object.entries(answer.headers ?? {}).map(([name, { description, example }]) => [
         name,
         { description, schema: { type: 'string' as const }, example },
       ]),
     ),
-  }),
+    ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
+  },
   ...(answer.schema && { content: { [JSON_TYPE]: { schema: answer.schema, example: answer.example } } }),
 });
 
@@ -98,17 +142,72 @@ function refusals(route: Route): Record<string, ResponseConfig> {
   const all = problemsOf(route);
   const responses = [...new Set(all.map((code) => problems[code].status))].map((status) => {
     const codes = all.filter((code) => problems[code].status === status);
-    const examples = Object.fromEntries(codes.map((code) => [code, { value: example(route, code) }]));
-    const description = codes.map((code) => problems[code].title).join('. ');
-    return [status, { description, content: { [PROBLEM_TYPE]: { schema: problem, examples } } }];
+    const description = codes.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' ');
+    return [status, { ...refusal(codes, description), ...(status === 503 && { headers: RETRY_AFTER }) }];
   });
   return Object.fromEntries(responses);
 }
 
-const example = (route: Route, code: ProblemCode) => {
-  const { errors, ...document } = new Problem(code, `${problems[code].title}.`).toDocument(
-    route.path.replace('{id}', '65f000000000000000000b01'),
+const refusal = (codes: ProblemCode[], description: string): ResponseConfig => ({
+  description,
+  content: {
+    [PROBLEM_TYPE]: {
+      schema: problem,
+      examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
+    },
+  },
+});
+
+const REPLAYED = {
+  description: 'Stands there if this is the answer to an earlier request with the same Idempotency-Key',
+  schema: { type: 'string' as const, enum: ['true'] },
+  example: 'true',
+};
+
+const RETRY_AFTER = {
+  'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const }, example: 1 },
+};
+
+const example = (code: ProblemCode) => ({
+  summary: problems[code].title,
+  value: new Problem(code, `${problems[code].title}.`, MEMBERS[code]).toDocument(
+    '/path/of/the/request',
     'b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e',
-  );
-  return document;
+  ),
+});
+
+const inBody = (pointer: string, code: string, message: string): ProblemDetails => ({
+  errors: [{ in: 'body', pointer, code, message }],
+});
+
+/** What the examples of some problems have beside what all have. */
+const MEMBERS: { [code in ProblemCode]?: ProblemDetails } = {
+  validation_failed: inBody('/name', 'required', 'is required'),
+  duplicate_key: inBody('/name', 'duplicate', 'another document already has this value'),
+  reference_not_found: inBody(
+    '/author',
+    'reference_not_found',
+    'there is no user with the id 65f000000000000000000c99',
+  ),
+  still_referenced: {
+    blockers: [
+      {
+        resource: 'posts',
+        field: 'author',
+        count: 1,
+        ids: ['65f000000000000000000d01'],
+        link: '/posts?author=65f000000000000000000c01',
+      },
+    ],
+  },
+  unknown_parameter: {
+    errors: [
+      {
+        in: 'query',
+        parameter: 'limits',
+        code: 'unknown_parameter',
+        message: 'is not a parameter of this operation; did you mean limit?',
+      },
+    ],
+  },
 };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import mongoose, { Types } from 'mongoose';
+import mongoose, { type Types } from 'mongoose';
 import { Problem } from '../errors.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { QUERY_TIME } from '../schema/store.ts';
@@ -11,34 +11,36 @@ import { QUERY_TIME } from '../schema/store.ts';
 
 const { EJSON } = mongoose.mongo.BSON;
 
+type Document = { _id: Types.ObjectId } & Record<string, unknown>;
+
 /** A field to sort by. The fields of a sort always end in `_id`, so that no two documents are equal. */
 export interface SortField {
   field: string;
   direction: 1 | -1;
-  nullable: boolean;
 }
 
 export interface PageRequest {
-  filter: Record<string, object>;
+  /** All of them must hold. */
+  filters: object[];
   sort: SortField[];
   limit: number;
   after?: string | undefined;
   before?: string | undefined;
 }
 
-export async function readPage(resource: AnyResource, { filter, sort, limit, after, before }: PageRequest) {
+export async function readPage(resource: AnyResource, { filters, sort, limit, after, before }: PageRequest) {
   const bond = EJSON.stringify([
     resource.collection,
-    filter,
+    filters,
     sort.map(({ field, direction }) => [field, direction]),
   ]);
   const backwards = before !== undefined;
   const order = backwards ? sort.map((by) => ({ ...by, direction: -by.direction as 1 | -1 })) : sort;
   const cursor = before ?? after;
-  const position = cursor === undefined ? undefined : decodeCursor(cursor, sort.length, bond);
+  const position = cursor === undefined ? undefined : decodeCursor(cursor, resource, sort, bond);
 
-  const found: Record<string, unknown>[] = await resource.model
-    .find(position ? { $and: [filter, beyond(order, position)] } : filter)
+  const found: Document[] = await resource.model
+    .find({ $and: position ? [...filters, beyond(order, position)] : filters })
     .sort(Object.fromEntries(order.map(({ field, direction }) => [field, direction])))
     .limit(limit + 1)
     .maxTimeMS(QUERY_TIME)
@@ -66,40 +68,43 @@ export async function readPage(resource: AnyResource, { filter, sort, limit, aft
 
 /** The filter for what comes after `position`: equal in the first fields, beyond it in the next. */
 function beyond(sort: SortField[], position: unknown[]): object {
-  const branches = sort.flatMap(({ field, direction, nullable }, i) => {
+  const branches = sort.flatMap(({ field, direction }, i) => {
     const equal = Object.fromEntries(sort.slice(0, i).map(({ field }, j) => [field, { $eq: position[j] }]));
-    return past(direction, nullable, position[i]).map((condition) => ({ ...equal, [field]: condition }));
+    return past(field, direction, position[i]).map((condition) => ({ ...equal, [field]: condition }));
   });
   return branches.length === 1 ? (branches[0] as object) : { $or: branches };
 }
 
-/** MongoDB sorts null before everything else, but compares values of one type only. */
-const past = (direction: 1 | -1, nullable: boolean, value: unknown): object[] => {
+/**
+ * MongoDB sorts null before everything else, but compares values of one type only. Every field but the id can be
+ * null: in a document that is older than the field it is missing, which is the same.
+ */
+const past = (field: string, direction: 1 | -1, value: unknown): object[] => {
   if (direction === 1) return [value === null ? { $ne: null } : { $gt: value }];
   if (value === null) return [];
-  return nullable ? [{ $lt: value }, { $eq: null }] : [{ $lt: value }];
+  return field === '_id' ? [{ $lt: value }] : [{ $lt: value }, { $eq: null }];
 };
 
 /** A cursor holds the sorted fields of a document and a digest that binds them to their filter and sort. */
 const encodeCursor = (position: unknown[], bond: string): string =>
   Buffer.from(EJSON.stringify([digest(position, bond), ...position])).toString('base64url');
 
-function decodeCursor(cursor: string, length: number, bond: string): unknown[] {
+function decodeCursor(cursor: string, { model }: AnyResource, sort: SortField[], bond: string): unknown[] {
+  // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
+  const fits = (value: unknown, i: number) =>
+    value === null || Object.is(model.schema.path(sort[i]?.field as string).cast(value), value);
   try {
     const [seal, ...position] = EJSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
-    if (position.length === length && position.every(isScalar) && seal === digest(position, bond))
+    if (position.length === sort.length && position.every(fits) && seal === digest(position, bond))
       return position;
   } catch {
-    // Not even JSON: the same answer as for any other string that is no cursor of this list.
+    // Not JSON, or a value of another type: the same answer as for any other string that is no cursor of this list.
   }
   throw new Problem(
     'invalid_cursor',
     'Start again without a cursor: this one was made for another list, filter or sort.',
   );
 }
-
-const isScalar = (value: unknown): boolean =>
-  value === null || typeof value !== 'object' || value instanceof Date || value instanceof Types.ObjectId;
 
 const digest = (position: unknown[], bond: string): string =>
   createHash('sha256').update(bond).update(EJSON.stringify(position)).digest('base64url').slice(0, 16);

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Fields } from '../schema/resource.ts';
+import { text } from '../schema/fields.ts';
+import type { AnyResource } from '../schema/resource.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
 
@@ -21,8 +22,10 @@ interface Filter {
   schema: z.ZodType;
 }
 
-export function filters(fields: Fields, names: readonly string[]): Filter[] {
+export function filters({ name, fields, document }: AnyResource, names: readonly string[]): Filter[] {
   return names.flatMap((field) => {
+    if (!(field in document.shape))
+      throw new Error(`${name} cannot be filtered by ${field}: no answer shows it.`);
     const { value, operators, list } = kindOf(fields[field] as z.ZodType, field);
     return operators.map((operator) => {
       const { suffix, mongo, words } = OPERATORS[operator];
@@ -59,7 +62,7 @@ function kindOf(
     case 'array':
       return { ...kindOf(def.element, field), operators: ['eq'], list: true };
     case 'string':
-      return { value: z.string().min(1).max(1000), operators: ['eq'], list: false };
+      return { value: text(1, 1000), operators: ['eq'], list: false };
     case 'enum':
       return { value: schema as z.ZodType, operators: ['eq'], list: false };
     case 'number':
@@ -93,4 +96,18 @@ export const integer = (minimum: number, maximum: number) =>
       type: 'integer',
       ...(minimum > Number.MIN_SAFE_INTEGER && { minimum }),
       ...(maximum < Number.MAX_SAFE_INTEGER && { maximum }),
+    });
+
+/** Several of these words, separated by commas. */
+export const oneOrMore = (words: string[], description: string) =>
+  z
+    .codec(z.string(), z.array(z.enum(words, `must be among ${words.join(', ')}`)), {
+      decode: (text) => text.split(','),
+      encode: (chosen) => chosen.join(','),
+    })
+    .meta({
+      type: 'array',
+      items: { type: 'string', enum: words },
+      description,
+      param: { style: 'form', explode: false },
     });

@@ -1,6 +1,9 @@
 import type { Types } from 'mongoose';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
+import { objectId } from '../schema/fields.ts';
+import type { Target } from '../schema/references.ts';
+import type { AnyResource } from '../schema/resource.ts';
 
 type Parameters = z.ZodObject;
 type None = z.ZodObject<Record<never, never>, z.core.$strict>;
@@ -18,6 +21,8 @@ export type StoredAs<T> = T extends Types.ObjectId | Date
 
 export interface Body<B extends z.ZodType> {
   schema: B;
+  /** Bytes at most; 100 KiB unless told. */
+  limit?: number;
   /** Media types that are taken; JSON unless told. */
   types?: string[];
   /** What Swagger UI sends at the first Execute. */
@@ -54,6 +59,8 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   query?: Q;
   body?: Body<B>;
   answer: Answer<A, z.output<P>>;
+  /** Documents that a write will come to refer to; see transaction(). */
+  holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
   /** What it refuses with, beside what follows from its input. */
   problems?: ProblemCode[];
   handler: (input: {
@@ -75,6 +82,13 @@ export const route = <
   definition: Definition<P, Q, B, A>,
 ): Route => definition;
 
+/** The path parameter `id` of a resource's items. */
+export const byId = ({ example }: AnyResource) =>
+  z.strictObject({ id: objectId().meta({ description: 'Its id', example: example.id }) });
+
+/** Every write is one transaction; see endpoint(). */
+export const writes = ({ method }: Route): boolean => method !== 'get';
+
 /** The problems that a route can answer with: its own and those that follow from what it takes. */
 export function problemsOf(route: Route): ProblemCode[] {
   return [
@@ -88,6 +102,8 @@ export function problemsOf(route: Route): ProblemCode[] {
         ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
         : []),
       ...(route.problems ?? []),
+      ...(writes(route) ? (['write_conflict', 'outcome_unknown'] as const) : []),
+      ...(route.method === 'post' ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
       'url_too_long',
       'database_unavailable',
       'query_timeout',

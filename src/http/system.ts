@@ -3,12 +3,17 @@ import { z } from 'zod';
 import { Problem, type ProblemCode, problems } from '../errors.ts';
 import { type Route, route } from './route.ts';
 
-const links = { books: '/books', docs: '/docs' };
 const status = { status: 'ok' as const };
-const health = z.strictObject({ status: z.literal('ok') }).meta({ id: 'Health' });
+const health = z
+  .strictObject({ status: z.literal('ok') })
+  .meta({ id: 'Health', description: 'The server is well; anything else is a problem' });
 const kind = z
-  .strictObject({ code: z.string(), status: z.int(), title: z.string() })
-  .meta({ id: 'ProblemKind' });
+  .strictObject({
+    code: z.string().describe('What a program can rely on'),
+    status: z.int().describe('The status of the answer'),
+    title: z.string().describe('What it means'),
+  })
+  .meta({ id: 'ProblemKind', description: 'What an answer with this code means' });
 
 /** The routes around the resources: the entrance, health, and what the problem types mean. */
 export const system = (collections: string[]): Route[] => [
@@ -22,16 +27,10 @@ export const system = (collections: string[]): Route[] => [
     answer: {
       status: 200,
       description: 'Paths by name',
-      schema: z.record(z.string(), z.string()).meta({ id: 'Links' }),
-      example: links,
+      schema: z.record(z.string(), z.string()).meta({ id: 'Links', description: 'Paths by name' }),
+      example: links(collections),
     },
-    handler: async () => ({
-      ...Object.fromEntries(collections.map((name) => [name, `/${name}`])),
-      docs: '/docs',
-      openapi: '/openapi.json',
-      problems: '/problems',
-      health: '/health/ready',
-    }),
+    handler: async () => links(collections),
   }),
   route({
     method: 'get',
@@ -66,7 +65,9 @@ export const system = (collections: string[]): Route[] => [
     answer: {
       status: 200,
       description: 'All of them',
-      schema: z.strictObject({ items: z.array(kind) }).meta({ id: 'ProblemKinds' }),
+      schema: z
+        .strictObject({ items: z.array(kind).describe('One for each code') })
+        .meta({ id: 'ProblemKinds', description: 'The kinds of problem' }),
       example: { items: [{ code: 'not_found', ...problems.not_found }] },
     },
     handler: async () => ({ items: Object.entries(problems).map(([code, kind]) => ({ code, ...kind })) }),
@@ -91,3 +92,11 @@ export const system = (collections: string[]): Route[] => [
     },
   }),
 ];
+
+const links = (collections: string[]) => ({
+  ...Object.fromEntries(collections.map((name) => [name, `/${name}`])),
+  docs: '/docs',
+  openapi: '/openapi.json',
+  problems: '/problems',
+  health: '/health/ready',
+});

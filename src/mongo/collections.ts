@@ -7,8 +7,15 @@ interface Collection {
     key: Record<string, IndexDirection>;
     unique?: true;
     where?: Record<string, { $type: string }>;
+    expireAfterSeconds?: number;
   }[];
 }
+
+/** The collections that serve no resource. */
+const OWN: Collection[] = [
+  { collection: 'refguards', indexes: [] },
+  { collection: 'idempotency', indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }] },
+];
 
 /**
  * Makes the collections and indexes that do not exist yet. Before the server listens, because a collection or
@@ -19,13 +26,14 @@ export async function makeCollections(collections: Collection[]): Promise<void> 
   const existing = new Set(
     (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name),
   );
-  for (const { collection, collation, indexes } of collections) {
+  for (const { collection, collation, indexes } of [...collections, ...OWN]) {
     if (!existing.has(collection)) await create(db, collection, collation);
     if (indexes.length > 0)
       await db.collection(collection).createIndexes(
-        indexes.map(({ key, unique, where }) => ({
+        indexes.map(({ key, unique, where, expireAfterSeconds }) => ({
           key: key as mongo.IndexDescription['key'],
           ...(unique && { unique }),
+          ...(expireAfterSeconds !== undefined && { expireAfterSeconds }),
           ...(where && { partialFilterExpression: where }),
         })),
       );

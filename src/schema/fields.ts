@@ -40,3 +40,36 @@ export const instant = () =>
     decode: (text) => new Date(text),
     encode: (date) => date.toISOString(),
   });
+
+/**
+ * What becomes of a document when the one that it refers to is removed. `restrict`: the other cannot be removed.
+ * `detach`: the reference goes, to null or out of its list. `cascade`: the document is removed too.
+ */
+export type Policy = 'restrict' | 'detach' | 'cascade';
+
+export const references = z.registry<{ target: string; policy: Policy }>();
+
+/** A reference to a document of another resource (by name, where it is not defined yet), and the only place that says so. */
+export const ref = (target: { name: string } | string, policy: Policy) =>
+  objectId().register(references, { target: typeof target === 'string' ? target : target.name, policy });
+
+/** A list without repetitions, of at most `max`. */
+export const setOf = <T extends z.ZodType>(element: T, max: number) =>
+  z
+    .array(element)
+    .max(max)
+    .superRefine((items, ctx) => {
+      const seen = new Set<string>();
+      for (const [index, item] of items.entries()) {
+        const key = String(item);
+        if (seen.has(key))
+          ctx.addIssue({
+            code: 'custom',
+            message: 'stands in the list already',
+            path: [index],
+            params: { code: 'repeated' },
+          });
+        seen.add(key);
+      }
+    })
+    .meta({ uniqueItems: true });

@@ -1,5 +1,6 @@
 import mongoose, { Schema, type SchemaDefinition } from 'mongoose';
 import type { z } from 'zod';
+import { references } from './fields.ts';
 
 /**
  * The Mongoose side of a resource's fields. The set of kinds is closed: any other is an error at start,
@@ -25,8 +26,10 @@ function schemaType(schema: z.core.$ZodType, path: string): any {
       return { type: Schema.Types.ObjectId };
     case 'nullable':
       return schemaType(def.innerType, path);
-    case 'pipe':
-      return schemaType(def.out, path);
+    case 'pipe': {
+      const reference = references.get(schema as z.ZodType);
+      return { ...schemaType(def.out, path), ...(reference && { ref: reference.target }) };
+    }
     case 'array':
       return { type: [schemaType(def.element, `${path}[]`)], default: undefined };
     case 'object':

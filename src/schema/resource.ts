@@ -2,6 +2,7 @@ import type { IndexDirection, Model, mongo, Types } from 'mongoose';
 import { z } from 'zod';
 import { instant, objectId } from './fields.ts';
 import { makeModel } from './model.ts';
+import type { Reference } from './references.ts';
 
 export type Fields = Record<string, z.ZodType>;
 
@@ -18,64 +19,93 @@ export interface Index {
   where?: Record<string, { $type: string }>;
 }
 
-interface Definition<F extends Fields, D extends keyof F> {
+/**
+ * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
+ * `private`: write it; no answer shows it. `hidden`: neither.
+ */
+export type Access = 'readonly' | 'private' | 'hidden';
+type AccessOf<F extends Fields> = { [K in keyof F]?: Access };
+type Readable<F extends Fields, A> = {
+  [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
+};
+
+interface Definition<F extends Fields, A extends AccessOf<F>> {
   /** The MongoDB collection, the URL's path segment and the OpenAPI tag. */
   collection: string;
   description: string;
   fields: F;
+  access?: A;
   /**
-   * What a create or a replace stores for a field that it leaves out. Not `.default()` in the fields:
+   * What is stored for a field that a create or a replace leaves out. Not `.default()` in the fields:
    * a PATCH would then reset what it does not mention.
    */
-  defaults?: { [K in D]: z.output<F[K]> };
+  defaults?: Partial<Values<F>>;
   indexes?: Index[];
   /** How its strings compare in unique indexes, filters and sorts. */
   collation?: mongo.CollationOptions;
   /** A document as answers show it. The seed stores it, so that what the documentation says can be tried. */
-  example: { id: string } & Wire<F>;
+  example: { id: string } & Wire<Readable<F, A>>;
 }
 
+const stamps = {
+  createdAt: instant().describe('When it was created'),
+  updatedAt: instant().describe('When it was last changed'),
+};
+
 /** One definition per resource: everything that depends on what a document looks like comes from here. */
-export function resource<const F extends Fields, D extends keyof F & string = never>(
+export function resource<const F extends Fields, const A extends AccessOf<F> = Record<never, never>>(
   name: string,
-  { collection, description, fields, defaults, indexes = [], collation, example }: Definition<F, D>,
+  {
+    collection,
+    description,
+    fields,
+    access,
+    defaults = {},
+    indexes = [],
+    collation,
+    example,
+  }: Definition<F, A>,
 ) {
-  const stamps = {
-    createdAt: instant().describe('When it was created'),
-    updatedAt: instant().describe('When it was last changed'),
-  };
-  const optional = Object.keys(defaults ?? {}) as D[];
-  const mask = Object.fromEntries(optional.map((field) => [field, true as const]));
-  const writable = z.strictObject(fields);
+  const allowed = (...refused: Access[]) =>
+    Object.fromEntries(
+      Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
+    );
+  const readable = allowed('private', 'hidden') as unknown as Readable<F, A>;
+  const writable = allowed('readonly', 'hidden') as Fields;
+  const blank = Object.fromEntries(Object.entries(defaults).filter(([field]) => field in writable));
+  const optional = Object.fromEntries(Object.keys(blank).map((field) => [field, true as const]));
   return {
     name,
     collection,
     description,
-    fields,
-    defaults: (defaults ?? {}) as { [K in D]: z.output<F[K]> },
+    fields: fields as F,
+    readable: Object.keys(readable),
+    defaults: defaults as object,
+    /** The part of the defaults that a replace puts back. */
+    blank,
     indexes,
     collation,
     example: { ...example, createdAt: '2026-01-31T12:00:00.000Z', updatedAt: '2026-01-31T12:00:00.000Z' },
     /** What an answer shows. */
     document: z
-      .strictObject({ id: objectId().describe('Made by the server'), ...fields, ...stamps })
+      .strictObject({ id: objectId().describe('Made by the server'), ...readable, ...stamps })
       .meta({ id: name, description }),
     /** What a create or a replace takes. */
-    body: (writable as z.ZodObject)
-      .partial(mask as Record<string, never>)
-      .meta({ id: `${name}Body` }) as unknown as z.ZodObject<
-      { [K in Exclude<keyof F, D>]: F[K] } & { [K in D]: z.ZodOptional<F[K]> },
-      z.core.$strict
-    >,
+    body: z
+      .strictObject(writable)
+      .partial(optional as Record<string, never>)
+      .meta({ id: `${name}Body` }),
     /** What a merge patch takes. */
-    patch: writable.partial().meta({ id: `${name}Patch` }),
+    patch: z
+      .strictObject(writable)
+      .partial()
+      .meta({ id: `${name}Patch` }),
     model: makeModel(name, collection, fields) as unknown as Model<Stored<F>>,
+    /** Its references, and those of others to it: see link(). */
+    references: [] as Reference[],
+    referrers: [] as Reference[],
   };
 }
-
-export type Resource<F extends Fields, D extends keyof F & string = never> = ReturnType<
-  typeof resource<F, D>
->;
 
 /** What code that serves every resource sees of one; Mongoose's models are invariant, hence the `any`. */
 export interface AnyResource {
@@ -83,7 +113,9 @@ export interface AnyResource {
   collection: string;
   description: string;
   fields: Fields;
+  readable: string[];
   defaults: object;
+  blank: object;
   indexes: Index[];
   collation: mongo.CollationOptions | undefined;
   example: { id: string; createdAt: string; updatedAt: string };
@@ -91,6 +123,8 @@ export interface AnyResource {
   body: z.ZodObject;
   patch: z.ZodObject;
   model: Model<any>;
+  references: Reference[];
+  referrers: Reference[];
 }
 
 /** The resource's name in a sentence. */

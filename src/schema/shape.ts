@@ -20,6 +20,8 @@ export function shapeOf(schema: z.core.$ZodType): Shape {
     case 'nullable':
     case 'optional':
       return shapeOf(def.innerType);
+    case 'union':
+      return 'discriminator' in def ? shapeOfKind(def as z.core.$ZodDiscriminatedUnionDef) : shapeOfEither(def.options);
     case 'pipe':
       return scalar;
     default:
@@ -43,6 +45,24 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
     }
     return json;
   };
+};
+
+/** An id, or the document in its place. */
+const shapeOfEither = (options: readonly z.core.$ZodType[]): Shape => {
+  const object = options.find(({ _zod }) => _zod.def.type === 'object');
+  if (!object) return scalar;
+  const shape = shapeOf(object);
+  return (stored) => (stored instanceof Types.ObjectId ? scalar(stored) : shape(stored));
+};
+
+const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDef): Shape => {
+  const shapes = new Map(
+    options.flatMap((option) => {
+      const values = option._zod.propValues?.[discriminator] ?? [];
+      return Array.from(values, (value) => [value, shapeOf(option)] as const);
+    }),
+  );
+  return (stored) => shapes.get(stored[discriminator])?.(stored);
 };
 
 /** What stands for a field that a document does not have: nothing (JSON leaves undefined out), null or []. */

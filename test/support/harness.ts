@@ -7,7 +7,8 @@ import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
 import { drain, httpServer } from '../../src/http/server.ts';
 import { makeCollections } from '../../src/mongo/collections.ts';
-import { resources, routes } from '../../src/resources/index.ts';
+import { resources } from '../../src/resources/index.ts';
+import { routes } from '../../src/resources/routes.ts';
 
 /** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
 export interface Answer {
@@ -27,7 +28,7 @@ interface Request {
 /** The replica set of this test run. */
 export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
 /** Each jest worker has a database to itself. */
-export const dbName = `test_${process.env['JEST_WORKER_ID']}`;
+export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env['JEST_WORKER_ID']}`;
 
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { text } from '../../schema/fields.ts';
+import { ref, setOf, text } from '../../schema/fields.ts';
 import { resource } from '../../schema/resource.ts';
+import { Tag } from '../tags/tag.ts';
 import { isbn } from './isbn.ts';
 
 export const Book = resource('Book', {
@@ -22,8 +23,9 @@ export const Book = resource('Book', {
       .max(35)
       .nullable()
       .describe('A language tag: en, eng, en-US'),
+    tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its books'),
   },
-  defaults: { year: null, isbn: null, language: null },
+  defaults: { year: null, isbn: null, language: null, tags: [] },
   indexes: [
     { key: { isbn: 1 }, unique: true, where: { isbn: { $type: 'string' } } },
     { key: { title: 1, _id: 1 } },
@@ -31,6 +33,7 @@ export const Book = resource('Book', {
     { key: { createdAt: 1, _id: 1 } },
     { key: { authors: 1, _id: 1 } },
     { key: { language: 1, _id: 1 } },
+    { key: { tags: 1, _id: 1 } },
   ],
   example: {
     id: '65f000000000000000000b01',
@@ -39,5 +42,6 @@ export const Book = resource('Book', {
     year: 1969,
     isbn: '9780441478125',
     language: 'en',
+    tags: ['65f000000000000000000a01'],
   },
 });

@@ -1,11 +1,15 @@
-import { create, list, read, remove, replace, update } from '../../http/crud.ts';
-import { Book } from './book.ts';
+import { create, links, read, remove, replace, update } from '../../http/crud.ts';
+import { list, related } from '../../http/list.ts';
+import { Book, Post } from '../index.ts';
+import { listing as posts } from '../posts/routes.ts';
+
+export const listing = {
+  filter: ['title', 'authors', 'year', 'isbn', 'language', 'tags'],
+  sort: ['title', 'year', 'createdAt'],
+} as const;
 
 export const books = [
-  list(Book, {
-    filter: ['title', 'authors', 'year', 'isbn', 'language'],
-    sort: ['title', 'year', 'createdAt'],
-  }),
+  list(Book, listing),
   create(Book, {
     example: {
       title: 'The Dispossessed',
@@ -19,4 +23,6 @@ export const books = [
   replace(Book),
   update(Book, { example: { year: 1969, language: 'en-US' } }),
   remove(Book),
+  ...links(Book, 'tags'),
+  related(Book, Post, 'books', posts),
 ];

@@ -1,5 +1,12 @@
-import { create, list, read, remove, replace, update } from '../../http/crud.ts';
-import { Tag } from './tag.ts';
+import { z } from 'zod';
+import { create, read, remove, replace, update } from '../../http/crud.ts';
+import { list, related } from '../../http/list.ts';
+import { byId, route } from '../../http/route.ts';
+import { objectId } from '../../schema/fields.ts';
+import { listing as books } from '../books/routes.ts';
+import { Book, Post, Tag } from '../index.ts';
+import { listing as posts } from '../posts/routes.ts';
+import { merge } from './merge.ts';
 
 export const tags = [
   list(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
@@ -8,4 +15,23 @@ export const tags = [
   replace(Tag),
   update(Tag, { example: { description: 'Other worlds, other people' } }),
   remove(Tag),
+  related(Tag, Post, 'tags', posts),
+  related(Tag, Book, 'tags', books),
+  route({
+    method: 'post',
+    path: '/tags/{id}/merge',
+    operationId: 'mergeTag',
+    tag: 'tags',
+    summary: 'Merge a tag into another',
+    description: 'What has this tag gets the other one instead, and this one is removed.',
+    params: byId(Tag),
+    body: {
+      schema: z.strictObject({ into: objectId().describe('The tag that stays') }).meta({ id: 'Merge' }),
+      example: { into: '65f000000000000000000a02' },
+    },
+    answer: { status: 200, description: 'The tag that stays', schema: Tag.document, example: Tag.example },
+    problems: ['reference_not_found', 'too_many_references'],
+    holds: ({ body }) => [{ resource: Tag, id: body.into }],
+    handler: ({ params, body }) => merge(params.id, body.into),
+  }),
 ];

@@ -1,0 +1,191 @@
+import { Types } from 'mongoose';
+import { z } from 'zod';
+import { Problem } from '../errors.ts';
+import { databaseProblem, isTransient } from '../mongo/failures.ts';
+import { objectId } from '../schema/fields.ts';
+import { targetsOf } from '../schema/references.ts';
+import type { AnyResource } from '../schema/resource.ts';
+import * as store from '../schema/store.ts';
+import { type Route, route } from './route.ts';
+
+const MAX_OPERATIONS = 100;
+const MAX_BYTES = 1024 * 1024;
+
+type Method = 'create' | 'replace' | 'update' | 'remove';
+
+/** An operation that has been checked: what it says is known to be possible by the looks of it. */
+interface Planned {
+  method: Method;
+  resource: AnyResource;
+  /** Of a create too, so that later operations can refer to what it will make. */
+  id: Types.ObjectId;
+  body: Record<string, unknown>;
+}
+
+/**
+ * POST /batch: operations across resources, one after the other in one transaction: all of them, or none.
+ * A create may give its document a local name; later operations write `$name` where the id would stand.
+ */
+export function batch(resources: AnyResource[]): Route {
+  const planning = z
+    .strictObject({ operations: z.array(operation(resources)).min(1).max(MAX_OPERATIONS) })
+    .meta({ id: 'Batch', description: 'Operations, in the order in which they are done' })
+    .transform(({ operations }, ctx) => plan(resources, operations, ctx));
+  return route({
+    method: 'post',
+    path: '/batch',
+    operationId: 'batch',
+    tag: 'batch',
+    summary: 'Do several things, or none of them',
+    description: `Up to ${MAX_OPERATIONS} operations across resources, in order, in one transaction. A create may be named by \`as\`; later operations then write \`$name\` for its id.`,
+    body: { schema: planning, limit: MAX_BYTES, example },
+    answer: {
+      status: 200,
+      description: 'All of them are done',
+      schema: z.strictObject({ results: z.array(result(resources)) }).meta({ id: 'BatchResults' }),
+      example: { results: [{ resource: 'tags', status: 204, id: '65f000000000000000000a09', document: null }] },
+    },
+    problems: ['batch_operation_failed'],
+    holds: ({ body }) => {
+      const made = new Set(body.map(({ method, id }) => (method === 'create' ? id.toHexString() : '')));
+      const targets = body.flatMap(({ resource, body }) => targetsOf(resource, body));
+      return targets.filter(({ id }) => !made.has(id.toHexString()));
+    },
+    handler: async ({ body }) => {
+      const results = [];
+      for (const [index, operation] of body.entries()) results.push(await perform(operation, index));
+      return { results } as never;
+    },
+  });
+}
+
+const example = {
+  operations: [
+    { method: 'create' as const, resource: 'tags', as: 'utopia', body: { name: 'utopia' } },
+    {
+      method: 'create' as const,
+      resource: 'books',
+      body: { title: 'News from Nowhere', authors: ['William Morris'], year: 1890, tags: ['$utopia'] },
+    },
+  ],
+};
+
+const operation = (resources: AnyResource[]) => {
+  const resource = z.enum(resources.map(({ collection }) => collection));
+  const id = z.string().describe('An id, or $name of an earlier create');
+  const body = z.record(z.string(), z.unknown()).describe('As the resource itself takes it');
+  const as = z
+    .string()
+    .regex(/^[A-Za-z]\w{0,39}$/, 'must be a letter, followed by up to 39 letters, digits or _')
+    .describe('A name for the new document, by which later operations refer to it');
+  return z.discriminatedUnion('method', [
+    z.strictObject({ method: z.literal('create'), resource, as: as.optional(), body }).meta({ id: 'CreateOperation' }),
+    z.strictObject({ method: z.literal('replace'), resource, id, body }).meta({ id: 'ReplaceOperation' }),
+    z.strictObject({ method: z.literal('update'), resource, id, body }).meta({ id: 'UpdateOperation' }),
+    z.strictObject({ method: z.literal('remove'), resource, id }).meta({ id: 'RemoveOperation' }),
+  ]);
+};
+
+type Operation = z.output<ReturnType<typeof operation>>;
+
+const result = (resources: AnyResource[]) =>
+  z.discriminatedUnion(
+    'resource',
+    resources.map(({ name, collection, document }) =>
+      z
+        .strictObject({
+          resource: z.literal(collection),
+          status: z.int().describe('As the same request on its own would have been answered'),
+          id: objectId(),
+          document: document.nullable().describe('As it is now; null if it was removed'),
+        })
+        .meta({ id: `${name}Result` }),
+    ) as unknown as [z.ZodObject, z.ZodObject],
+  );
+
+type Context = Parameters<Parameters<z.ZodObject['transform']>[0]>[1];
+
+/** Checks all operations before the first is done, so that all that is wrong is said at once. */
+function plan(resources: AnyResource[], operations: Operation[], ctx: Context): Planned[] {
+  const names = new Map<string, Types.ObjectId>();
+  const planned = operations.map((operation, index) => {
+    const path = ['operations', index];
+    const resource = resources.find(({ collection }) => collection === operation.resource) as AnyResource;
+    const id = operation.method === 'create' ? new Types.ObjectId() : identify(operation.id, names, [...path, 'id'], ctx);
+    const body = operation.method === 'remove' ? {} : checkBody(resource, operation, names, [...path, 'body'], ctx);
+    if (operation.method === 'create' && operation.as) {
+      if (names.has(operation.as)) fault(ctx, [...path, 'as'], 'repeated', 'is the name of an earlier create already');
+      names.set(operation.as, id);
+    }
+    return { method: operation.method, resource, id, body };
+  });
+  return planned;
+}
+
+function identify(given: string, names: Map<string, Types.ObjectId>, path: PropertyKey[], ctx: Context): Types.ObjectId {
+  const id = names.get(given.slice(1));
+  if (given.startsWith('$') && id) return id;
+  if (/^[0-9a-fA-F]{24}$/.test(given)) return Types.ObjectId.createFromHexString(given);
+  fault(ctx, path, 'invalid_id', 'must be an id, or $ and the name of an earlier create');
+  return z.NEVER;
+}
+
+function checkBody(
+  resource: AnyResource,
+  { method, body }: Extract<Operation, { body: unknown }>,
+  names: Map<string, Types.ObjectId>,
+  path: PropertyKey[],
+  ctx: Context,
+): Record<string, unknown> {
+  const schema = method === 'update' ? resource.patch : resource.body;
+  const checked = schema.safeParse(resolve(resource, body, names));
+  if (checked.success) return checked.data;
+  for (const issue of checked.error.issues)
+    ctx.issues.push({ ...issue, path: [...path, ...issue.path], input: body } as z.core.$ZodRawIssue);
+  return z.NEVER;
+}
+
+/** The body with ids for local names; only where the resource refers to others, so that any text stays what it is. */
+const resolve = (resource: AnyResource, body: Record<string, unknown>, names: Map<string, Types.ObjectId>) => {
+  const idOf = (value: unknown): unknown =>
+    typeof value === 'string' && value.startsWith('$') ? (names.get(value.slice(1))?.toHexString() ?? value) : value;
+  const resolved = resource.references
+    .filter(({ field }) => Object.hasOwn(body, field))
+    .map(({ field }) => {
+      const value = body[field];
+      return [field, Array.isArray(value) ? value.map(idOf) : idOf(value)];
+    });
+  return { ...body, ...Object.fromEntries(resolved) };
+};
+
+const fault = (ctx: Context, path: PropertyKey[], code: string, message: string) =>
+  ctx.addIssue({ code: 'custom', path, message, params: { code } });
+
+async function perform({ method, resource, id, body }: Planned, index: number) {
+  const done = { resource: resource.collection, _id: id };
+  try {
+    switch (method) {
+      case 'create':
+        return { ...done, status: 201, document: await store.create(resource, body, id) };
+      case 'replace':
+        return { ...done, status: 200, document: await store.replace(resource, id, body) };
+      case 'update':
+        return { ...done, status: 200, document: await store.update(resource, id, body) };
+      case 'remove':
+        await store.remove(resource, id);
+        return { ...done, status: 204, document: null };
+    }
+  } catch (error) {
+    throw isTransient(error) ? error : failed(error, index);
+  }
+}
+
+/** Names the operation that was refused, and carries its problem. */
+function failed(error: unknown, operation: number): unknown {
+  const problem = error instanceof Problem ? error : databaseProblem(error);
+  if (!problem || problem.status >= 500) return error;
+  return new Problem('batch_operation_failed', `Operation ${operation} was refused, so none was done: ${problem.message}`, {
+    operation,
+    problem: problem.describe(),
+  });
+}

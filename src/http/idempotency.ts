@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import type { Context } from 'koa';
+import mongoose, { type mongo } from 'mongoose';
+import { invalid, Problem } from '../errors.ts';
+import { currentSession } from '../mongo/transaction.ts';
+import type { Reply } from './endpoint.ts';
+
+/**
+ * Idempotency keys: a POST that carries one is done once, however often it is sent within 24 hours. The record
+ * of the answer is written by the transaction that does the work, so there is never one without the other; of
+ * two requests at once one waits and gets the other's answer. Refusals are not kept: nothing was done.
+ * After the IETF draft "The Idempotency-Key HTTP Header Field".
+ */
+
+export const IDEMPOTENCY = 'idempotency';
+const KEPT = 24 * 60 * 60 * 1000;
+
+export interface Key {
+  id: string;
+  fingerprint: string;
+}
+
+interface Remembered extends Reply {
+  _id: string;
+  fingerprint: string;
+  expireAt: Date;
+}
+
+/** The key of this request, if it has one. */
+export function keyOf(ctx: Context, body: unknown): Key | undefined {
+  const key = ctx.get('Idempotency-Key');
+  if (key === '') return undefined;
+  if (!/^[\x20-\x7e]{1,255}$/.test(key))
+    throw invalid([
+      {
+        in: 'header',
+        parameter: 'Idempotency-Key',
+        code: 'invalid_format',
+        message: 'must have 1 to 255 printable ASCII characters',
+      },
+    ]);
+  return { id: hash([ctx.method, ctx.path, key]), fingerprint: hash([ctx.querystring, canonical(body)]) };
+}
+
+/** The answer that was given to this key, inside a transaction. */
+export async function recall({ id, fingerprint }: Key): Promise<Reply | undefined> {
+  const found = await records().findOne({ _id: id }, { session: currentSession() });
+  if (!found) return undefined;
+  if (found.fingerprint !== fingerprint)
+    throw new Problem(
+      'idempotency_key_reused',
+      'Another request was sent with this key; use a new one for a new request.',
+    );
+  return {
+    status: found.status,
+    headers: { ...found.headers, 'Idempotency-Replayed': 'true' },
+    body: found.body,
+  };
+}
+
+/** Keeps an answer, inside the transaction that it is the answer of. */
+export async function remember({ id, fingerprint }: Key, { status, headers, body }: Reply): Promise<void> {
+  const expireAt = new Date(Date.now() + KEPT);
+  await records().insertOne(
+    { _id: id, fingerprint, status, headers, body, expireAt },
+    { session: currentSession() },
+  );
+}
+
+const records = (): mongo.Collection<Remembered> =>
+  mongoose.connection.getClient().db(mongoose.connection.name).collection(IDEMPOTENCY);
+
+const hash = (parts: string[]): string =>
+  createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+
+/** The same text for the same JSON, in whatever order its members stand. */
+const canonical = (json: unknown): string =>
+  JSON.stringify(json, (_, value) =>
+    value !== null && typeof value === 'object' && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  ) ?? '';

@@ -1,0 +1,107 @@
+import { Problem } from '../errors.ts';
+
+/** What goes wrong between the driver and MongoDB, and what a client is told of it. */
+
+interface Failure {
+  name?: string;
+  code?: unknown;
+  errorLabels?: string[];
+  keyPattern?: Record<string, unknown>;
+  cause?: unknown;
+  errorResponse?: unknown;
+}
+
+// By name and code, not by class: the driver may be installed more than once.
+const UNREACHABLE = new Set([
+  'MongoNetworkError',
+  'MongoNetworkTimeoutError',
+  'MongoPoolClearedError',
+  'MongoPoolClosedError',
+  'PoolClearedOnNetworkError',
+  'MongoServerSelectionError',
+  'MongooseServerSelectionError',
+  'MongoWaitQueueTimeoutError',
+  'MongoNotConnectedError',
+  'MongoTopologyClosedError',
+  'MongoClientClosedError',
+  'MongoExpiredSessionError',
+]);
+/** No primary, or one that steps or shuts down: the "state change" codes of the server discovery specification. */
+const STATE_CHANGE = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436]);
+
+const LABELS = new Set([
+  'TransientTransactionError',
+  'RetryableWriteError',
+  'UnknownTransactionCommitResult',
+  'PoolRequestedRetry',
+  'SystemOverloadedError',
+]);
+
+const DUPLICATE_KEY = 11000;
+const MAX_TIME_EXPIRED = 50;
+
+const retry = { headers: { 'Retry-After': '1' } };
+
+/** The failure itself and those it wraps: bulk writes hide the labels and codes of what went wrong inside. */
+const failures = (error: unknown, depth = 0): Failure[] =>
+  typeof error !== 'object' || error === null || depth > 5
+    ? []
+    : [
+        error,
+        ...failures((error as Failure).errorResponse, depth + 1),
+        ...failures((error as Failure).cause, depth + 1),
+      ];
+
+const unreachable = ({ name, code }: Failure): boolean =>
+  UNREACHABLE.has(name ?? '') || STATE_CHANGE.has(code as number);
+
+/** Ids are made by the server: where two meet, another transaction was faster with a guard or the like. */
+const idCollision = ({ code, keyPattern }: Failure): boolean =>
+  code === DUPLICATE_KEY && keyPattern?.['_id'] === 1;
+
+/** Whether the same transaction may succeed when it is tried again. */
+export const isTransient = (error: unknown): boolean =>
+  failures(error).some(
+    (failure) =>
+      unreachable(failure) || idCollision(failure) || failure.errorLabels?.some((label) => LABELS.has(label)),
+  );
+
+/** The problem that a failure of the database means to a client; undefined for any other error. */
+export function databaseProblem(error: unknown): Problem | undefined {
+  for (const failure of failures(error)) {
+    if (failure.code === DUPLICATE_KEY) return duplicateKey(Object.keys(failure.keyPattern ?? {}));
+    if (failure.code === MAX_TIME_EXPIRED)
+      return new Problem('query_timeout', 'The database took too long; try a narrower request.', retry);
+    if (unreachable(failure))
+      return new Problem(
+        'database_unavailable',
+        'The database cannot be reached at the moment; try again soon.',
+        retry,
+      );
+  }
+  return undefined;
+}
+
+/** Names the fields, never the value: it may be another one's secret. */
+function duplicateKey(fields: string[]): Problem {
+  const pointers = fields.map((field) => `/${field.replaceAll('.', '/')}`);
+  const message = 'another document already has this value';
+  return new Problem('duplicate_key', `Another document already has this value of ${pointers.join(', ')}.`, {
+    errors: pointers.map((pointer) => ({ in: 'body', pointer, code: 'duplicate', message })),
+  });
+}
+
+/** The outcome of a commit that was not confirmed in time. */
+export const outcomeUnknown = (): Problem =>
+  new Problem(
+    'outcome_unknown',
+    'The database did not confirm in time: the change may have been made or not. To retry with the same Idempotency-Key is safe.',
+    retry,
+  );
+
+export const writeConflict = (): Problem =>
+  new Problem(
+    'write_conflict',
+    'Too many others changed the same documents; nothing was written. Try again.',
+    retry,
+  );

@@ -1,0 +1,136 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import mongoose, { type mongo, type Types } from 'mongoose';
+import { currentSession } from './transaction.ts';
+
+/**
+ * Guards keep a document in existence while others come to refer to it. MongoDB's transactions are snapshots:
+ * "the author exists, store the post" and "the author has no posts, remove him" may both commit, because neither
+ * writes what the other reads. So both write guards: who refers changes one of a document's guards, who removes
+ * it changes all of them, and of two that meet MongoDB lets one win.
+ *
+ * A document may have up to 32 guards so that those who refer to it need not meet each other; each is made when
+ * it is first needed. Why not touch the document itself: all who refer to a popular one would wait in line, and
+ * its version, its editors and its followers would see changes where there are none.
+ */
+export interface Guarded {
+  collection: string;
+  id: Types.ObjectId;
+}
+
+/** The same for every process, also for those of another version: a removal must reach every guard. */
+const STRIPES = 32;
+
+export const GUARDS = 'refguards';
+
+interface Guard {
+  /** collection:id:stripe */
+  _id: string;
+  /** Counts, so that every write is a change: one that changes nothing conflicts with nothing. */
+  n: number;
+}
+
+const guards = (): mongo.Collection<Guard> =>
+  mongoose.connection.getClient().db(mongoose.connection.name).collection(GUARDS);
+
+const keyOf = ({ collection, id }: Guarded): string => `${collection}:${id.toHexString()}`;
+
+/**
+ * Changes one guard of each document, inside a transaction. A guard stands only where its document does, so
+ * answers those documents that had none: whether they exist is for the caller to find out, after this.
+ */
+export async function changeGuards(documents: Guarded[]): Promise<Guarded[]> {
+  const session = currentSession();
+  const wanted = new Map(documents.map((document) => [guardOf(document), document]));
+  const ids = [...wanted.keys()].sort();
+  const { matchedCount } = await guards().updateMany({ _id: { $in: ids } }, { $inc: { n: 1 } }, { session });
+  if (matchedCount === ids.length) return [];
+
+  const found = await guards()
+    .find({ _id: { $in: ids } }, { session, projection: { _id: 1 } })
+    .toArray();
+  for (const { _id } of found) wanted.delete(_id);
+  await guards().insertMany(
+    [...wanted.keys()].sort().map((_id) => ({ _id, n: 1 })),
+    { session },
+  );
+  return [...wanted.values()];
+}
+
+/** Changes and removes all guards of a document, inside a transaction. */
+export async function removeGuards(document: Guarded): Promise<void> {
+  const session = currentSession();
+  const all = Array.from({ length: STRIPES }, (_, stripe) => `${keyOf(document)}:${stripe}`);
+  const found = await guards()
+    .find({ _id: { $in: all } }, { session, projection: { _id: 1 } })
+    .toArray();
+  const existing = new Set(found.map(({ _id }) => _id));
+  // Those that do not exist are made first: else somebody else could make one unseen.
+  const absent = all.filter((_id) => !existing.has(_id));
+  if (absent.length > 0)
+    await guards().insertMany(
+      absent.map((_id) => ({ _id, n: 0 })),
+      { session },
+    );
+  await guards().deleteMany({ _id: { $in: all } }, { session });
+}
+
+/** Which stripe of a document this asynchronous context holds. */
+const held = new AsyncLocalStorage<Map<string, number>>();
+
+const guardOf = (document: Guarded): string => {
+  const key = keyOf(document);
+  return `${key}:${held.getStore()?.get(key) ?? Math.floor(Math.random() * STRIPES)}`;
+};
+
+/** The stripes of a document that this process uses: who waits for each, the last of them at the end. */
+interface Lanes {
+  loads: number[];
+  tails: Promise<void>[];
+  users: number;
+}
+const lanes = new Map<string, Lanes>();
+
+/**
+ * Runs `work` while it holds a stripe of each document for itself, so that the transactions of one process do
+ * not collide: a free stripe if there is one, otherwise its turn on the least busy. To be called before the
+ * transaction starts, because what its snapshot does not see it cannot change.
+ */
+export async function holding<T>(documents: Guarded[], work: () => Promise<T>): Promise<T> {
+  const mine = new Map<string, number>();
+  const releases: (() => void)[] = [];
+  try {
+    // In one order for all, so that no two wait for each other.
+    for (const key of [...new Set(documents.map(keyOf))].sort()) {
+      const { stripe, turn, release } = takeLane(key);
+      releases.push(release);
+      mine.set(key, stripe);
+      await turn;
+    }
+    return await held.run(mine, work);
+  } finally {
+    for (const release of releases) release();
+  }
+}
+
+function takeLane(key: string): { stripe: number; turn: Promise<void>; release: () => void } {
+  const entry = lanes.get(key) ?? { loads: Array<number>(STRIPES).fill(0), tails: [], users: 0 };
+  lanes.set(key, entry);
+  const least = Math.min(...entry.loads);
+  const stripe = entry.loads.indexOf(least);
+  const turn = least === 0 ? Promise.resolve() : (entry.tails[stripe] ?? Promise.resolve());
+  let finish = () => {};
+  entry.tails[stripe] = Promise.all([turn, new Promise<void>((resolve) => (finish = resolve))]).then(
+    () => {},
+  );
+  entry.loads[stripe] = least + 1;
+  entry.users++;
+  return {
+    stripe,
+    turn,
+    release: () => {
+      finish();
+      entry.loads[stripe] = (entry.loads[stripe] ?? 1) - 1;
+      if (--entry.users === 0) lanes.delete(key);
+    },
+  };
+}

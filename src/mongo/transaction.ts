@@ -1,0 +1,97 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import mongoose, { type ClientSession } from 'mongoose';
+import { type Guarded, holding } from './guards.ts';
+import { isTransient, outcomeUnknown, writeConflict } from './failures.ts';
+
+// Mongoose gives the session of this storage to every operation that a model runs inside it.
+mongoose.set('transactionAsyncLocalStorage', true);
+const sessions = (
+  mongoose as unknown as { transactionAsyncLocalStorage: AsyncLocalStorage<{ session: ClientSession }> }
+).transactionAsyncLocalStorage;
+
+/** Milliseconds that a transaction may take, all its attempts together. */
+const BUDGET = 8_000;
+
+const OPTIONS = {
+  readConcern: 'snapshot',
+  writeConcern: { w: 'majority' },
+  readPreference: 'primary',
+} as const;
+
+/** The session of the transaction under way, for the calls of the driver that do not go through a model. */
+export const currentSession = (): ClientSession => {
+  const store = sessions.getStore();
+  if (!store) throw new Error('This runs inside transaction() only.');
+  return store.session;
+};
+
+/**
+ * Runs `work` as one transaction and returns what it returns: all of its writes, or none.
+ *
+ * Work may run several times, so it changes nothing but the database; it awaits one operation after the other
+ * (a session takes one at a time: no Promise.all), swallows no error of the database (the transaction is lost
+ * with the first), and does not call transaction() itself. Models join by themselves; what is called on the
+ * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to.
+ *
+ * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves
+ * without a label; hence a loop of our own. Throws a 503 problem when the time is spent.
+ */
+export async function transaction<T>(work: () => Promise<T>, holds: Guarded[] = []): Promise<T> {
+  if (sessions.getStore()) throw new Error('Transactions do not nest.');
+  const deadline = performance.now() + BUDGET;
+  // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
+  const expiry = new AbortController();
+  const limit = sleep(BUDGET + 1_000, undefined, { signal: expiry.signal, ref: false }).then(() => {
+    throw outcomeUnknown();
+  });
+  try {
+    return await Promise.race([holding(holds, () => attempts(work, deadline)), limit]);
+  } finally {
+    limit.catch(() => {});
+    expiry.abort();
+  }
+}
+
+async function attempts<T>(work: () => Promise<T>, deadline: number): Promise<T> {
+  // Who waited in line for too long has been told so, and must not write any more.
+  if (performance.now() > deadline) throw writeConflict();
+  const session = await mongoose.startSession();
+  try {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        session.startTransaction(OPTIONS);
+        const result = await sessions.run({ session }, work);
+        await commit(session, deadline);
+        return result;
+      } catch (error) {
+        if (session.inTransaction()) await session.abortTransaction().catch(() => {});
+        if (!isTransient(error)) throw error;
+        if (performance.now() > deadline) throw isServerError(error) ? writeConflict() : error;
+        await sleep(backOff(attempt));
+      }
+    }
+  } finally {
+    await session.endSession().catch(() => {});
+  }
+}
+
+/** A commit whose answer was lost may have happened; to send it again is safe, to run the work again is not. */
+async function commit(session: ClientSession, deadline: number): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await session.commitTransaction();
+      return;
+    } catch (error) {
+      const label = (error as { hasErrorLabel?: (label: string) => boolean }).hasErrorLabel?.bind(error);
+      if (label?.('TransientTransactionError') || !isTransient(error)) throw error;
+      if (performance.now() > deadline) throw outcomeUnknown();
+      await sleep(backOff(attempt));
+    }
+  }
+}
+
+/** Milliseconds; random, so that those who collided do not meet again. */
+const backOff = (attempt: number): number => Math.random() * Math.min(250, 4 * 1.5 ** attempt);
+
+const isServerError = (error: unknown): boolean => (error as Error).name === 'MongoServerError';

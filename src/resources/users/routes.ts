@@ -1,0 +1,42 @@
+import { z } from 'zod';
+import { create, read, remove, replace, update } from '../../http/crud.ts';
+import { list, related } from '../../http/list.ts';
+import { byId, route } from '../../http/route.ts';
+import { objectId } from '../../schema/fields.ts';
+import { Post, User } from '../index.ts';
+import { listing as posts } from '../posts/routes.ts';
+import { transfer } from './transfer.ts';
+
+export const users = [
+  list(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
+  create(User, { example: { name: 'Ben Writer', email: 'ben@example.org', bio: null } }),
+  read(User),
+  replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),
+  update(User, { example: { bio: 'Reads at night, and in trains.' } }),
+  remove(User),
+  related(User, Post, 'author', posts),
+  route({
+    method: 'post',
+    path: '/users/{id}/transfer',
+    operationId: 'transferPosts',
+    tag: 'users',
+    summary: 'Give all posts to another user',
+    description: 'All posts of this user become posts of another, so that this one can be removed.',
+    params: byId(User),
+    body: {
+      schema: z.strictObject({ to: objectId().describe('The user who gets them') }).meta({ id: 'Transfer' }),
+      example: { to: '65f000000000000000000c02' },
+    },
+    answer: {
+      status: 200,
+      description: 'Done',
+      schema: z
+        .strictObject({ changed: z.int().describe('How many posts changed hands') })
+        .meta({ id: 'Transferred' }),
+      example: { changed: 1 },
+    },
+    problems: ['reference_not_found', 'too_many_references'],
+    holds: ({ body }) => [{ resource: User, id: body.to }],
+    handler: ({ params, body }) => transfer(params.id, body.to),
+  }),
+];

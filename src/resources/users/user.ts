@@ -1,0 +1,24 @@
+import { z } from 'zod';
+import { text } from '../../schema/fields.ts';
+import { resource } from '../../schema/resource.ts';
+
+export const User = resource('User', {
+  collection: 'users',
+  description: 'Somebody who writes posts',
+  fields: {
+    name: text(1, 100),
+    email: z.email('must be an e-mail address').max(254).describe('Unique, whatever its case'),
+    role: z.enum(['member', 'editor', 'admin']).describe('What the user may do'),
+    bio: text(0, 2000).nullable(),
+    passwordHash: z.string().max(500).nullable(),
+  },
+  access: { email: 'private', role: 'readonly', passwordHash: 'hidden' },
+  defaults: { role: 'member', bio: null, passwordHash: null },
+  indexes: [
+    { key: { email: 1 }, unique: true },
+    { key: { name: 1, _id: 1 } },
+    { key: { createdAt: 1, _id: 1 } },
+  ],
+  collation: { locale: 'en', strength: 2 },
+  example: { id: '65f000000000000000000c01', name: 'Ann Reader', role: 'member', bio: 'Reads at night.' },
+});

@@ -1,0 +1,130 @@
+import type { PopulateOptions, Types } from 'mongoose';
+import { z } from 'zod';
+import { objectId } from './fields.ts';
+import type { Reference } from './references.ts';
+import type { AnyResource } from './resource.ts';
+import { QUERY_TIME } from './store.ts';
+
+/**
+ * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those
+ * that refer to a document (reverse). However many documents a page has, each path costs one query.
+ */
+
+/** How many documents a reverse include shows for each parent: the newest. */
+const NEWEST = 10;
+
+/** The name under which those who refer to a resource are listed and included. */
+export const reverseName = ({ from, field, target }: Reference): string =>
+  target.referrers.filter((other) => other.from === from).length === 1
+    ? from.collection
+    : `${from.collection}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
+
+/** Every path that can be included: references, the references of what they lead to, and who refers here. */
+export const includePaths = (resource: AnyResource): string[] => [
+  ...resource.references.flatMap(({ field, target }) => [
+    field,
+    ...target.references.map((next) => `${field}.${next.field}`),
+  ]),
+  ...resource.referrers.map(reverseName),
+];
+
+/** The answer's schema where anything may be included. */
+export function expanded(resource: AnyResource): z.ZodObject {
+  const reverse = resource.referrers.map(
+    (reference) => [reverseName(reference), newest(reference.from)] as const,
+  );
+  return z
+    .strictObject({ ...forward(resource, nested).shape, ...Object.fromEntries(reverse) })
+    .meta({ id: `${resource.name}Expanded`, description: `${resource.description}, with what was included` });
+}
+
+/** One level down only the references can be included. */
+const nested = (resource: AnyResource): z.ZodObject =>
+  resource.references.length === 0
+    ? resource.document
+    : forward(resource, ({ document }) => document).meta({ id: `${resource.name}Nested` });
+
+const forward = (resource: AnyResource, document: (target: AnyResource) => z.ZodObject): z.ZodObject =>
+  z.strictObject({
+    ...resource.document.shape,
+    ...Object.fromEntries(
+      resource.references
+        .filter(({ field }) => resource.readable.includes(field))
+        .map(({ field, many, nullable, target }) => {
+          const one = z.union([objectId(), document(target)]);
+          const value = many ? z.array(one) : nullable ? one.nullable() : one;
+          return [
+            field,
+            value.meta({ description: `The id, or the ${target.name.toLowerCase()} if it is included` }),
+          ];
+        }),
+    ),
+  });
+
+const newest = (from: AnyResource) =>
+  z
+    .strictObject({ items: z.array(from.document), hasMore: z.boolean() })
+    .meta({
+      id: `Newest${from.name}s`,
+      description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
+    })
+    .optional();
+
+type Included = { _id: Types.ObjectId } & Record<string, unknown>;
+
+/** Adds what these paths lead to to documents as MongoDB stores them. */
+export async function include(resource: AnyResource, documents: Included[], paths: string[]): Promise<void> {
+  if (documents.length === 0) return;
+  const joins = resource.references
+    .map((reference) => populateOptions(reference, paths))
+    .filter((options) => options !== undefined);
+  if (joins.length > 0) await resource.model.populate(documents, joins);
+  for (const reference of resource.referrers) {
+    const name = reverseName(reference);
+    if (paths.includes(name)) await addNewest(reference, name, documents);
+  }
+}
+
+function populateOptions({ field, target }: Reference, paths: string[]): PopulateOptions | undefined {
+  const deeper = target.references.filter((next) => paths.includes(`${field}.${next.field}`));
+  if (deeper.length === 0 && !paths.includes(field)) return undefined;
+  return {
+    ...join(field),
+    populate: deeper.map((next) => join(next.field)),
+  };
+}
+
+const join = (path: string): PopulateOptions => ({
+  path,
+  options: { lean: true, maxTimeMS: QUERY_TIME },
+  // What somebody removed by hand leaves its id behind: show that rather than nothing.
+  transform: (found: unknown, id: unknown) => found ?? id,
+});
+
+/** One aggregation for all parents; inside, an index gives each of them its newest. */
+async function addNewest(
+  { from, field, target }: Reference,
+  name: string,
+  parents: Included[],
+): Promise<void> {
+  const found = await target.model
+    .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
+      { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
+      {
+        $lookup: {
+          from: from.collection,
+          localField: '_id',
+          foreignField: field,
+          pipeline: [{ $sort: { _id: -1 } }, { $limit: NEWEST + 1 }],
+          as: 'newest',
+        },
+      },
+      { $project: { newest: 1 } },
+    ])
+    .option({ maxTimeMS: QUERY_TIME });
+  const byParent = new Map(found.map(({ _id, newest }) => [_id.toHexString(), newest]));
+  for (const parent of parents) {
+    const all = byParent.get(parent._id.toHexString()) ?? [];
+    parent[name] = { items: all.slice(0, NEWEST), hasMore: all.length > NEWEST };
+  }
+}

@@ -1,0 +1,400 @@
+import { describe, expect, test } from '@jest/globals';
+import mongoose from 'mongoose';
+import { Book } from '../src/resources/books/book.ts';
+import { resources } from '../src/resources/index.ts';
+import { aBook, aTag } from './support/factories.ts';
+import { useApi } from './support/harness.ts';
+
+const api = useApi();
+
+interface Page {
+  items: { id: string; title: string }[];
+  page: { limit: number; next: string | null; prev: string | null };
+}
+type Query = Record<string, string | number>;
+
+const url = (query: Query, path = '/books') =>
+  `${path}?${new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]))}`;
+
+async function list(query: Query = {}): Promise<Page> {
+  const { status, body } = await api.get(url(query));
+  expect([status, body.errors]).toEqual([200, undefined]);
+  return body;
+}
+
+/** Without the check against the schema, which documents that are older than a rule need not fit. */
+async function listPlainly(query: Query): Promise<Page> {
+  const response = await fetch(api.url() + url(query));
+  expect(response.status).toBe(200);
+  return response.json() as Promise<Page>;
+}
+
+const titles = async (query: Query) => (await list(query)).items.map(({ title }) => title);
+const ids = (pages: Page[]) => pages.flatMap(({ items }) => items.map(({ id }) => id));
+
+/** From the first page to the last; `meanwhile` runs between two pages. */
+async function walk(query: Query, { read = list, meanwhile = async () => {} } = {}): Promise<Page[]> {
+  const pages = [await read(query)];
+  for (let next = pages[0]?.page.next; next; next = pages.at(-1)?.page.next) {
+    await meanwhile();
+    pages.push(await read({ ...query, after: next }));
+  }
+  return pages;
+}
+
+async function walkBack(query: Query, last: Page, { read = list } = {}): Promise<Page[]> {
+  const pages = [last];
+  for (let prev = last.page.prev; prev; prev = pages[0]?.page.prev as string | null)
+    pages.unshift(await read({ ...query, before: prev }));
+  return pages;
+}
+
+/** What MongoDB itself says of the order. */
+async function inOrder(sort: string): Promise<string[]> {
+  const direction = sort.startsWith('-') ? -1 : 1;
+  const field = sort.replace(/^-/, '').replace(/^id$/, '_id');
+  const found = await Book.model.collection.find({}, { sort: { [field]: direction, _id: direction } }).toArray();
+  return found.map(({ _id }) => _id.toHexString());
+}
+
+/** Books with ties and nulls; those that are older than the rules lack a field here and there. */
+async function manyBooks({ old = false } = {}): Promise<void> {
+  const books = Array.from({ length: 23 }, (_, i) => ({
+    title: ['Emma', 'emma', 'Ivanhoe', 'Ulysses 📚', 'É'][i % 5],
+    authors: ['A'],
+    year: [null, 1900, 1900, -50, 2000, 1900, null][i % 7],
+    createdAt: new Date(1.7e12 + 1000 * (i % 3)),
+    updatedAt: new Date(),
+  }));
+  if (old) for (const [i, book] of books.entries()) delete book[(['title', 'year', 'createdAt'] as const)[i % 4] as 'title'];
+  await Book.model.collection.insertMany(books as any[]);
+}
+
+const orders = ['title', '-title', 'year', '-year', 'createdAt', '-createdAt', 'id', '-id'];
+
+test('a list answers 20 documents unless told otherwise, the newest first', async () => {
+  for (let i = 0; i < 22; i++) await aBook({ title: `${i}` });
+  const { items, page } = await list();
+  expect(items.map(({ title }) => title)).toEqual(Array.from({ length: 20 }, (_, i) => `${21 - i}`));
+  expect(page).toEqual({ limit: 20, next: expect.any(String), prev: null });
+  expect((await list({ limit: 100 })).items).toHaveLength(22);
+  expect(await titles({ limit: 1 })).toEqual(['21']);
+});
+
+test('an empty list has no pages before or after it', async () => {
+  expect(await list()).toEqual({ items: [], page: { limit: 20, next: null, prev: null } });
+});
+
+test('next is null on the last page also where that page is full', async () => {
+  for (let i = 0; i < 4; i++) await aBook();
+  const pages = await walk({ limit: 2 });
+  expect(pages.map(({ items, page }) => [items.length, page.prev === null, page.next === null])).toEqual([
+    [2, true, false],
+    [2, false, true],
+  ]);
+});
+
+describe.each([
+  ['every book', {}, list],
+  ['every book, also one that lacks the field,', { old: true }, listPlainly],
+] as const)('a walk forward and back meets %s once and in order', (_, kind, read) => {
+  test.each(orders)('by %s', async (sort) => {
+    await manyBooks(kind);
+    const expected = await inOrder(sort);
+    for (const limit of [1, 4]) {
+      const pages = await walk({ sort, limit }, { read });
+      expect(ids(pages)).toEqual(expected);
+      expect(pages[0]?.page.prev).toBeNull();
+
+      const back = await walkBack({ sort, limit }, pages.at(-1) as Page, { read });
+      expect(ids(back)).toEqual(expected);
+      expect(back[0]?.page.next).not.toBeNull();
+    }
+  });
+});
+
+test.each(['title', '-year', '-id'])(
+  'what is added and removed during a walk by %s moves no other book',
+  async (sort) => {
+    await manyBooks();
+    const before = await inOrder(sort);
+    const staying = before.filter((_, i) => i % 5 !== 0);
+    const leaving = before.filter((_, i) => i % 5 === 0);
+    const meanwhile = async () => {
+      await aBook({ title: 'A new one', year: 1900 });
+      await Book.model.deleteOne({ _id: leaving.pop() });
+    };
+    const met = ids(await walk({ sort, limit: 3 }, { meanwhile }));
+    expect(new Set(met).size).toBe(met.length);
+    expect(met.filter((id) => staying.includes(id))).toEqual(staying);
+  },
+);
+
+describe('a cursor', () => {
+  const cursorOf = async (query: Query) => (await list(query)).page.next as string;
+
+  test.each<[string, Query]>([
+    ['in another sort', { sort: 'year' }],
+    ['in the opposite sort', { sort: '-title' }],
+    ['with a filter', { sort: 'title', year: 1900 }],
+  ])('is refused %s', async (_, query) => {
+    await manyBooks();
+    const cursor = await cursorOf({ sort: 'title', limit: 2 });
+    for (const side of ['after', 'before']) {
+      const { status, body } = await api.get(url({ ...query, [side]: cursor }));
+      expect([status, body.code]).toEqual([400, 'invalid_cursor']);
+    }
+  });
+
+  test('is refused with another value of its filter, and by the list of another resource', async () => {
+    await manyBooks();
+    for (let i = 0; i < 3; i++) await aTag();
+    const filtered = await cursorOf({ year: 1900, limit: 2 });
+    expect((await api.get(url({ year: 1901, after: filtered }))).body.code).toBe('invalid_cursor');
+    const { body: tags } = await api.get('/tags?limit=2');
+    expect((await api.get(url({ after: tags.page.next }))).body.code).toBe('invalid_cursor');
+    expect((await api.get(url({ after: await cursorOf({ limit: 2 }) }, '/tags'))).body.code).toBe('invalid_cursor');
+  });
+
+  test('holds for another limit', async () => {
+    await manyBooks();
+    const cursor = await cursorOf({ sort: 'title', limit: 2 });
+    expect((await list({ sort: 'title', limit: 100, after: cursor })).items).toHaveLength(21);
+  });
+
+  test('that was tampered with is refused, whatever character of it changed', async () => {
+    await manyBooks();
+    const cursor = await cursorOf({ sort: 'title', limit: 2 });
+    for (let i = 0; i < cursor.length - 2; i += 7) {
+      const changed = cursor.slice(0, i) + (cursor[i] === 'A' ? 'B' : 'A') + cursor.slice(i + 1);
+      const { status, body } = await api.get(url({ sort: 'title', after: changed }));
+      expect([i, status, body.code]).toEqual([i, 400, 'invalid_cursor']);
+    }
+  });
+
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  test.each([
+    ['nothing', ''],
+    ['garbage', '💥'],
+    ['no list', encode({ $ne: null })],
+    ['null', encode(null)],
+    ['an empty list', encode([])],
+    ['no digest', encode([{ $oid: '65f000000000000000000b01' }])],
+    ['an operator', encode(['x', { $gt: '' }])],
+    ['a regular expression', encode(['x', { $regularExpression: { pattern: '.', options: '' } }])],
+    ['a broken id', encode(['x', { $oid: 'zz' }])],
+    ['7,000 characters', 'A'.repeat(7000)],
+  ])('that is %s is refused', async (_, cursor) => {
+    for (const side of ['after', 'before']) {
+      const { status, body } = await api.get(url({ [side]: cursor }));
+      expect([status, body.code]).toEqual([400, 'invalid_cursor']);
+    }
+  });
+
+  test('of a document whose sorted field has a type that no rule allows leads on or is refused', async () => {
+    for (const year of ['MCM', { bc: 1 }, [1], new Date(0), 'MM'] as any[])
+      await Book.model.collection.insertOne({ title: 'Old', authors: [], year } as any);
+    for (const sort of ['year', '-year']) {
+      const page = await listPlainly({ sort, limit: 1 });
+      const next = await fetch(api.url() + url({ sort, limit: 1, after: page.page.next as string }));
+      expect([200, 400]).toContain(next.status);
+    }
+  });
+
+  test('cannot be combined with another one', async () => {
+    await manyBooks();
+    const cursor = await cursorOf({ limit: 2 });
+    const { status, body } = await api.get(url({ after: cursor, before: cursor }));
+    expect([status, body.errors]).toEqual([422, [expect.objectContaining({ parameter: 'before' })]]);
+  });
+});
+
+describe('a filter', () => {
+  const shelf = async () => {
+    await aBook({ title: 'Iliad', authors: ['Homer'], year: -750, language: 'grc' });
+    await aBook({ title: 'Odyssey', authors: ['Homer', 'Emily Wilson'], year: null, isbn: '9780441013593' });
+    await aBook({ title: 'Ulysses', authors: ['James Joyce'], year: 1922 });
+    await aBook({ title: 'Omeros', authors: ['Derek Walcott'], year: 1990 });
+  };
+  test.each<[Query, string[]]>([
+    [{ title: 'Iliad' }, ['Iliad']],
+    [{ title: 'iliad' }, []],
+    [{ title: 'Ili' }, []],
+    [{ authors: 'Homer' }, ['Iliad', 'Odyssey']],
+    [{ authors: 'Emily Wilson' }, ['Odyssey']],
+    [{ authors: 'Homer,Emily Wilson' }, []],
+    [{ isbn: '9780441013593' }, ['Odyssey']],
+    [{ language: 'grc' }, ['Iliad']],
+    [{ year: 1922 }, ['Ulysses']],
+    [{ year: -750 }, ['Iliad']],
+    [{ 'year[gt]': 1922 }, ['Omeros']],
+    [{ 'year[gte]': 1922 }, ['Omeros', 'Ulysses']],
+    [{ 'year[lt]': 1922 }, ['Iliad']],
+    [{ 'year[lte]': 1922 }, ['Iliad', 'Ulysses']],
+    [{ 'year[gt]': -750, 'year[lt]': 1990 }, ['Ulysses']],
+    [{ 'year[gte]': 0, authors: 'Derek Walcott' }, ['Omeros']],
+    [{ title: '{"$ne":null}' }, []],
+    [{ title: '$ne' }, []],
+    [{ authors: '.*' }, []],
+  ])('%j is met by %j', async (query, expected) => {
+    await shelf();
+    expect(await titles({ ...query, sort: 'title' })).toEqual(expected);
+  });
+
+  test('holds on every page of a walk', async () => {
+    await manyBooks();
+    const expected = await Book.model.find({ year: { $gte: 1900 } }).sort({ title: 1, _id: 1 }).distinct('_id');
+    const pages = await walk({ 'year[gte]': 1900, sort: 'title', limit: 3 });
+    expect(ids(pages).sort()).toEqual(expected.map(String).sort());
+  });
+
+  test('takes values that are encoded in any way a URL allows', async () => {
+    await aBook({ title: 'A & B = C+D / É 📚' });
+    const { body } = await api.get('/books?title=A+%26%20B+=%20C%2BD+/+%C3%89+%F0%9F%93%9A');
+    expect(body.items).toHaveLength(1);
+  });
+});
+
+describe('parameters', () => {
+  const faultsOf = async (query: string) => {
+    await aBook();
+    const { status, body } = await api.get(`/books?${query}`);
+    expect(body.errors?.every((fault: any) => fault.in === 'query')).toBe(true);
+    return [status, body.code, ...body.errors.map((fault: any) => [fault.parameter, fault.code])];
+  };
+
+  test.each(['0', '101', '-1', '1e2', '1e9', '0x10', '', ' 5', '5 ', '5.0', '٥', 'five', '9'.repeat(400), 'null'])(
+    'limit=%s is refused',
+    async (limit) => {
+      const [status, code, fault, ...others] = await faultsOf(`limit=${encodeURIComponent(limit)}`);
+      expect([status, code, fault?.[0], others]).toEqual([422, 'validation_failed', 'limit', []]);
+    },
+  );
+
+  test.each([
+    ['limit', 'limit'],
+    ['year=abc', 'year'],
+    ['year=1.5', 'year'],
+    ['year=', 'year'],
+    ['year[gte]=x', 'year[gte]'],
+    ['title=', 'title'],
+    ['title=%00', 'title'],
+    ['title=a%00b', 'title'],
+    ['title=%20', 'title'],
+    [`title=${'a'.repeat(1001)}`, 'title'],
+    ['sort=colour', 'sort'],
+    ['sort=', 'sort'],
+    ['sort=authors', 'sort'],
+    ['sort=--id', 'sort'],
+    ['sort=title,year', 'sort'],
+    ['sort=%24natural', 'sort'],
+  ])('%s is refused', async (query, parameter) => {
+    const [status, code, fault, ...others] = await faultsOf(query);
+    expect([status, code, fault?.[0], others]).toEqual([422, 'validation_failed', parameter, []]);
+  });
+
+  test.each([
+    'titel=x',
+    'Title=x',
+    'title[ne]=x',
+    'title[$ne]=x',
+    'title[]=x',
+    'year[gt][]=1',
+    'createdAt[gt]=2020-01-01T00:00:00Z',
+    '__proto__=x',
+    '__proto__[limit]=1',
+    'constructor=x',
+    'toString=x',
+    'hasOwnProperty=x',
+    '$where=sleep(1000)',
+    'filter={}',
+    'skip=10',
+    '=x',
+    '%E2%80%8Btitle=x',
+  ])('%s is refused as unknown', async (query) => {
+    const name = decodeURIComponent(query.slice(0, query.indexOf('=')));
+    expect(await faultsOf(query)).toEqual([422, 'unknown_parameter', [name, 'unknown_parameter']]);
+  });
+
+  test('an unknown one is told what was meant', async () => {
+    const { body } = await api.get('/books?titel=x&limits=5&colour=red');
+    expect(body.errors.map((fault: any) => fault.message)).toEqual([
+      expect.stringMatching(/did you mean title\?$/),
+      expect.stringMatching(/did you mean limit\?$/),
+      expect.stringMatching(/^is not a parameter of this operation$/),
+    ]);
+  });
+
+  test('two of the same name are refused, also if they say the same', async () => {
+    for (const query of ['limit=5&limit=5', 'title=a&title=b', 'year[gt]=1&year%5Bgt%5D=1'])
+      expect(await faultsOf(query)).toEqual([422, 'validation_failed', [expect.any(String), 'repeated_parameter']]);
+  });
+
+  test('all that is wrong is said at once', async () => {
+    const [status, , ...faults] = await faultsOf('limit=0&sort=colour&titel=x&year=abc&language=&isbn=1&isbn=2');
+    expect(status).toBe(422);
+    expect(faults.map(([parameter]: any) => parameter).sort()).toEqual(
+      ['isbn', 'language', 'limit', 'sort', 'titel', 'year'],
+    );
+  });
+
+  test('thousands of unknown ones are answered quickly, and 50 of them named', async () => {
+    const start = performance.now();
+    const { status, body } = await api.get(`/books?${Array.from({ length: 1500 }, (_, i) => `p${i}`).join('&')}`);
+    expect([status, body.errors.length]).toEqual([422, 50]);
+    expect(performance.now() - start).toBeLessThan(1000);
+  });
+
+  test.each(['title=%', 'title=%zz', 'title=%E0%A4%A', 'title=%C0%80', 'title=%ED%A0%80', '%FF=x'])(
+    'the malformed query %s is a 400',
+    async (query) => {
+      const { status, body } = await api.get(`/books?${query}`);
+      expect([status, body.code]).toEqual([400, 'malformed_query']);
+    },
+  );
+
+  test('none is taken where a route declares none', async () => {
+    const { _id } = await aBook();
+    for (const path of [`/books/${_id}`, '/health/live', '/problems']) {
+      const { status, body } = await api.get(`${path}?limit=5`);
+      expect([path, status, body.code]).toEqual([path, 422, 'unknown_parameter']);
+    }
+    expect((await api.post('/books?dryRun=true', { title: 'A', authors: ['A'] })).status).toBe(422);
+    expect((await api.delete(`/books/${_id}?force=true`)).status).toBe(422);
+    expect(await Book.model.countDocuments()).toBe(1);
+  });
+
+  test('a query string of nothing is none', async () => {
+    expect((await api.get('/books?')).status).toBe(200);
+    expect((await api.get('/books?&&')).status).toBe(200);
+  });
+});
+
+describe('the database answers by an index, reading little more than the page,', () => {
+  const LIMIT = 5;
+  /** What the query of a request cost, as MongoDB's profiler saw it. */
+  async function costOf(path: string) {
+    const db = mongoose.connection.db as mongoose.mongo.Db;
+    await db.command({ profile: 0 });
+    await db.collection('system.profile').drop().catch(() => {});
+    await db.command({ profile: 2 });
+    const response = await fetch(api.url() + path);
+    await db.command({ profile: 0 });
+    expect([path, response.status]).toEqual([path, 200]);
+    const [entry, ...others] = await db
+      .collection('system.profile')
+      .find({ ns: `${db.databaseName}.${path.slice(1).split('?')[0]}`, op: { $in: ['query', 'command'] } })
+      .toArray();
+    expect(others).toEqual([]);
+    const { body } = { body: (await response.json()) as Page };
+    return { plan: entry?.['planSummary'], read: entry?.['docsExamined'], sorted: entry?.['hasSortStage'] ?? false, body };
+  }
+
+  const value: Record<string, string> = { year: '1950', name: 'tag 7', language: 'en', isbn: '9780441013593' };
+  const cases = resources.flatMap(() => []);
+  void cases;
+  void value;
+  void LIMIT;
+  void costOf;
+  test.todo('x');
+});
