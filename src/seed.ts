@@ -1,22 +1,62 @@
-import { Book } from './resources/books/book.ts';
-import { Tag } from './resources/tags/tag.ts';
-import { resources } from './resources/index.ts';
+import { Types } from 'mongoose';
+import { z } from 'zod';
+import { transaction } from './mongo/transaction.ts';
+import { Book, Post, resources, Tag, User } from './resources/index.ts';
 import type { AnyResource } from './schema/resource.ts';
+import { create } from './schema/store.ts';
 
-/** A few documents to look at, put into an empty database. Each resource's own example is the first of them. */
+/** A few documents to look at, put into an empty database: all of them, or none. */
 export async function seed(say: (line: string) => void): Promise<void> {
   for (const { model } of resources) if (await model.exists({})) return;
-  for (const resource of resources) await store(resource, [resource.example, ...(more.get(resource) ?? [])]);
-  say('The database was empty: a few books and tags have been put in.');
+  await transaction(async () => {
+    for (const [resource, documents] of seeds)
+      for (const document of documents) await store(resource, document);
+  });
+  say('The database was empty: a few users, tags, books and posts have been put in.');
 }
 
-const more = new Map<AnyResource, object[]>([
+/** The seeds are written as the API writes JSON, and checked by the same rules. */
+async function store(resource: AnyResource, document: Record<string, unknown>): Promise<void> {
+  const { id, createdAt, updatedAt, ...json } = document;
+  const fields = z.strictObject(resource.fields).partial().parse(json);
+  await create(resource, fields, id === undefined ? undefined : new Types.ObjectId(id as string));
+}
+
+/** What has an id is what the examples of the API speak of, so that each can be tried as it stands. */
+const seeds: [AnyResource, Record<string, unknown>[]][] = [
+  [
+    User,
+    [
+      { ...User.example, email: 'ann@example.org' },
+      { id: '65f000000000000000000c02', name: 'Mara Editor', email: 'mara@example.org', role: 'editor' },
+      { id: '65f000000000000000000c03', name: 'Theo Silent', email: 'theo@example.org', bio: 'Only reads.' },
+    ],
+  ],
+  [
+    Tag,
+    [
+      Tag.example,
+      { id: '65f000000000000000000a02', name: 'sci-fi' },
+      { id: '65f000000000000000000a03', name: 'comedy', description: 'To laugh' },
+      { id: '65f000000000000000000a04', name: 'epic', description: 'Long, and in verse' },
+      { name: 'classic' },
+    ],
+  ],
   [
     Book,
     [
-      { title: 'The Iliad', authors: ['Homer'], year: -750, isbn: null, language: 'grc' },
+      Book.example,
+      { id: '65f000000000000000000b02', title: 'The Iliad', authors: ['Homer'], year: -750, language: 'grc' },
+      {
+        id: '65f000000000000000000b03',
+        title: 'Solaris',
+        authors: ['Stanisław Lem'],
+        year: 1961,
+        isbn: '9780156027601',
+        language: 'pl',
+        tags: ['65f000000000000000000a02'],
+      },
       { title: 'Middlemarch', authors: ['George Eliot'], year: 1871, isbn: '9780141439549', language: 'en' },
-      { title: 'Solaris', authors: ['Stanisław Lem'], year: 1961, isbn: '9780156027601', language: 'pl' },
       { title: 'Kindred', authors: ['Octavia E. Butler'], year: 1979, isbn: '9780807083697', language: 'en' },
       {
         title: 'Good Omens',
@@ -28,21 +68,24 @@ const more = new Map<AnyResource, object[]>([
     ],
   ],
   [
-    Tag,
+    Post,
     [
-      { name: 'classic', description: null },
-      { name: 'comedy', description: 'To laugh' },
-      { name: 'epic', description: 'Long, and in verse' },
+      Post.example,
+      {
+        id: '65f000000000000000000d02',
+        title: 'Notes for later',
+        body: 'Read the other translation too.',
+        author: '65f000000000000000000c01',
+      },
+      {
+        title: 'An ocean that thinks',
+        body: 'What if the other one does not want to talk?',
+        status: 'published',
+        publishedAt: '2026-01-31T12:00:00Z',
+        author: '65f000000000000000000c02',
+        books: ['65f000000000000000000b03', '65f000000000000000000b01'],
+        tags: ['65f000000000000000000a01', '65f000000000000000000a02'],
+      },
     ],
   ],
-]);
-
-/** The seeds are written as the API writes JSON, and checked as its bodies are. */
-async function store(resource: AnyResource, documents: object[]): Promise<void> {
-  for (const { id, createdAt, updatedAt, ...json } of documents as {
-    id?: string;
-    [key: string]: unknown;
-  }[]) {
-    await resource.model.create({ ...(id && { _id: id }), ...resource.body.parse(json) });
-  }
-}
+];

@@ -310,7 +310,9 @@ describe('a document that is older than a rule', () => {
     expect((await plainly('/books')).items).toMatchObject([expected]);
     for (const sort of ['title', '-title', 'year', '-year', 'createdAt', '-createdAt'])
       expect((await plainly(`/books?sort=${sort}`)).items).toHaveLength(1);
-    expect(await plainly(`/books/${_id}`, { method: 'PATCH', body: '{"year":1966}' })).toMatchObject({ year: 1966 });
+    expect(await plainly(`/books/${_id}`, { method: 'PATCH', body: '{"year":1966}' })).toMatchObject({
+      year: 1966,
+    });
     expect(await plainly(`/books/${_id}`, { method: 'PUT', body: JSON.stringify(dune) })).toMatchObject(dune);
   });
 
@@ -325,7 +327,10 @@ describe('a document that is older than a rule', () => {
 
   /** Without the check against the schema, which such an answer need not fit. */
   async function plainly(path: string, init?: { method: string; body: string }): Promise<any> {
-    const response = await fetch(api.url() + path, { ...init, headers: { 'content-type': 'application/json' } });
+    const response = await fetch(api.url() + path, {
+      ...init,
+      headers: { 'content-type': 'application/json' },
+    });
     expect([path, response.status]).toEqual([path, 200]);
     return response.json();
   }

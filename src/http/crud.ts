@@ -102,10 +102,11 @@ export const update = <R extends AnyResource>(resource: R, { example }: Example<
     handler: ({ params, body }) => store.update<AnyResource>(resource, params.id, body),
   });
 
-/** DELETE /books/{id}. */
-export const remove = (resource: AnyResource): Route =>
+/** DELETE /books/{id}. The example is the id of a seed that nothing needs. */
+export const remove = (resource: AnyResource, { example }: { example: string }): Route =>
   route({
     ...item(resource),
+    params: byId(resource, example),
     method: 'delete',
     operationId: `remove${resource.name}`,
     summary: `Remove ${a(resource)}`,
@@ -141,7 +142,8 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       description: `Puts the ${noun(target)} into \`${field}\`, unless it stands there already.`,
       problems: ['validation_failed'],
       holds: ({ params }) => [{ resource: target, id: params[name] as Types.ObjectId }],
-      handler: ({ params }) => store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+      handler: ({ params }) =>
+        store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
     }),
     route({
       ...common,
@@ -149,7 +151,8 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       operationId: `remove${resource.name}${target.name}`,
       summary: `Take ${a(target)} from ${a(resource)}`,
       description: `Takes the ${noun(target)} out of \`${field}\`, if it stands there.`,
-      handler: ({ params }) => store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+      handler: ({ params }) =>
+        store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
     }),
   ];
 }

@@ -2,7 +2,7 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { notFound } from '../errors.ts';
 import { expanded, include, includePaths } from '../schema/include.ts';
-import type { AnyResource } from '../schema/resource.ts';
+import type { AnyResource, Index } from '../schema/resource.ts';
 import { QUERY_TIME } from '../schema/store.ts';
 import { readPage, type SortField } from './paging.ts';
 import { filters, integer, oneOrMore, toFilter } from './query.ts';
@@ -123,9 +123,13 @@ const pageOf = (resource: AnyResource) =>
     })
     .meta({ id: `${resource.name}List`, description: `A page of ${resource.collection}` });
 
+/** Whether no two documents can have the same value, so that an order needs nothing more to be total. */
+const isUnique = (indexes: Index[], field: string): boolean =>
+  indexes.some(({ key, unique, where }) => unique && !where && Object.keys(key).join() === field);
+
 /** The orders that a list offers, by what stands in the URL. */
 function sortOrders(
-  { name, fields, document }: AnyResource,
+  { name, fields, indexes, document }: AnyResource,
   names: readonly string[],
 ): Map<string, SortField[]> {
   const orders = new Map<string, SortField[]>();
@@ -137,7 +141,7 @@ function sortOrders(
       throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
     for (const direction of [1, -1] as const) {
       const id: SortField = { field: '_id', direction };
-      const sort = field === 'id' ? [id] : [{ field, direction }, id];
+      const sort = field === 'id' ? [id] : isUnique(indexes, field) ? [{ field, direction }] : [{ field, direction }, id];
       orders.set(`${direction === -1 ? '-' : ''}${field}`, sort);
     }
   }

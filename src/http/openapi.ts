@@ -129,7 +129,7 @@ const success = ({ method, answer }: Route): ResponseConfig => ({
     ...Object.fromEntries(
       Object.entries(answer.headers ?? {}).map(([name, { description, example }]) => [
         name,
-        { description, schema: { type: 'string' as const }, example },
+        { description, required: true, schema: { type: 'string' as const }, example },
       ]),
     ),
     ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),

@@ -13,7 +13,7 @@ const { EJSON } = mongoose.mongo.BSON;
 
 type Document = { _id: Types.ObjectId } & Record<string, unknown>;
 
-/** A field to sort by. The fields of a sort always end in `_id`, so that no two documents are equal. */
+/** A field to sort by. The last one of a sort is unique, so that no two documents are equal. */
 export interface SortField {
   field: string;
   direction: 1 | -1;

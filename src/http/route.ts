@@ -83,8 +83,8 @@ export const route = <
 ): Route => definition;
 
 /** The path parameter `id` of a resource's items. */
-export const byId = ({ example }: AnyResource) =>
-  z.strictObject({ id: objectId().meta({ description: 'Its id', example: example.id }) });
+export const byId = (resource: AnyResource, example = resource.example.id) =>
+  z.strictObject({ id: objectId().meta({ description: 'Its id', example }) });
 
 /** Every write is one transaction; see endpoint(). */
 export const writes = ({ method }: Route): boolean => method !== 'get';

