@@ -6,7 +6,14 @@ import { useApi } from './support/harness.ts';
 
 const api = useApi();
 
-const dune = { title: 'Dune', authors: ['Frank Herbert'], year: 1965, isbn: '9780441013593', language: 'en' };
+const dune = {
+  title: 'Dune',
+  authors: ['Frank Herbert'],
+  year: 1965,
+  isbn: '9780441013593',
+  language: 'en',
+  tags: [],
+};
 const stored = (id: string) => Book.model.findById(id).lean();
 const unknownId = '0123456789abcdef01234567';
 
@@ -25,8 +32,9 @@ test('a created book is stored as it was sent and can be read where Location say
 test('a field that a POST leaves out gets its default', async () => {
   const { status, body } = await api.post('/books', { title: 'Beowulf', authors: ['Unknown'] });
   expect(status).toBe(201);
-  expect(body).toMatchObject({ year: null, isbn: null, language: null });
-  expect(await stored(body.id)).toMatchObject({ year: null, isbn: null, language: null });
+  const empty = { year: null, isbn: null, language: null, tags: [] };
+  expect(body).toMatchObject(empty);
+  expect(await stored(body.id)).toMatchObject(empty);
 });
 
 test('PUT replaces everything: what it leaves out falls back to its default, the id and createdAt stay', async () => {
@@ -40,6 +48,7 @@ test('PUT replaces everything: what it leaves out falls back to its default, the
     year: null,
     isbn: null,
     language: null,
+    tags: [],
     createdAt: before.createdAt,
     updatedAt: expect.any(String),
   });

@@ -12,7 +12,13 @@ const ids = (...documents: { _id: unknown }[]) => documents.map(({ _id }) => Str
 /** A body that refers to documents of every kind, which are there. */
 async function aBody() {
   const [author, books, tags] = [await aUser(), [await aBook(), await aBook()], [await aTag(), await aTag()]];
-  return { title: 'Winter', body: 'A long walk.', author: String(author._id), books: ids(...books), tags: ids(...tags) };
+  return {
+    title: 'Winter',
+    body: 'A long walk.',
+    author: String(author._id),
+    books: ids(...books),
+    tags: ids(...tags),
+  };
 }
 
 test('a created post is a draft, stored as it was sent, and can be read where Location says', async () => {
@@ -49,7 +55,8 @@ test('PATCH changes what it names and leaves the rest; DELETE removes', async ()
   expect(status).toBe(200);
   expect(body).toEqual({ ...before, tags: ids(tag), updatedAt: body.updatedAt });
   expect((await api.delete(`/posts/${before.id}`)).status).toBe(204);
-  for (const method of ['GET', 'DELETE']) expect((await api.call(method, `/posts/${before.id}`)).status).toBe(404);
+  for (const method of ['GET', 'DELETE'])
+    expect((await api.call(method, `/posts/${before.id}`)).status).toBe(404);
 });
 
 test.each<[string, unknown]>([
@@ -127,7 +134,9 @@ describe('publishing', () => {
 
   test('of ten that publish at once, all get the same time', async () => {
     const post = await aPost();
-    const answers = await Promise.all(Array.from({ length: 10 }, () => api.post(`/posts/${post._id}/publish`)));
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => api.post(`/posts/${post._id}/publish`)),
+    );
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
     expect(new Set(answers.map(({ body }) => body.publishedAt)).size).toBe(1);
   });
@@ -146,11 +155,23 @@ describe('merging tags', () => {
     const [from, into, a, b] = [await aTag(), await aTag(), await aTag(), await aTag()];
     const lists = [
       [[from], [into]],
-      [[a, from, b], [a, into, b]],
-      [[from, a, into], [a, into]],
-      [[into, b, from], [into, b]],
+      [
+        [a, from, b],
+        [a, into, b],
+      ],
+      [
+        [from, a, into],
+        [a, into],
+      ],
+      [
+        [into, b, from],
+        [into, b],
+      ],
       [[into], [into]],
-      [[a, b], [a, b]],
+      [
+        [a, b],
+        [a, b],
+      ],
       [[], []],
     ] as const;
     const author = (await aUser())._id;
@@ -192,7 +213,9 @@ describe('merging tags', () => {
     const [a, b] = [await aTag(), await aTag()];
     const book = await aBook({ tags: [a._id, b._id] });
     const answers = await Promise.all([merge(a._id, String(b._id)), merge(b._id, String(a._id))]);
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, expect.any(Number)]);
+    const [won, lost] = answers.map(({ status }) => status).sort();
+    expect(won).toBe(200);
+    expect([404, 422]).toContain(lost);
     const [left] = await Tag.model.find().lean();
     expect(await Tag.model.countDocuments()).toBe(1);
     expect((await Book.model.findById(book._id).lean())?.tags).toEqual([left?._id]);

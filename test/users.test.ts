@@ -41,7 +41,11 @@ test('PATCH changes what it names, the e-mail too; DELETE removes', async () => 
   const path = `/users/${user._id}`;
   const { status, body } = await api.patch(path, { email: 'new@example.org', bio: null });
   expect([status, body.name, body.bio]).toEqual([200, user.name, null]);
-  expect(await stored(user._id)).toMatchObject({ email: 'new@example.org', role: 'admin', passwordHash: secret.passwordHash });
+  expect(await stored(user._id)).toMatchObject({
+    email: 'new@example.org',
+    role: 'admin',
+    passwordHash: secret.passwordHash,
+  });
   expect((await api.delete(path)).status).toBe(204);
   for (const method of ['GET', 'DELETE']) expect((await api.call(method, path)).status).toBe(404);
   expect(await User.model.countDocuments()).toBe(0);
@@ -163,8 +167,14 @@ test.each<[string, object, string, string]>([
 });
 
 test('users are listed by name whatever its case, and by role', async () => {
-  for (const [name, role] of [['bea', 'member'], ['Cid', 'editor'], ['Abe', 'editor']]) await aUser({ name, role });
-  const names = async (query: string) => (await api.get(`/users?${query}`)).body.items.map((user: any) => user.name);
+  for (const [name, role] of [
+    ['bea', 'member'],
+    ['Cid', 'editor'],
+    ['Abe', 'editor'],
+  ])
+    await aUser({ name, role });
+  const names = async (query: string) =>
+    (await api.get(`/users?${query}`)).body.items.map((user: any) => user.name);
   expect(await names('sort=name')).toEqual(['Abe', 'bea', 'Cid']);
   expect(await names('sort=-name&role=editor')).toEqual(['Cid', 'Abe']);
   expect(await names('name=BEA')).toEqual(['bea']);
@@ -172,7 +182,8 @@ test('users are listed by name whatever its case, and by role', async () => {
 });
 
 describe('transfer', () => {
-  const authors = async () => (await Post.model.find().sort({ _id: 1 }).lean()).map(({ author }) => String(author));
+  const authors = async () =>
+    (await Post.model.find().sort({ _id: 1 }).lean()).map(({ author }) => String(author));
 
   test('gives all posts of one user to another, who keeps his own; the first can be removed then', async () => {
     const [from, to, third] = [await aUser(), await aUser(), await aUser()];
@@ -187,7 +198,9 @@ describe('transfer', () => {
 
   test('changes nothing where there is nothing', async () => {
     const [from, to] = [await aUser(), await aUser()];
-    expect((await api.post(`/users/${from._id}/transfer`, { to: String(to._id) })).body).toEqual({ changed: 0 });
+    expect((await api.post(`/users/${from._id}/transfer`, { to: String(to._id) })).body).toEqual({
+      changed: 0,
+    });
   });
 
   test('to nobody, to oneself or to what is no id is refused, and changes nothing', async () => {

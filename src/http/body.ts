@@ -11,7 +11,9 @@ const parser = (limit: number) =>
     enableTypes: ['json'],
     jsonLimit: `${limit}b`,
     extendTypes: { json: ['application/*+json'] },
-    onerror: (error) => {
+    onerror: (error, ctx) => {
+      // The parser stops reading at the first fault; unread bytes would block the connection.
+      ctx.req.resume();
       throw toProblem(error as ParserError, limit);
     },
   });
@@ -47,11 +49,8 @@ function checkMediaType(ctx: Context, types: string[]): void {
       `${type ? `Content-Type ${JSON.stringify(type.slice(0, 100))} is not taken` : 'The Content-Type is missing'}; send ${types.join(' or ')}.`,
       accepted,
     );
-  const charset = parameters
-    .find((parameter) => parameter.startsWith('charset='))
-    ?.slice(8)
-    .replaceAll('"', '');
-  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8')
+  const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
+  if (!charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset)))
     throw new Problem('unsupported_media_type', 'JSON is taken in UTF-8 only.', accepted);
   const encoding = ctx.get('Content-Encoding').toLowerCase();
   if (encoding !== '' && encoding !== 'identity')
@@ -97,6 +96,8 @@ interface ParserError extends Error {
 const toProblem = (error: ParserError, limit: number): Error => {
   if (error.type === 'entity.too.large')
     return new Problem('body_too_large', `The body may have at most ${limit / 1024} KiB.`);
+  if (error.message.includes('forbidden prototype'))
+    return new Problem('malformed_json', 'The body has a key __proto__, which is not taken.');
   // The parser's own words may quote the body, so they stay behind.
   const position = /position (\d+)/.exec(error.message)?.[1];
   if (error.status === 400)

@@ -38,8 +38,7 @@ export function requestLog(logger: Logger): Middleware {
 /** The outermost layer: whatever goes wrong further in becomes a problem document. */
 export const problems: Middleware = async (ctx, next) => {
   try {
-    if (ctx.url.length > MAX_URL)
-      throw new Problem('url_too_long', `The URL may have at most ${MAX_URL} characters.`);
+    checkHead(ctx);
     await next();
     if (ctx.status >= 400 && !ctx.body) throw unanswered(ctx);
   } catch (error) {
@@ -48,9 +47,33 @@ export const problems: Middleware = async (ctx, next) => {
     ctx.status = problem.status;
     ctx.set(problem.headers);
     ctx.type = PROBLEM_TYPE;
-    ctx.body = JSON.stringify(problem.toDocument(ctx.path, ctx.response.get('X-Request-Id')));
+    ctx.body = JSON.stringify(problem.toDocument(instanceOf(ctx), ctx.response.get('X-Request-Id')));
   }
 };
+
+/** What Node leaves to us, or would itself refuse without a problem document. */
+function checkHead(ctx: Context): void {
+  if (ctx.url.length > MAX_URL)
+    throw new Problem('url_too_long', `The URL may have at most ${MAX_URL} characters.`);
+  if (!pathOf(ctx)) throw new Problem('malformed_request', 'The URL cannot be understood.');
+  if (ctx.req.httpVersion === '1.1' && ctx.req.headersDistinct['host']?.length !== 1)
+    throw new Problem('malformed_request', 'The request must have one Host header.');
+  if (!/^(100-continue)?$/i.test(ctx.get('Expect')))
+    throw new Problem('expectation_failed', 'Only Expect: 100-continue is met.');
+}
+
+/** undefined where the client sent an absolute URL that is none. */
+function pathOf(ctx: Context): string | undefined {
+  try {
+    return ctx.path ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The path as a URI (RFC 3986): what the client should have escaped is escaped. */
+const instanceOf = (ctx: Context): string =>
+  (pathOf(ctx) ?? '/').replace(/%(?![\da-f]{2})|[^\w.~!$&'()*+,;=:@/%-]/gi, encodeURIComponent);
 
 /** Whatever was thrown, as the problem that the client is told. What nobody foresaw is an internal error. */
 const toProblem = (error: unknown): Problem =>
@@ -73,12 +96,14 @@ const unanswered = (ctx: Context): Problem => {
 };
 
 /** What a browser must not do with an answer that is data. */
+export const SECURITY_HEADERS = {
+  'X-Content-Type-Options': 'nosniff',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+};
+
 export const securityHeaders: Middleware = (ctx, next) => {
-  ctx.set({
-    'X-Content-Type-Options': 'nosniff',
-    'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
-    'Referrer-Policy': 'no-referrer',
-    'Cross-Origin-Resource-Policy': 'same-origin',
-  });
+  ctx.set(SECURITY_HEADERS);
   return next();
 };

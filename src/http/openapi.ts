@@ -45,7 +45,10 @@ const problem = z
     errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
     blockers: z.array(blocker).optional().describe('What still refers to the document, by field'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
-    problem: z.looseObject({}).optional().describe('In a batch: the problem of that operation'),
+    problem: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('In a batch: the problem of that operation'),
   })
   .meta({ id: 'Problem', description: 'Why a request was refused (RFC 9457)' });
 
@@ -80,8 +83,8 @@ What holds for every operation:
 - An \`id\` is 24 hexadecimal digits; a time is RFC 3339, in answers always UTC.
 - What a request says and the operation does not know, a field or a parameter, is refused, never ignored.
 - Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
-- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. A client that sends the
-  header chooses the id itself.
+- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. A client that sends it
+  (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) chooses the id itself.
 
 This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.`;
 
@@ -125,15 +128,17 @@ const idempotencyKey = z
 
 const success = ({ method, answer }: Route): ResponseConfig => ({
   description: answer.description,
-  headers: {
-    ...Object.fromEntries(
-      Object.entries(answer.headers ?? {}).map(([name, { description, example }]) => [
-        name,
-        { description, required: true, schema: { type: 'string' as const }, example },
-      ]),
-    ),
-    ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
-  },
+  ...((answer.headers || method === 'post') && {
+    headers: {
+      ...Object.fromEntries(
+        Object.entries(answer.headers ?? {}).map(([name, { description, example }]) => [
+          name,
+          { description, required: true, schema: { type: 'string' as const }, example },
+        ]),
+      ),
+      ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
+    },
+  }),
   ...(answer.schema && { content: { [JSON_TYPE]: { schema: answer.schema, example: answer.example } } }),
 });
 
@@ -199,6 +204,10 @@ const MEMBERS: { [code in ProblemCode]?: ProblemDetails } = {
         link: '/posts?author=65f000000000000000000c01',
       },
     ],
+  },
+  batch_operation_failed: {
+    operation: 1,
+    problem: new Problem('not_found', 'No document has this id.').describe(),
   },
   unknown_parameter: {
     errors: [

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
 import { Problem, type ProblemCode, problems, reason } from '../errors.ts';
-import { PROBLEM_TYPE } from './middleware.ts';
+import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 
 /** Times in milliseconds. A client that trickles its request is cut off; one that behaves never notices. */
 const TIMES = {
@@ -16,14 +16,14 @@ const TIMES = {
 /** An HTTP server that answers with problem documents also where Node itself refuses a request. */
 export function httpServer(app: Koa): Server {
   const handle = app.callback();
-  const server = createServer(TIMES, (request, response) => void handle(request, response));
+  const listener: RequestListener = (request, response) => void handle(request, response);
+  // The application refuses a request without Host, and one that expects too much: with a problem document.
+  const server = createServer({ ...TIMES, requireHostHeader: false }, listener);
+  server.on('checkExpectation', listener);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
     else refuse(socket, parserProblem(error.code));
   });
-  server.on('checkExpectation', (_request, response) =>
-    refuse(response.socket, ['expectation_failed', 'Only Expect: 100-continue is met.']),
-  );
   return server;
 }
 
@@ -35,21 +35,19 @@ const parserProblem = (code?: string): [ProblemCode, string] => {
   return ['malformed_request', 'The request cannot be understood.'];
 };
 
-function refuse(socket: Duplex | null, [code, detail]: [ProblemCode, string]): void {
+function refuse(socket: Duplex, [code, detail]: [ProblemCode, string]): void {
   const requestId = randomUUID();
   const { status } = problems[code];
   const body = JSON.stringify(new Problem(code, detail).toDocument('/', requestId));
-  socket?.end(
-    [
-      `HTTP/1.1 ${status} ${reason(status)}`,
-      `Content-Type: ${PROBLEM_TYPE}`,
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      `X-Request-Id: ${requestId}`,
-      'Connection: close',
-      '',
-      body,
-    ].join('\r\n'),
-  );
+  const headers = {
+    ...SECURITY_HEADERS,
+    'Content-Type': PROBLEM_TYPE,
+    'Content-Length': Buffer.byteLength(body),
+    'X-Request-Id': requestId,
+    Connection: 'close',
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  socket.end([`HTTP/1.1 ${status} ${reason(status)}`, ...lines, '', body].join('\r\n'));
 }
 
 /** Stops taking connections, lets the requests under way end, and cuts off what is left after `patience` ms. */

@@ -64,7 +64,7 @@ async function onPath(say: Say): Promise<MongodBinary> {
       return await inspect({ path, env: {}, source: 'from PATH' });
     } catch (error) {
       reasons.push(`${path} ${(error as Error).message}`);
-      say(`Passed over ${reasons.at(-1)}.`);
+      say(`Passed over a mongod on PATH: ${reasons.at(-1)}.`);
     }
   }
   throw new Error(reasons.join('; ') || 'no mongod there');

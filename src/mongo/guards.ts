@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import mongoose, { type mongo, type Types } from 'mongoose';
+import mongoose, { type ClientSession, type mongo, type Types } from 'mongoose';
 import { currentSession } from './transaction.ts';
 
 /**
@@ -35,43 +35,39 @@ const guards = (): mongo.Collection<Guard> =>
 const keyOf = ({ collection, id }: Guarded): string => `${collection}:${id.toHexString()}`;
 
 /**
- * Changes one guard of each document, inside a transaction. A guard stands only where its document does, so
- * answers those documents that had none: whether they exist is for the caller to find out, after this.
+ * Changes one guard of each document, inside a transaction. Whether the documents exist is for the caller to
+ * find out, after this.
  */
-export async function changeGuards(documents: Guarded[]): Promise<Guarded[]> {
+export async function changeGuards(documents: Guarded[]): Promise<void> {
   const session = currentSession();
-  const wanted = new Map(documents.map((document) => [guardOf(document), document]));
-  const ids = [...wanted.keys()].sort();
+  const ids = [...new Set(documents.map(guardOf))].sort();
   const { matchedCount } = await guards().updateMany({ _id: { $in: ids } }, { $inc: { n: 1 } }, { session });
-  if (matchedCount === ids.length) return [];
+  if (matchedCount < ids.length) await makeAbsent(ids, session);
+}
 
+/** Changes and removes all guards of documents, inside a transaction. */
+export async function removeGuards(documents: Guarded[]): Promise<void> {
+  const session = currentSession();
+  const ids = documents
+    .map(keyOf)
+    .sort()
+    .flatMap((key) => Array.from({ length: STRIPES }, (_, stripe) => `${key}:${stripe}`));
+  // Those that do not exist are made first: else somebody else could make one unseen.
+  await makeAbsent(ids, session);
+  await guards().deleteMany({ _id: { $in: ids } }, { session });
+}
+
+async function makeAbsent(ids: string[], session: ClientSession): Promise<void> {
   const found = await guards()
     .find({ _id: { $in: ids } }, { session, projection: { _id: 1 } })
     .toArray();
-  for (const { _id } of found) wanted.delete(_id);
-  await guards().insertMany(
-    [...wanted.keys()].sort().map((_id) => ({ _id, n: 1 })),
-    { session },
-  );
-  return [...wanted.values()];
-}
-
-/** Changes and removes all guards of a document, inside a transaction. */
-export async function removeGuards(document: Guarded): Promise<void> {
-  const session = currentSession();
-  const all = Array.from({ length: STRIPES }, (_, stripe) => `${keyOf(document)}:${stripe}`);
-  const found = await guards()
-    .find({ _id: { $in: all } }, { session, projection: { _id: 1 } })
-    .toArray();
   const existing = new Set(found.map(({ _id }) => _id));
-  // Those that do not exist are made first: else somebody else could make one unseen.
-  const absent = all.filter((_id) => !existing.has(_id));
+  const absent = ids.filter((_id) => !existing.has(_id));
   if (absent.length > 0)
     await guards().insertMany(
-      absent.map((_id) => ({ _id, n: 0 })),
+      absent.map((_id) => ({ _id, n: 1 })),
       { session },
     );
-  await guards().deleteMany({ _id: { $in: all } }, { session });
 }
 
 /** Which stripe of a document this asynchronous context holds. */

@@ -10,8 +10,8 @@ const ARGS = [
   '--setParameter=transactionLifetimeLimitSeconds=10',
 ];
 if (process.platform !== 'win32') ARGS.push('--nounixsocket');
-/** How long mongod may take to read its replica set configuration, a matter of milliseconds. */
-const CONFIG_WITHIN_MS = 2_000;
+/** How long mongod may take to find that its address has changed, a matter of milliseconds. */
+const ADDRESS_WITHIN_MS = 1_500;
 
 export interface Launch {
   binary: MongodBinary;
@@ -84,7 +84,7 @@ export class Mongod extends MongoInstance {
 }
 
 /** Starts mongod and waits until it takes writes. */
-export async function launch(options: Launch, patience = CONFIG_WITHIN_MS): Promise<Mongod> {
+export async function launch(options: Launch, patience = ADDRESS_WITHIN_MS): Promise<Mongod> {
   const mongod = new Mongod(options);
   // mongodb-memory-server lets these two win over what it is called with.
   process.env['MONGOMS_SYSTEM_BINARY'] = options.binary.path;

@@ -6,78 +6,70 @@ export const HOST = '127.0.0.1';
 export const REPLICA_SET = 'rs0';
 export const READY_WITHIN_MS = 60_000;
 const NOT_YET_INITIALIZED = 94;
-const ALREADY_INITIALIZED = 23;
 
 type Client = mongoose.mongo.MongoClient;
 
 export const uriOf = (port: number): string =>
   `mongodb://${HOST}:${port}/shelfmark?replicaSet=${REPLICA_SET}`;
 
-/** False: the address of the only member was corrected in the data, and mongod must be killed and started anew. */
-export const becomePrimary = (port: number, patience: number): Promise<boolean> =>
-  withClient(port, async (client) => {
-    const admin = client.db('admin');
-    const host = `${HOST}:${port}`;
+/**
+ * Makes mongod the primary of a replica set of one. False: the address of the member has been corrected in the
+ * data, and mongod must be killed and started again.
+ */
+export async function becomePrimary(port: number, patience: number, attempts = 3): Promise<boolean> {
+  try {
+    return await withClient(port, (client) => settle(client, `${HOST}:${port}`, patience));
+  } catch (error) {
+    // mongod closes its connections when it finds that its address has changed.
+    if (attempts > 1 && error instanceof mongoose.mongo.MongoNetworkError)
+      return becomePrimary(port, patience, attempts - 1);
+    throw error;
+  }
+}
+
+async function settle(client: Client, host: string, patience: number): Promise<boolean> {
+  const stored = await client.db('local').collection<ReplicaSetConfig>('system.replset').findOne();
+  if (!stored) {
     const members = [{ _id: 0, host }];
-    const deadline = Date.now() + patience;
-    for (;;) {
-      const config = await configOf(client);
-      if (config) {
-        // The former port was busy, or the folder has moved.
-        if (config.members[0]?.host !== host)
-          await admin.command({
-            replSetReconfig: { ...config, version: config.version + 1, members },
-            force: true,
-          });
-        break;
-      }
-      if (await initiate(client, { _id: REPLICA_SET, members })) break;
-      if (Date.now() > deadline) {
-        await correctAddress(client, host);
-        return false;
-      }
-      await sleep(20);
-    }
-    await untilWritable(client);
-    return true;
-  });
+    await client.db('admin').command({ replSetInitiate: { _id: REPLICA_SET, members } });
+  } else if (stored.members[0]?.host !== host && !(await changeAddress(client, host, patience))) return false;
+  await untilWritable(client);
+  return true;
+}
 
 interface ReplicaSetConfig {
   version: number;
   members: { host: string }[];
 }
 
-const configOf = async (client: Client): Promise<ReplicaSetConfig | undefined> => {
-  try {
-    return (await client.db('admin').command({ replSetGetConfig: 1 }))['config'] as ReplicaSetConfig;
-  } catch (error) {
-    if ((error as { code?: number }).code === NOT_YET_INITIALIZED) return undefined;
-    throw error;
-  }
-};
-
-/** False: there is a configuration, and mongod is still at reading it. */
-async function initiate(client: Client, config: object): Promise<boolean> {
-  try {
-    await client.db('admin').command({ replSetInitiate: config });
-    return true;
-  } catch (error) {
-    if ((error as { code?: number }).code === ALREADY_INITIALIZED) return false;
-    throw error;
+async function loadedConfig(client: Client, deadline: number): Promise<ReplicaSetConfig | undefined> {
+  for (;;) {
+    try {
+      const { config } = await client.db('admin').command({ replSetGetConfig: 1 });
+      return config as ReplicaSetConfig;
+    } catch (error) {
+      if ((error as { code?: number }).code !== NOT_YET_INITIALIZED) throw error;
+    }
+    if (Date.now() > deadline) return undefined;
+    await sleep(20);
   }
 }
 
-/**
- * At its start mongod asks the address in its configuration whether that is itself. Where another program holds
- * the port and never answers, that takes 32 s, in which no reconfiguration and no clean stop is possible.
- */
-async function correctAddress(client: Client, host: string): Promise<void> {
-  await client
-    .db('local')
-    .collection('system.replset')
-    .updateOne({}, { $set: { 'members.0.host': host } });
-  // Kept although mongod is killed next.
+/** The former port was busy, or the folder is a copy. */
+async function changeAddress(client: Client, host: string, patience: number): Promise<boolean> {
+  const config = await loadedConfig(client, Date.now() + patience);
+  if (config) {
+    const changed = { ...config, version: config.version + 1, members: [{ _id: 0, host }] };
+    await client.db('admin').command({ replSetReconfig: changed, force: true });
+    return true;
+  }
+  // mongod asks the old address whether that is itself. Where another program holds the port and never answers,
+  // this takes it 32 s, in which it can neither be reconfigured nor stopped.
+  const address = { $set: { 'members.0.host': host } };
+  await client.db('local').collection('system.replset').updateOne({}, address);
+  // Else the change would not outlive the kill.
   await client.db('admin').command({ fsync: 1 });
+  return false;
 }
 
 async function untilWritable(client: Client): Promise<void> {

@@ -17,11 +17,11 @@ type Identified = { _id: Types.ObjectId };
 /** Sees to it that what is referred to exists, and goes on existing until this transaction has ended. */
 export async function hold(targets: Target[]): Promise<void> {
   if (targets.length === 0) return;
-  const unguarded = new Set((await changeGuards(targets.map(guarded))).map(({ id }) => id.toHexString()));
-  const doubtful = targets.filter(({ id }) => unguarded.has(id.toHexString()));
+  await changeGuards(targets.map(guarded));
+  // That there is a guard proves nothing: other tools remove a document and leave its guards behind.
   const absent: Target[] = [];
-  for (const resource of new Set(doubtful.map(({ resource }) => resource))) {
-    const asked = doubtful.filter((target) => target.resource === resource);
+  for (const resource of new Set(targets.map(({ resource }) => resource))) {
+    const asked = targets.filter((target) => target.resource === resource);
     const ids = asked.map(({ id }) => id);
     const found = await resource.model.find({ _id: { $in: ids } }, { _id: 1 }).lean<Identified[]>();
     absent.push(...asked.filter(({ id }) => !found.some(({ _id }) => _id.equals(id))));
@@ -44,31 +44,35 @@ function referenceNotFound(targets: Target[]): Problem {
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
-  await removeWithin(resource, id, { changes: MAX_CHANGES });
+  const removed = await removeAll(resource, [id], { changes: MAX_CHANGES });
+  if (removed === 0) throw notFound();
 }
 
-async function removeWithin(
+/** Each level of a cascade goes as a whole, so what is met a second time, or in a circle, is gone by then. */
+async function removeAll(
   resource: AnyResource,
-  id: Types.ObjectId,
+  ids: Types.ObjectId[],
   budget: { changes: number },
-): Promise<void> {
-  const { deletedCount } = await resource.model.deleteOne({ _id: id });
-  if (deletedCount === 0) throw notFound();
-  if (resource.referrers.length === 0) return;
-  await removeGuards({ collection: resource.collection, id });
-  await refuseIfRestricted(resource, id);
+): Promise<number> {
+  const { deletedCount } = await resource.model.deleteMany({ _id: { $in: ids } });
+  if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;
+  await removeGuards(ids.map((id) => guarded({ resource, id })));
+  await refuseIfRestricted(resource, ids);
   for (const reference of resource.referrers) {
-    if (reference.policy === 'detach') await detach(reference, id, budget);
-    if (reference.policy === 'cascade') await cascade(reference, id, budget);
+    if (reference.policy === 'detach') await detach(reference, ids, budget);
+    if (reference.policy === 'cascade') await cascade(reference, ids, budget);
   }
+  return deletedCount;
 }
 
-async function refuseIfRestricted(resource: AnyResource, id: Types.ObjectId): Promise<void> {
+async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]): Promise<void> {
   const blockers = [];
   for (const { from, field, policy } of resource.referrers) {
     if (policy !== 'restrict') continue;
+    const one = await from.model.findOne({ [field]: { $in: ids } }, { [field]: 1 }).lean();
+    if (!one) continue;
+    const id = ids.find((id) => [one[field]].flat().some((known) => id.equals(known))) as Types.ObjectId;
     const count = await from.model.countDocuments({ [field]: id }).limit(MAX_CHANGES);
-    if (count === 0) continue;
     const some = await from.model
       .find({ [field]: id }, { _id: 1 })
       .limit(5)
@@ -90,27 +94,27 @@ async function refuseIfRestricted(resource: AnyResource, id: Types.ObjectId): Pr
 
 async function detach(
   { from, field, many }: Reference,
-  id: Types.ObjectId,
+  ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<void> {
-  await spend(budget, await from.model.countDocuments({ [field]: id }).limit(budget.changes + 1));
-  await from.model.updateMany(
-    { [field]: id },
-    many ? { $pull: { [field]: id } } : { $set: { [field]: null } },
-  );
+  const theirs = { [field]: { $in: ids } };
+  spend(budget, await from.model.countDocuments(theirs).limit(budget.changes + 1));
+  await from.model.updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
 }
 
 async function cascade(
   { from, field }: Reference,
-  id: Types.ObjectId,
+  ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<void> {
   const dependents = await from.model
-    .find({ [field]: id }, { _id: 1 })
+    .find({ [field]: { $in: ids } }, { _id: 1 })
     .limit(budget.changes + 1)
     .lean<Identified[]>();
-  await spend(budget, dependents.length);
-  for (const { _id } of dependents) await removeWithin(from, _id, budget);
+  // The guards of what can itself be referred to go, too.
+  spend(budget, dependents.length * (from.referrers.length > 0 ? 10 : 1));
+  const theirs = dependents.map(({ _id }) => _id);
+  await removeAll(from, theirs, budget);
 }
 
 /**
@@ -129,7 +133,7 @@ export async function redirect(
     field,
     many,
   } of resource.referrers) {
-    await spend(budget, await model.countDocuments({ [field]: from }).limit(budget.changes + 1));
+    spend(budget, await model.countDocuments({ [field]: from }).limit(budget.changes + 1));
     if (many) {
       await model.updateMany(
         { [field]: { $eq: from, $ne: to } },
@@ -145,7 +149,7 @@ export async function redirect(
   return MAX_CHANGES - budget.changes;
 }
 
-async function spend(budget: { changes: number }, changes: number): Promise<void> {
+function spend(budget: { changes: number }, changes: number): void {
   budget.changes -= changes;
   if (budget.changes < 0)
     throw new Problem(

@@ -33,13 +33,13 @@ export const aUser = (overrides: object = {}) =>
   });
 
 /** Its author, too, unless one is named. */
-export const aPost = async ({ author, ...overrides }: { author?: Types.ObjectId } & Record<string, unknown> = {}) =>
+export const aPost = async (overrides: object & { author?: Types.ObjectId } = {}) =>
   Post.model.create({
     title: `Post ${++count}`,
     body: 'What I think.',
     status: 'draft',
     publishedAt: null,
-    author: author ?? (await aUser())._id,
+    author: overrides.author ?? (await aUser())._id,
     books: [],
     tags: [],
     ...overrides,

@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MongodBinary } from './binary.ts';
+import { dropClaim, isAlive, readClaim, stopOrphan, takeClaim, writeClaim } from './claim.ts';
+import { launch, type Mongod, NotStarted } from './mongod.ts';
+import { HOST, serves } from './replica-set.ts';
+
+export interface Place {
+  folder: string;
+  dbPath: string;
+  say: (line: string) => void;
+  binary: () => Promise<MongodBinary>;
+}
+
+/** The mongod of a folder: one that this process runs, or one of another process, as its claim says. */
+export interface Held {
+  port: number;
+  mongod?: Mongod;
+  claim?: string;
+}
+
+/** How long a process that starts or stops mongod is waited for, and a folder that is still locked. */
+const PATIENCE_MS = 20_000;
+
+/** Attaches to the mongod that another process runs on the folder, or starts one, on this port if one is given. */
+export async function hold(place: Place, port?: number): Promise<Held> {
+  const { folder, dbPath } = place;
+  const wait = patience(place.say);
+  for (;;) {
+    const seen = readClaim(folder);
+    const owned = seen !== undefined && isAlive(seen.owner);
+    if (owned && seen.port && (await serves(seen.port, dbPath))) return { port: seen.port, claim: seen.text };
+    await place.binary();
+    if (
+      owned &&
+      seen.owner !== process.pid &&
+      (await wait(`process ${seen.owner}, which starts or stops it`))
+    )
+      continue;
+    if (seen && !owned) await stopOrphan(dbPath);
+    if (!takeClaim(folder, seen)) continue;
+    try {
+      return await start(place, port);
+    } catch (error) {
+      const because = error instanceof NotStarted ? error.because : 'other';
+      if (because === 'port' && port === undefined) continue;
+      if (because === 'folder' && (await wait('another mongod on this folder to end'))) continue;
+      dropClaim(folder);
+      throw error;
+    }
+  }
+}
+
+/** A pause to be repeated, until it answers false: waited long enough. */
+function patience(say: (line: string) => void): (what: string) => Promise<boolean> {
+  let since: number | undefined;
+  let told = false;
+  return async (what) => {
+    since ??= Date.now();
+    if (!told && Date.now() > since + 1_000) {
+      say(`MongoDB: waiting for ${what}.`);
+      told = true;
+    }
+    await sleep(100);
+    return Date.now() < since + PATIENCE_MS;
+  };
+}
+
+async function start({ folder, dbPath, binary }: Place, fixed?: number): Promise<Held> {
+  const port = fixed ?? (await freePort(usualPort(folder))) ?? (await freePort(0)) ?? 0;
+  const mongod = await launch({ binary: await binary(), dbPath, port });
+  writeClaim(folder, { owner: process.pid, pid: mongod.mongodProcess?.pid ?? 0, port });
+  return { port, mongod };
+}
+
+/** The same at every start of a folder, so that a database tool finds it again. */
+const usualPort = (folder: string): number =>
+  27_100 + (createHash('sha256').update(folder).digest().readUInt16BE() % 900);
+
+const freePort = (port: number): Promise<number | undefined> =>
+  new Promise((done) => {
+    const probe = createServer();
+    probe.once('error', () => done(undefined));
+    probe.listen(port, HOST, () => {
+      const address = probe.address();
+      probe.close(() => done(typeof address === 'object' ? address?.port : undefined));
+    });
+  });
