@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { Book, Post, Tag } from '../src/resources/index.ts';
+import type { AnyResource } from '../src/schema/resource.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
@@ -181,7 +182,7 @@ describe('merging tags', () => {
     }
     const { status, body } = await merge(from._id, String(into._id));
     expect([status, body.id, body.name]).toEqual([200, String(into._id), into.name]);
-    for (const { model } of [Post, Book])
+    for (const { model } of [Post, Book] as AnyResource[])
       expect((await model.find().sort({ _id: 1 }).lean()).map(({ tags }) => tags.map(String))).toEqual(
         lists.map(([, tags]) => ids(...tags)),
       );

@@ -66,7 +66,8 @@ test('of ten clients that create the same tag at once, one succeeds', async () =
   const answers = await Promise.all(
     Array.from({ length: 10 }, (_, i) => api.post('/tags', { name: i % 2 ? 'Race' : 'race' })),
   );
-  expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(9).fill(409)]);
+  expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+  expect(answers.filter(({ status }) => status === 409)).toHaveLength(9);
   expect(await Tag.model.countDocuments()).toBe(1);
 });
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { text } from '../schema/fields.ts';
+import { setOf, text } from '../schema/fields.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
@@ -98,16 +98,17 @@ export const integer = (minimum: number, maximum: number) =>
       ...(maximum < Number.MAX_SAFE_INTEGER && { maximum }),
     });
 
-/** Several of these words, separated by commas. */
+/** Several of these words, each once, separated by commas. */
 export const oneOrMore = (words: string[], description: string) =>
   z
-    .codec(z.string(), z.array(z.enum(words, `must be among ${words.join(', ')}`)), {
+    .codec(z.string(), setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length), {
       decode: (text) => text.split(','),
       encode: (chosen) => chosen.join(','),
     })
     .meta({
       type: 'array',
       items: { type: 'string', enum: words },
+      uniqueItems: true,
       description,
       param: { style: 'form', explode: false },
     });

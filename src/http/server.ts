@@ -53,8 +53,10 @@ function refuse(socket: Duplex, [code, detail]: [ProblemCode, string]): void {
 /** Stops taking connections, lets the requests under way end, and cuts off what is left after `patience` ms. */
 export async function drain(server: Server, patience = 10_000): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
-  server.closeIdleConnections();
+  // A connection whose last answer has gone out would wait for a further request.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50);
   const cut = setTimeout(() => server.closeAllConnections(), patience);
   await closed;
+  clearInterval(sweep);
   clearTimeout(cut);
 }

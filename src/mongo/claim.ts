@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -31,11 +31,24 @@ export function readClaim(folder: string): Seen | undefined {
   }
 }
 
-/** Takes the folder, unless someone else has since `seen`. What decides in the end is mongod's own lock. */
+/** Takes the folder, unless somebody else has since `seen`. */
 export function takeClaim(folder: string, seen: Seen | undefined): boolean {
-  if (readClaim(folder)?.text !== seen?.text) return false;
-  writeClaim(folder, { owner: process.pid });
-  return true;
+  const lock = `${fileOf(folder)}.lock`;
+  try {
+    mkdirSync(lock);
+  } catch {
+    // It is held for a millisecond, so an old one is of a process that was killed.
+    if (Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0) > 5_000)
+      rmSync(lock, { recursive: true, force: true });
+    return false;
+  }
+  try {
+    if (readClaim(folder)?.text !== seen?.text) return false;
+    writeClaim(folder, { owner: process.pid });
+    return true;
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
 }
 
 export function writeClaim(folder: string, claim: Claim): void {

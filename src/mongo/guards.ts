@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import mongoose, { type ClientSession, type mongo, type Types } from 'mongoose';
+import mongoose, { type ClientSession, type mongo, Types } from 'mongoose';
 import { currentSession } from './transaction.ts';
 
 /**
@@ -29,10 +29,16 @@ interface Guard {
   n: number;
 }
 
-const guards = (): mongo.Collection<Guard> =>
+export const guards = (): mongo.Collection<Guard> =>
   mongoose.connection.getClient().db(mongoose.connection.name).collection(GUARDS);
 
-const keyOf = ({ collection, id }: Guarded): string => `${collection}:${id.toHexString()}`;
+export const keyOf = ({ collection, id }: Guarded): string => `${collection}:${id.toHexString()}`;
+
+/** The document that a guard is of; undefined where its id does not look like one. */
+export function documentOf(guard: string): Guarded | undefined {
+  const [, collection, id] = /^(.+):([0-9a-f]{24}):\d+$/.exec(guard) ?? [];
+  return collection && id ? { collection, id: Types.ObjectId.createFromHexString(id) } : undefined;
+}
 
 /**
  * Changes one guard of each document, inside a transaction. Whether the documents exist is for the caller to

@@ -32,14 +32,13 @@ export async function hold(place: Place, port?: number): Promise<Held> {
     const owned = seen !== undefined && isAlive(seen.owner);
     if (owned && seen.port && (await serves(seen.port, dbPath))) return { port: seen.port, claim: seen.text };
     await place.binary();
-    if (
-      owned &&
-      seen.owner !== process.pid &&
-      (await wait(`process ${seen.owner}, which starts or stops it`))
-    )
+    const busy = owned && seen.owner !== process.pid;
+    if (busy && (await wait(`process ${seen.owner}, which starts or stops it`))) continue;
+    if (!takeClaim(folder, seen)) {
+      await sleep(10);
       continue;
+    }
     if (seen && !owned) await stopOrphan(dbPath);
-    if (!takeClaim(folder, seen)) continue;
     try {
       return await start(place, port);
     } catch (error) {

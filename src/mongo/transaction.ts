@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose, { type ClientSession } from 'mongoose';
+import { Problem } from '../errors.ts';
+import { databaseProblem, isTransient, outcomeUnknown, writeConflict } from './failures.ts';
 import { type Guarded, holding } from './guards.ts';
-import { isTransient, outcomeUnknown, writeConflict } from './failures.ts';
 
 // Mongoose gives the session of this storage to every operation that a model runs inside it.
 mongoose.set('transactionAsyncLocalStorage', true);
@@ -12,6 +13,8 @@ const sessions = (
 
 /** Milliseconds that a transaction may take, all its attempts together. */
 const BUDGET = 8_000;
+/** Milliseconds after that in which the attempt under way may still end well. */
+const GRACE = 1_000;
 
 const OPTIONS = {
   readConcern: 'snapshot',
@@ -39,35 +42,47 @@ export const currentSession = (): ClientSession => {
  */
 export async function transaction<T>(work: () => Promise<T>, holds: Guarded[] = []): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
-  const deadline = performance.now() + BUDGET;
+  const course: Course = { deadline: performance.now() + BUDGET, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
   const expiry = new AbortController();
-  const limit = sleep(BUDGET + 1_000, undefined, { signal: expiry.signal, ref: false }).then(() => {
-    throw outcomeUnknown();
+  const limit = sleep(BUDGET + GRACE, undefined, { signal: expiry.signal, ref: false }).then(() => {
+    course.isOver = true;
+    throw course.isCommitting ? outcomeUnknown() : tooSlow();
   });
   try {
-    return await Promise.race([holding(holds, () => attempts(work, deadline)), limit]);
+    return await Promise.race([holding(holds, () => attempts(work, course)), limit]);
   } finally {
-    limit.catch(() => {});
     expiry.abort();
   }
 }
 
-async function attempts<T>(work: () => Promise<T>, deadline: number): Promise<T> {
-  // Who waited in line for too long has been told so, and must not write any more.
-  if (performance.now() > deadline) throw writeConflict();
+/** How far a transaction has come. */
+interface Course {
+  deadline: number;
+  /** The caller has been told that the time is spent. */
+  isOver: boolean;
+  isCommitting: boolean;
+}
+
+async function attempts<T>(work: () => Promise<T>, course: Course): Promise<T> {
+  // Who waited in line for too long must not start any more.
+  if (performance.now() > course.deadline) throw writeConflict();
   const session = await mongoose.startSession();
   try {
     for (let attempt = 0; ; attempt++) {
       try {
         session.startTransaction(OPTIONS);
         const result = await sessions.run({ session }, work);
-        await commit(session, deadline);
+        // The caller believes that nothing was written.
+        if (course.isOver) throw tooSlow();
+        course.isCommitting = true;
+        await commit(session, course.deadline);
         return result;
       } catch (error) {
         if (session.inTransaction()) await session.abortTransaction().catch(() => {});
         if (!isTransient(error)) throw error;
-        if (performance.now() > deadline) throw isServerError(error) ? writeConflict() : error;
+        course.isCommitting = false;
+        if (performance.now() > course.deadline) throw exhausted(error);
         await sleep(backOff(attempt));
       }
     }
@@ -94,4 +109,13 @@ async function commit(session: ClientSession, deadline: number): Promise<void> {
 /** Milliseconds; random, so that those who collided do not meet again. */
 const backOff = (attempt: number): number => Math.random() * Math.min(250, 4 * 1.5 ** attempt);
 
-const isServerError = (error: unknown): boolean => (error as Error).name === 'MongoServerError';
+/** What remains to be said of a failure that did not pass in time. Nothing was written. */
+function exhausted(error: unknown): Problem {
+  const problem = databaseProblem(error);
+  return problem?.status === 503 ? problem : writeConflict();
+}
+
+const tooSlow = (): Problem =>
+  new Problem('query_timeout', 'The database took too long; nothing was written. Try again.', {
+    headers: { 'Retry-After': '1' },
+  });

@@ -97,7 +97,8 @@ function populateOptions({ field, target }: Reference, paths: string[]): Populat
 const join = (path: string): PopulateOptions => ({
   path,
   options: { lean: true, maxTimeMS: QUERY_TIME },
-  // What somebody removed by hand leaves its id behind: show that rather than nothing.
+  // Other tools may have removed what an id leads to, or stored what is no id: show that rather than nothing.
+  skipInvalidIds: true,
   transform: (found: unknown, id: unknown) => found ?? id,
 });
 
@@ -122,9 +123,9 @@ async function addNewest(
       { $project: { newest: 1 } },
     ])
     .option({ maxTimeMS: QUERY_TIME });
-  const byParent = new Map(found.map(({ _id, newest }) => [_id.toHexString(), newest]));
+  const byParent = new Map(found.map(({ _id, newest }) => [String(_id), newest]));
   for (const parent of parents) {
-    const all = byParent.get(parent._id.toHexString()) ?? [];
+    const all = byParent.get(String(parent._id)) ?? [];
     parent[name] = { items: all.slice(0, NEWEST), hasMore: all.length > NEWEST };
   }
 }

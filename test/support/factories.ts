@@ -33,7 +33,7 @@ export const aUser = (overrides: object = {}) =>
   });
 
 /** Its author, too, unless one is named. */
-export const aPost = async (overrides: object & { author?: Types.ObjectId } = {}) =>
+export const aPost = async (overrides: { author?: Types.ObjectId; [field: string]: unknown } = {}) =>
   Post.model.create({
     title: `Post ${++count}`,
     body: 'What I think.',

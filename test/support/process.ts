@@ -5,6 +5,10 @@ import { once } from 'node:events';
 
 export interface ServerProcess {
   url: string;
+  /** What it has said so far, its log included. */
+  output(): string;
+  /** Resolves when it has ended. */
+  exitCode: Promise<number | null>;
   /** Ends it as an operator does, and waits until it is gone. */
   stop(): Promise<void>;
   /** Ends it as a power cut does. */
@@ -14,12 +18,15 @@ export interface ServerProcess {
 /** A server on a free port, on the database of `uri`. */
 export async function startServer(uri: string, env: Record<string, string> = {}): Promise<ServerProcess> {
   const child = start(['src/main.ts'], { MONGODB_URI: uri, PORT: '0', LOG_LEVEL: 'silent', ...env });
-  const gone = once(child, 'exit');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk));
+  const exitCode = once(child, 'close').then(([code]) => code as number | null);
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal);
-    await gone;
+    await exitCode;
   };
-  return { url: await urlOf(child), stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+  const url = await urlOf(child);
+  return { url, output: () => output, exitCode, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
 }
 
 /** What the server says when it listens. */

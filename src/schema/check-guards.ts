@@ -1,0 +1,56 @@
+import mongoose, { type mongo } from 'mongoose';
+import { documentOf, guards, keyOf } from '../mongo/guards.ts';
+import { currentSession, transaction } from '../mongo/transaction.ts';
+import { inBatches } from './check.ts';
+
+/**
+ * Finds guards whose document is gone, and removes them. They do no harm but fill the disk: the API removes them
+ * with the document, other tools do not know of them. That a document has no guards is no fault, because each is
+ * made when it is first needed.
+ */
+
+const BATCH = 1_000;
+
+/** Goes through all guards, batch by batch; answers the ids of those that guard nothing. */
+export async function* checkGuards(mending: boolean): AsyncGenerator<{ read: number; surplus: string[] }> {
+  const cursor = guards()
+    .find({}, { projection: { _id: 1 } })
+    .sort({ _id: 1 })
+    .batchSize(BATCH);
+  for await (const batch of inBatches(cursor, BATCH)) {
+    const suspects = await surplusOf(batch.map(({ _id }) => _id));
+    const surplus = suspects.length > 0 ? await lookAgain(suspects, mending) : [];
+    yield { read: batch.length, surplus };
+  }
+}
+
+/** Whoever refers to such a document in this very moment changes the same guard, and one of the two has to wait. */
+const lookAgain = (suspects: string[], mending: boolean): Promise<string[]> =>
+  transaction(async () => {
+    const session = currentSession();
+    const found = await guards()
+      .find({ _id: { $in: suspects } }, { session, projection: { _id: 1 } })
+      .toArray();
+    const ids = found.map(({ _id }) => _id);
+    const surplus = await surplusOf(ids, session);
+    if (mending) await guards().deleteMany({ _id: { $in: surplus } }, { session });
+    return surplus;
+  });
+
+async function surplusOf(guardIds: string[], session?: mongo.ClientSession): Promise<string[]> {
+  const db = mongoose.connection.getClient().db(mongoose.connection.name);
+  const documents = guardIds.flatMap((guard) => documentOf(guard) ?? []);
+  const existing = new Set<string>();
+  for (const name of new Set(documents.map(({ collection }) => collection))) {
+    const ids = documents.filter(({ collection }) => collection === name).map(({ id }) => id);
+    const found = await db
+      .collection(name)
+      .find({ _id: { $in: ids } }, { projection: { _id: 1 }, ...(session && { session }) })
+      .toArray();
+    for (const { _id } of found) existing.add(keyOf({ collection: name, id: _id }));
+  }
+  return guardIds.filter((guard) => {
+    const document = documentOf(guard);
+    return !document || !existing.has(keyOf(document));
+  });
+}

@@ -1,0 +1,140 @@
+import type { Types } from 'mongoose';
+import { Problem } from '../errors.ts';
+import { currentSession, transaction } from '../mongo/transaction.ts';
+import { remove } from './integrity.ts';
+import type { Reference } from './references.ts';
+import type { AnyResource } from './resource.ts';
+
+/**
+ * Finds references to what does not exist, and mends them as their policies say. The API leaves none behind, but
+ * other tools can. What is found is looked at again in a transaction, so all of this may be done while others write.
+ */
+
+export interface Dangling {
+  reference: Reference;
+  /** The document that refers, and what it refers to in vain. */
+  id: Types.ObjectId;
+  missing: unknown[];
+  mended: boolean;
+  /** Why it could not be mended, where that was tried. */
+  reason?: string;
+}
+
+/** Documents that are read at once. */
+const BATCH = 1_000;
+/** Documents that one transaction looks at again, and mends. */
+const MENDED_AT_ONCE = 100;
+
+type Found = { _id: Types.ObjectId } & Record<string, unknown>;
+
+/** Goes through all documents of a resource, batch by batch; mends what can be mended, if it is told to. */
+export async function* checkReferences(
+  resource: AnyResource,
+  mending: boolean,
+): AsyncGenerator<{ read: number; dangling: Dangling[] }> {
+  const cursor = find(resource).sort({ _id: 1 }).cursor<Found>({ batchSize: BATCH });
+  for await (const documents of inBatches(cursor, BATCH)) {
+    const suspects = new Set((await danglingIn(resource, documents)).map(({ id }) => id));
+    const dangling: Dangling[] = [];
+    for (const ids of chunks([...suspects], MENDED_AT_ONCE))
+      dangling.push(...(await lookAgain(resource, ids, mending)));
+    yield { read: documents.length, dangling };
+  }
+}
+
+async function lookAgain(
+  resource: AnyResource,
+  ids: Types.ObjectId[],
+  mending: boolean,
+): Promise<Dangling[]> {
+  const dangling = await transaction(async () => {
+    const found = await danglingIn(resource, await find(resource, ids));
+    if (mending) for (const one of found) if (one.reference.policy === 'detach') await detach(one);
+    return found;
+  });
+  if (mending) for (const one of dangling) if (one.reference.policy === 'cascade') await cascade(one);
+  return dangling;
+}
+
+/** An aggregation, because a query would be cast: another tool may have stored anything. */
+const find = ({ model, references }: AnyResource, ids?: Types.ObjectId[]) =>
+  model.aggregate<Found>([
+    ...(ids ? [{ $match: { _id: { $in: ids } } }] : []),
+    { $project: Object.fromEntries([['_id', 1], ...references.map(({ field }) => [field, 1])]) },
+  ]);
+
+async function danglingIn({ references }: AnyResource, documents: Found[]): Promise<Dangling[]> {
+  const dangling: Dangling[] = [];
+  for (const reference of references) {
+    const exists = await existing(
+      reference.target,
+      documents.flatMap((document) => valuesOf(reference, document)),
+    );
+    for (const document of documents) {
+      const missing = valuesOf(reference, document).filter((value) => !exists(value));
+      if (missing.length > 0) dangling.push({ reference, id: document._id, missing, mended: false });
+    }
+  }
+  return dangling;
+}
+
+const valuesOf = ({ field, many }: Reference, document: Found): unknown[] => {
+  const value = document[field];
+  if (many) return Array.isArray(value) ? value : [];
+  return value === null || value === undefined ? [] : [value];
+};
+
+/** Tells of each value whether it is the id of a document; what is no ObjectId is none. */
+async function existing({ model }: AnyResource, values: unknown[]): Promise<(value: unknown) => boolean> {
+  const ids = new Map(values.filter(isObjectId).map((id) => [id.toHexString(), id]));
+  const existing = new Set<string>();
+  for (const some of chunks([...ids.values()], BATCH))
+    for (const { _id } of await model.find({ _id: { $in: some } }, { _id: 1 }).lean<Found[]>())
+      existing.add(_id.toHexString());
+  return (value) => isObjectId(value) && existing.has(value.toHexString());
+}
+
+export const isObjectId = (value: unknown): value is Types.ObjectId =>
+  (value as { _bsontype?: unknown } | null)?._bsontype === 'ObjectId';
+
+async function detach(dangling: Dangling): Promise<void> {
+  const { reference, id, missing } = dangling;
+  const { from, field, many } = reference;
+  // On the driver's collection, which takes values of any type.
+  const detached = many ? { $pull: { [field]: { $in: missing } as never } } : {};
+  await from.model.collection.updateOne(
+    { _id: id },
+    { ...detached, $set: { updatedAt: new Date(), ...(!many && { [field]: null }) } },
+    { session: currentSession() },
+  );
+  dangling.mended = true;
+}
+
+async function cascade(dangling: Dangling): Promise<void> {
+  const { reference, id } = dangling;
+  try {
+    await transaction(async () => {
+      const found = await danglingIn(reference.from, await find(reference.from, [id]));
+      if (found.some((one) => one.reference === reference)) await remove(reference.from, id);
+    });
+    dangling.mended = true;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    dangling.reason = error.message;
+  }
+}
+
+export async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let batch: T[] = [];
+  for await (const item of items) {
+    batch.push(item);
+    if (batch.length < size) continue;
+    yield batch;
+    batch = [];
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function* chunks<T>(items: T[], size: number): Generator<T[]> {
+  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+}
