@@ -8,6 +8,17 @@ const api = useApi();
 
 const newId = () => new mongoose.Types.ObjectId();
 const stamps = { createdAt: new Date(), updatedAt: new Date() };
+/** A post as another tool stores it: nothing looks at what it refers to. */
+const draft = {
+  title: 'T',
+  body: 'B',
+  status: 'draft',
+  publishedAt: null,
+  author: newId(),
+  books: [],
+  tags: [],
+  ...stamps,
+};
 const shown = async (collection: string, { _id }: { _id: unknown }) =>
   (await api.get(`/${collection}/${String(_id)}`)).body;
 
@@ -98,45 +109,31 @@ test.each([
 });
 
 test.each([
-  ['users', 'author', User],
-  ['books', 'books', Book],
-  ['tags', 'tags', Tag],
+  ['users', 'author'],
+  ['books', 'books'],
+  ['tags', 'tags'],
 ])(
   'each of a page of %s shows its newest 10 posts, and whether there are more',
   async (collection, field) => {
     const counts = [0, 3, 10, 11, 25];
     const make = () => (collection === 'users' ? aUser() : collection === 'books' ? aBook() : aTag());
     const parents = await Promise.all(counts.map(make));
-    const rest = {
-      body: 'B',
-      status: 'draft',
-      publishedAt: null,
-      author: newId(),
-      books: [],
-      tags: [],
-      ...stamps,
-    };
     // In turn, so that none has its posts in one piece.
     const posts = Array.from({ length: 25 }, (_, i) => parents.filter((_, p) => i < (counts[p] ?? 0)))
       .flat()
       .map(({ _id }) => ({
-        ...rest,
+        ...draft,
         _id: newId(),
         title: String(_id),
         [field]: field === 'author' ? _id : [_id],
       }));
     await Post.model.collection.insertMany(posts as any);
     const { body } = await api.get(`/${collection}?include=posts&sort=id`);
-    expect(body.items.map(({ posts }: any) => [posts.items.length, posts.hasMore])).toEqual(
-      [
-        ...new Map(
-          body.items.map(({ id }: any) => [id, counts[parents.findIndex(({ _id }) => String(_id) === id)]]),
-        ).values(),
-      ].map((count) => [Math.min(count as number, 10), (count as number) > 10]),
-    );
+    expect(body.items).toHaveLength(counts.length);
     for (const { id, posts: newest } of body.items) {
       const own = posts.filter(({ title }) => title === id).map(({ _id }) => String(_id));
       expect(newest.items.map((post: any) => post.id)).toEqual(own.toReversed().slice(0, 10));
+      expect(newest.hasMore).toBe(own.length > 10);
       const { body: single } = await api.get(`/${collection}/${id}?include=posts`);
       expect(single.posts).toEqual(newest);
     }
@@ -145,18 +142,8 @@ test.each([
 
 describe('what other tools have left', () => {
   const insert = async (fields: object) => {
-    const post = {
-      title: 'T',
-      body: 'B',
-      status: 'draft',
-      publishedAt: null,
-      author: newId(),
-      books: [],
-      tags: [],
-      ...stamps,
-    };
     const _id = newId();
-    await Post.model.collection.insertOne({ ...post, ...fields, _id } as any);
+    await Post.model.collection.insertOne({ ...draft, ...fields, _id } as any);
     return String(_id);
   };
 
@@ -332,15 +319,7 @@ describe('the cost', () => {
     async (collection) => {
       const [user, book, tag] = [await aUser(), await aBook(), await aTag()];
       const { _id } = { users: user, books: book, tags: tag }[collection] as { _id: mongoose.Types.ObjectId };
-      const post = {
-        body: 'B',
-        status: 'draft',
-        publishedAt: null,
-        author: user._id,
-        books: [book._id],
-        tags: [tag._id],
-        ...stamps,
-      };
+      const post = { ...draft, author: user._id, books: [book._id], tags: [tag._id] };
       await Post.model.collection.insertMany(
         Array.from({ length: 1000 }, (_, i) => ({ ...post, _id: newId(), title: `${i}` })) as any,
       );

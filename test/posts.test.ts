@@ -214,7 +214,7 @@ describe('merging tags', () => {
     const [a, b] = [await aTag(), await aTag()];
     const book = await aBook({ tags: [a._id, b._id] });
     const answers = await Promise.all([merge(a._id, String(b._id)), merge(b._id, String(a._id))]);
-    const [won, lost] = answers.map(({ status }) => status).sort();
+    const [won, lost] = answers.map(({ status }) => status).toSorted((a, b) => a - b);
     expect(won).toBe(200);
     expect([404, 422]).toContain(lost);
     const [left] = await Tag.model.find().lean();

@@ -146,7 +146,7 @@ test.each(['ann@example.org', 'ANN@EXAMPLE.ORG', 'aNN@eXAMPLE.oRG'])(
 test('of ten clients that take the same e-mail at once, one gets it', async () => {
   const emails = Array.from({ length: 10 }, (_, i) => (i % 2 ? 'race@example.org' : 'Race@example.org'));
   const answers = await Promise.all(emails.map((email) => api.post('/users', { name: 'R', email })));
-  expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(9).fill(409)]);
+  expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([201, ...Array(9).fill(409)]);
   expect(await User.model.countDocuments()).toBe(1);
 });
 

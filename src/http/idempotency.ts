@@ -28,9 +28,10 @@ interface Remembered extends Reply {
 
 /** The key of this request, if it has one. */
 export function keyOf(ctx: Context, body: unknown): Key | undefined {
-  const key = ctx.get('Idempotency-Key');
-  if (key === '') return undefined;
-  if (!/^[\x20-\x7e]{1,255}$/.test(key))
+  // Not ctx.get(): an empty key is one that went wrong, and must not pass for none.
+  const key = ctx.headers['idempotency-key'];
+  if (key === undefined) return undefined;
+  if (typeof key !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(key))
     throw invalid([
       {
         in: 'header',

@@ -75,7 +75,7 @@ export function checkBody<B extends z.ZodType>(schema: B, body: unknown): Parsed
 
 /** Zod's issues as faults with JSON Pointers. */
 export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unknown): Fault[] =>
-  error.issues.flatMap((issue): Fault[] => {
+  firstCauses(error.issues).flatMap((issue): Fault[] => {
     if (issue.code !== 'unrecognized_keys') {
       const code = codeOf(issue, body);
       return [
@@ -95,6 +95,14 @@ export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unk
       message: `is not a field that can be written${didYouMean(name, known)}`,
     }));
   });
+
+/** Zod counts the characters of a string that stands where a list belongs: only its type is the fault. */
+const firstCauses = (issues: z.core.$ZodIssue[]): z.core.$ZodIssue[] => {
+  const mistyped = new Set(
+    issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => pointer(path)),
+  );
+  return issues.filter(({ code, path }) => code === 'invalid_type' || !mistyped.has(pointer(path)));
+};
 
 /** RFC 6901. */
 const pointer = (path: PropertyKey[]): string =>

@@ -36,7 +36,7 @@ export async function findMongod(options: { binary?: string | undefined; say: Sa
     try {
       return await find(options.say);
     } catch (error) {
-      failures.push(`  ${name}: ${(error as Error).message}`);
+      failures.push(`  ${name}: ${(error as Error).message.replace(/\s+/g, ' ')}`);
     }
   }
   throw new Error(`No mongod for the embedded database. Tried:\n${failures.join('\n')}\n${WHAT_TO_DO}`);

@@ -36,10 +36,11 @@ export function takeClaim(folder: string, seen: Seen | undefined): boolean {
   const lock = `${fileOf(folder)}.lock`;
   try {
     mkdirSync(lock);
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     // It is held for a millisecond, so an old one is of a process that was killed.
-    if (Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? 0) > 5_000)
-      rmSync(lock, { recursive: true, force: true });
+    const made = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+    if (Date.now() - made > 5_000) rmSync(lock, { recursive: true, force: true });
     return false;
   }
   try {

@@ -30,7 +30,11 @@ export async function hold(place: Place, port?: number): Promise<Held> {
   for (;;) {
     const seen = readClaim(folder);
     const owned = seen !== undefined && isAlive(seen.owner);
-    if (owned && seen.port && (await serves(seen.port, dbPath))) return { port: seen.port, claim: seen.text };
+    if (owned && seen.port && (await serves(seen.port, dbPath))) {
+      if (port && seen.port !== port)
+        throw new Error(`Process ${seen.owner} now runs it on port ${seen.port}.`);
+      return { port: seen.port, claim: seen.text };
+    }
     await place.binary();
     const busy = owned && seen.owner !== process.pid;
     if (busy && (await wait(`process ${seen.owner}, which starts or stops it`))) continue;

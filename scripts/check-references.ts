@@ -1,0 +1,157 @@
+import { parseArgs } from 'node:util';
+import { GUARDS, guards } from '../src/mongo/guards.ts';
+import { resources } from '../src/resources/index.ts';
+import { checkReferences, type Dangling, isObjectId } from '../src/schema/check.ts';
+import { checkGuards } from '../src/schema/check-guards.ts';
+import type { Reference } from '../src/schema/references.ts';
+import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
+import { startProgress } from './progress.ts';
+
+const USAGE = `Usage: npm run check-references [-- --repair [--dry-run]]
+
+Finds references to documents that do not exist, and guards of documents that do not exist. The API leaves neither
+behind, but other tools can. It may run while the API does.
+
+  --repair    mend what was found as the references' policies say: detach takes them out of their lists, or makes
+              them null; cascade removes the documents that refer, as DELETE does. Where the policy is restrict
+              no machine can know what belongs there: those remain. Guards without a document are removed.
+  --dry-run   with --repair: only say what it would do
+
+Exit codes: 0 nothing was found, or all of it is mended; 1 some remain; 2 it could not run or could not finish,
+130 interrupted.`;
+
+type Mode = 'check' | 'dry-run' | 'repair';
+
+/** What was found of one kind, and the first lines about it. */
+interface Tally {
+  what: string;
+  found: number;
+  mended: number;
+  lines: string[];
+  /** What is to be done by hand. */
+  advice?: string | undefined;
+}
+type Tallies = Map<string, Tally>;
+
+const SHOWN = 20;
+
+const referring = resources.filter(({ references }) => references.length > 0);
+
+async function main(stop: AbortSignal): Promise<number> {
+  const mode = readArguments();
+  return withDatabase(async () => {
+    const start = performance.now();
+    const progress = startProgress(await estimatedSize());
+    const tallies: Tallies = new Map();
+    let read = 0;
+    try {
+      for await (const more of check(mode, tallies)) {
+        read += more;
+        progress.update(read, read);
+        if (stop.aborted) break;
+      }
+    } finally {
+      progress.stop();
+      report(tallies, mode);
+    }
+    console.log(`${count(read)} documents and guards read ${pace(read, start)}`);
+    if (stop.aborted) {
+      say('Interrupted: what comes after these has not been looked at.');
+      return stop.reason as number;
+    }
+    if (tallies.size === 0) console.log('Every reference leads to a document.');
+    return [...tallies.values()].some(({ found, mended }) => mended < found) ? 1 : 0;
+  });
+}
+
+function readArguments(): Mode {
+  const { values } = parseArgs({ options: { repair: { type: 'boolean' }, 'dry-run': { type: 'boolean' } } });
+  if (values['dry-run'] && !values.repair) throw new UsageError('--dry-run belongs to --repair.');
+  if (!values.repair) return 'check';
+  return values['dry-run'] ? 'dry-run' : 'repair';
+}
+
+async function estimatedSize(): Promise<number> {
+  let size = await guards().estimatedDocumentCount();
+  for (const { model } of referring) size += await model.estimatedDocumentCount();
+  return size;
+}
+
+/** Yields how many documents or guards it has been through since it did so last. */
+async function* check(mode: Mode, tallies: Tallies): AsyncGenerator<number> {
+  const mending = mode === 'repair';
+  for (const resource of referring)
+    for await (const { read, dangling } of checkReferences(resource, mending)) {
+      for (const one of dangling) addDangling(tallies, one, mode);
+      yield read;
+    }
+  for await (const { read, surplus } of checkGuards(mending)) {
+    for (const guard of surplus) {
+      const line = `${GUARDS} ${guard}: its document does not exist`;
+      add(tallies, { what: `surplus ${GUARDS}`, line: line + outcome(mode, 'removed'), mended: mending });
+    }
+    yield read;
+  }
+}
+
+function addDangling(tallies: Tallies, { reference, id, missing, mended, reason }: Dangling, mode: Mode) {
+  const { from, field, target, policy } = reference;
+  const what = `dangling ${from.collection}.${field}`;
+  const end = reason ? `; ${reason}` : policy === 'restrict' ? '' : outcome(mode, repairOf(reference));
+  for (const value of missing) {
+    const fault = isObjectId(value)
+      ? `/${target.collection}/${value} does not exist`
+      : `${JSON.stringify(value)} is no id`;
+    add(tallies, {
+      what,
+      line: `/${from.collection}/${id} ${field}: ${fault}${end}`,
+      mended,
+      advice: advice(reference),
+    });
+  }
+}
+
+function add(
+  tallies: Tallies,
+  {
+    what,
+    line,
+    mended,
+    advice,
+  }: { what: string; line: string; mended: boolean; advice?: string | undefined },
+) {
+  const tally = tallies.get(what) ?? { what, found: 0, mended: 0, lines: [], advice };
+  tallies.set(what, tally);
+  tally.found++;
+  if (mended) tally.mended++;
+  if (tally.lines.length < SHOWN) tally.lines.push(line);
+}
+
+const repairOf = ({ policy, many }: Reference): string => {
+  if (policy === 'cascade') return 'removed';
+  return many ? 'taken out' : 'made null';
+};
+
+const outcome = (mode: Mode, done: string): string =>
+  ({ check: '', 'dry-run': `; would be ${done}`, repair: `; ${done}` })[mode];
+
+const advice = ({ policy, from: { collection }, target }: Reference): string | undefined =>
+  policy === 'restrict'
+    ? `no machine can know what belongs there: change it (PATCH /${collection}/{id}), remove what refers ` +
+      `(DELETE /${collection}/{id}), or put the missing ${target.collection} back`
+    : undefined;
+
+function report(tallies: Tallies, mode: Mode): void {
+  for (const { what, found, lines } of tallies.values()) {
+    for (const line of lines) console.log(line);
+    if (found > lines.length) console.log(`  and ${count(found - lines.length)} more ${what}`);
+  }
+  for (const { what, found, mended, advice } of tallies.values()) {
+    const repair =
+      advice ??
+      (mode === 'repair' ? `${count(mended)} mended` : 'npm run check-references -- --repair mends them');
+    console.log(`${count(found)} ${what}: ${repair}`);
+  }
+}
+
+await runProgram(USAGE, main);

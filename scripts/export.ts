@@ -1,0 +1,100 @@
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { stringify } from 'csv-stringify';
+import { resources } from '../src/resources/index.ts';
+import type { AnyResource } from '../src/schema/resource.ts';
+import { shapeOf } from '../src/schema/shape.ts';
+import {
+  count,
+  formatOf,
+  pace,
+  resourceNamed,
+  runProgram,
+  say,
+  UsageError,
+  withDatabase,
+} from './program.ts';
+import { startProgress } from './progress.ts';
+
+const USAGE = `Usage: npm run --silent export -- RESOURCE [--format ndjson|csv] [--out FILE]
+
+Writes every document as the API shows it, in the order of the ids, to standard output or to a file. An import
+takes the result back: npm run import -- RESOURCE FILE. (--silent keeps npm's own two lines out of the data.)
+
+  RESOURCE      what to export, as the API's path names it: ${resources.map(({ collection }) => collection).join(', ')}
+  --format      ndjson or csv; from the ending of FILE, or else ndjson
+  --out FILE    write to a file; what it contained is lost
+
+In CSV a list stands as its JSON, null as an empty cell and an empty text as "". Values are written as they are:
+a spreadsheet may take one that starts with = + - or @ for a formula.
+
+Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
+
+async function main(stop: AbortSignal): Promise<number> {
+  const { resource, format, out } = readArguments();
+  return withDatabase(async () => {
+    const start = performance.now();
+    // On a terminal that shows the data, a progress bar would be in its way.
+    const shown = out !== undefined || !process.stdout.isTTY;
+    const progress = shown ? startProgress(await resource.model.estimatedDocumentCount()) : undefined;
+    let rows = 0;
+    try {
+      await pipeline(
+        documents(resource, () => progress?.update(++rows, rows)),
+        format === 'csv' ? toCsv(resource) : toNdjson,
+        out === undefined ? process.stdout : createWriteStream(out),
+        { signal: stop },
+      );
+    } catch (error) {
+      if (stop.aborted) return interrupted(rows, stop);
+      // Whoever reads has seen enough: `| head`.
+      if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
+      throw new Error(`What was written is not complete: ${(error as Error).message}`, { cause: error });
+    } finally {
+      progress?.stop();
+    }
+    if (shown) say(`${count(rows)} ${resource.collection} exported ${pace(rows, start)}`);
+    return 0;
+  });
+}
+
+function readArguments() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { format: { type: 'string' }, out: { type: 'string' } },
+  });
+  const [collection, ...more] = positionals;
+  const resource = resourceNamed(collection);
+  if (more.length > 0) throw new UsageError(`This is one argument too many: ${more.join(' ')}`);
+  return { resource, format: formatOf(values.format, values.out) ?? 'ndjson', out: values.out };
+}
+
+/** The JSON of each document. Not a snapshot: what is written meanwhile may be in it or not, but nothing twice. */
+async function* documents({ model, document }: AnyResource, onRow: () => void): AsyncGenerator<object> {
+  const toJson = shapeOf(document);
+  for await (const stored of model.find().sort({ _id: 1 }).lean().cursor({ batchSize: 1_000 })) {
+    yield toJson(stored) as object;
+    onRow();
+  }
+}
+
+async function* toNdjson(documents: AsyncIterable<object>): AsyncGenerator<string> {
+  for await (const document of documents) yield `${JSON.stringify(document)}\n`;
+}
+
+const toCsv = ({ document }: AnyResource) =>
+  stringify({
+    header: true,
+    columns: Object.keys(document.shape),
+    cast: { boolean: String },
+    // The empty text in quotes: an import can so tell it from null.
+    quoted_match: /^$/,
+  });
+
+function interrupted(rows: number, stop: AbortSignal): number {
+  say(`Interrupted after ${count(rows)} documents: what was written is not complete.`);
+  return stop.reason as number;
+}
+
+await runProgram(USAGE, main);

@@ -1,0 +1,75 @@
+import type { z } from 'zod';
+import type { FieldMap, Source } from './map.ts';
+
+type Convert = (value: unknown) => unknown;
+
+/** Compiles a map into the function that makes the JSON of a document from a row. */
+export function converter(map: FieldMap, fields: Record<string, z.ZodType>): Convert {
+  const entries = Object.entries(map).map(([name, source]) => ({
+    name,
+    from: source.from,
+    convert: convertTo(fields[name] as z.ZodType, source),
+  }));
+  return (row) => {
+    // What is not an object at all is for the validation to refuse.
+    if (row === null || typeof row !== 'object' || Array.isArray(row)) return row;
+    const json: Record<string, unknown> = {};
+    for (const { name, from, convert } of entries) {
+      const value = Object.hasOwn(row, from) ? convert((row as Record<string, unknown>)[from]) : undefined;
+      if (value !== undefined) json[name] = value;
+    }
+    return json;
+  };
+}
+
+function convertTo(field: z.ZodType, { split, pad }: Source): Convert {
+  const nothing = field.safeParse(null).success ? null : undefined;
+  const mayBeBlank = field.safeParse('').success;
+  const parse = split === undefined ? parserOf(field) : splitter(field, split);
+  return (value) => {
+    if (value === null || (value === '' && !mayBeBlank)) return nothing;
+    // In NDJSON, what lost its zeros may be a number.
+    if (pad && (typeof value === 'string' || typeof value === 'number'))
+      return String(value).padStart(pad, '0');
+    return typeof value === 'string' ? parse(value) : value;
+  };
+}
+
+function splitter(field: z.ZodType, separator: string): (text: string) => unknown[] {
+  const parse = parserOf((wireOf(field) as z.ZodArray<z.ZodType>).element);
+  return (text) => text.split(separator).map(parse);
+}
+
+/** What a text stands for in such a field. One that it cannot be stays a text, which the validation refuses. */
+function parserOf(field: z.ZodType): (text: string) => unknown {
+  switch (kindOf(field)) {
+    case 'number':
+      return (text) => (NUMBER.test(text) ? Number(text) : text);
+    case 'boolean':
+      return (text) => (text === 'true' ? true : text === 'false' ? false : text);
+    case 'array':
+    case 'object':
+      return parseJson;
+    default:
+      return (text) => text;
+  }
+}
+
+const NUMBER = /^\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*$/;
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+};
+
+/** The kind of a field's JSON side, as Zod calls it. */
+export const kindOf = (field: z.ZodType): string => wireOf(field).def.type;
+
+function wireOf(field: z.ZodType): z.ZodType {
+  const def = field.def as z.core.$ZodTypes['_zod']['def'];
+  if (def.type === 'nullable' || def.type === 'optional') return wireOf(def.innerType as z.ZodType);
+  return def.type === 'pipe' ? wireOf(def.in as z.ZodType) : field;
+}

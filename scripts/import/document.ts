@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import { Types } from 'mongoose';
+import type { z } from 'zod';
+import type { Fault } from '../../src/errors.ts';
+import { bodyFaults } from '../../src/http/input.ts';
+import type { AnyResource } from '../../src/schema/resource.ts';
+import type { Reason } from './row.ts';
+
+export type Document = { _id: Types.ObjectId } & Record<string, unknown>;
+
+/** A document as MongoDB is to store it, or why there is none. */
+export interface Made {
+  document?: Document;
+  reasons: Reason[];
+}
+
+/**
+ * What a row may say: what the body of a create may and, so that an export goes back in as it was, what else a
+ * document shows: its id, its times, and what otherwise only the API's commands write.
+ */
+export function rowSchema({ body, document }: AnyResource) {
+  const shown = Object.entries(document.partial().shape).filter(([name]) => !(name in body.shape));
+  return body.extend(Object.fromEntries(shown)) as z.ZodObject<Record<string, z.ZodType>>;
+}
+
+/** Validates the JSON of a row, which stands on this line, as the API does a body. */
+export function documentMaker(resource: AnyResource): (json: unknown, line: number) => Made {
+  const schema = rowSchema(resource);
+  return (json, line) => {
+    const result = schema.safeParse(json);
+    if (!result.success) return { reasons: bodyFaults(result.error, schema, json).map(toReason) };
+    const content: Record<string, unknown> = { ...resource.defaults, ...result.data };
+    const now = new Date();
+    const { id = contentId(resource, content, line), createdAt = now, updatedAt = now, ...fields } = content;
+    return { document: { _id: id as Types.ObjectId, ...fields, createdAt, updatedAt }, reasons: [] };
+  };
+}
+
+export const toReason = ({ pointer = '', code, message }: Fault): Reason => ({ pointer, code, message });
+
+const BLOCK = 10_000;
+
+/**
+ * The same content gets the same id, so that a row without a unique key is not stored twice either. The ids of
+ * each 10,000 lines stand together, because ids spread over the whole range make MongoDB slower the more there
+ * are (a million books: twenty times, when the indexes no longer fit into its cache). They start with a zero,
+ * so whatever is made later is newer.
+ */
+function contentId({ collection }: AnyResource, content: object, line: number): Types.ObjectId {
+  const id = createHash('sha256')
+    .update(`${collection}\n${JSON.stringify(content, sortKeys)}`)
+    .digest();
+  id.writeUInt32BE(Math.floor(line / BLOCK));
+  return new Types.ObjectId(id.subarray(0, 12));
+}
+
+const sortKeys = (_key: string, value: unknown): unknown =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;

@@ -1,0 +1,146 @@
+import { setTimeout } from 'node:timers/promises';
+import type { mongo, Types } from 'mongoose';
+import { Problem } from '../../src/errors.ts';
+import { isTransient } from '../../src/mongo/failures.ts';
+import { transaction } from '../../src/mongo/transaction.ts';
+import { hold } from '../../src/schema/integrity.ts';
+import { guarded, targetsOf } from '../../src/schema/references.ts';
+import type { AnyResource } from '../../src/schema/resource.ts';
+import { say } from '../program.ts';
+import { type Document, toReason } from './document.ts';
+import { type Reason, reason } from './row.ts';
+
+export interface Outcome {
+  stored: number;
+  /** The id or a unique value of so many is that of another document, which has not been changed. */
+  present: number;
+  /** What else was refused, and why. */
+  refused: Map<Document, Reason[]>;
+}
+
+/**
+ * Stores validated documents, each of them or not. Those that refer to others are stored as a create of the API
+ * does it, in a transaction that sees to it that the others exist.
+ */
+export async function insert(
+  resource: AnyResource,
+  documents: Document[],
+  stop: AbortSignal,
+): Promise<Outcome> {
+  const outcome: Outcome = { stored: 0, present: 0, refused: new Map() };
+  const refers = (document: Document) => targetsOf(resource, document).length > 0;
+  await insertFree(
+    resource,
+    documents.filter((document) => !refers(document)),
+    outcome,
+    stop,
+  );
+  await insertBound(resource, documents.filter(refers), outcome, stop);
+  return outcome;
+}
+
+async function insertFree(
+  { model }: AnyResource,
+  documents: Document[],
+  outcome: Outcome,
+  stop: AbortSignal,
+) {
+  if (documents.length === 0) return;
+  outcome.stored += documents.length;
+  try {
+    // `lean`: Mongoose need not cast and check what Zod has.
+    await patiently(() => model.insertMany(documents, { ordered: false, lean: true }), stop);
+  } catch (error) {
+    const refusals = refusalsOf(error);
+    if (!refusals) throw error;
+    outcome.stored -= refusals.length;
+    for (const { index, code, errmsg } of refusals) {
+      if (code === DUPLICATE_KEY) outcome.present++;
+      else outcome.refused.set(documents[index] as Document, [refusedByDatabase(errmsg)]);
+    }
+  }
+}
+
+/** A transaction takes all of them or none: where one cannot be stored, its half is found, and half of that. */
+async function insertBound(
+  resource: AnyResource,
+  documents: Document[],
+  outcome: Outcome,
+  stop: AbortSignal,
+) {
+  const [first] = documents;
+  if (!first) return;
+  const holds = documents.flatMap((document) => targetsOf(resource, document)).map(guarded);
+  try {
+    const stored = await patiently(() => transaction(() => insertAbsent(resource, documents), holds), stop);
+    outcome.stored += stored;
+    outcome.present += documents.length - stored;
+  } catch (error) {
+    const faults =
+      error instanceof Problem && error.code === 'reference_not_found' ? error.members.errors : undefined;
+    const refusal = refusalsOf(error)?.[0];
+    if (!faults && !refusal) throw error;
+    if (documents.length > 1) {
+      const middle = Math.ceil(documents.length / 2);
+      await insertBound(resource, documents.slice(0, middle), outcome, stop);
+      await insertBound(resource, documents.slice(middle), outcome, stop);
+    } else if (faults) outcome.refused.set(first, faults.map(toReason));
+    else if (refusal?.code === DUPLICATE_KEY) outcome.present++;
+    else outcome.refused.set(first, [refusedByDatabase(refusal?.errmsg)]);
+  }
+}
+
+/** Stores those whose ids are not there yet; answers how many. Inside a transaction. */
+async function insertAbsent(resource: AnyResource, documents: Document[]): Promise<number> {
+  const absent = new Map(documents.map((document) => [document._id.toHexString(), document]));
+  const known = await resource.model
+    .find({ _id: { $in: documents.map(({ _id }) => _id) } }, { _id: 1 })
+    .lean<{ _id: Types.ObjectId }[]>();
+  for (const { _id } of known) absent.delete(_id.toHexString());
+  const fresh = [...absent.values()];
+  if (fresh.length > 0) await resource.model.insertMany(fresh, { lean: true });
+  await hold(fresh.flatMap((document) => targetsOf(resource, document)));
+  return fresh.length;
+}
+
+/** How long to wait before each new attempt, in milliseconds; in all long enough to elect a primary. */
+const PAUSES = [500, 1_000, 2_000, 4_000, 8_000];
+
+/**
+ * Sends a batch again while the database cannot take it. Where only the answer was lost, what had arrived
+ * counts as present then: the ids are the same.
+ */
+async function patiently<T>(work: () => Promise<T>, stop: AbortSignal): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      const pause = PAUSES[attempt];
+      const passing = !refusalsOf(error) && (isTransient(error) || isUnconfirmed(error) || isBusy(error));
+      if (!passing || pause === undefined || stop.aborted) throw error;
+      say(`The database did not take a batch (${(error as Error).message}); it is sent again.`);
+      await setTimeout(pause);
+    }
+  }
+}
+
+const isBusy = (error: unknown): boolean => error instanceof Problem && error.status === 503;
+
+// By name: the driver may be installed more than once.
+const isBulkError = (error: unknown): error is mongo.MongoBulkWriteError =>
+  error instanceof Error && error.name === 'MongoBulkWriteError';
+
+/** The primary has written, the majority has not said so. */
+const isUnconfirmed = (error: unknown): boolean =>
+  isBulkError(error) && error.result.getWriteConcernError() !== undefined;
+
+/** What MongoDB refused for good, document by document. */
+const refusalsOf = (error: unknown): mongo.WriteError[] | undefined => {
+  const refusals = isBulkError(error) && !isUnconfirmed(error) ? [error.writeErrors].flat() : [];
+  return refusals.length > 0 ? refusals : undefined;
+};
+
+const DUPLICATE_KEY = 11000;
+
+const refusedByDatabase = (message = 'the database gave no reason'): Reason =>
+  reason('refused_by_database', message);

@@ -1,0 +1,53 @@
+import { isUtf8 } from 'node:buffer';
+import { type Reason, reason } from './row.ts';
+
+/** A line of the file, without its line feed. */
+export interface Line {
+  number: number;
+  text: string;
+  /** Why its text is not to be used. */
+  fault?: Reason;
+}
+
+/** The longest record, in bytes. It bounds the memory that a file without line feeds could take. */
+export const MAX_RECORD = 2 ** 20;
+
+const LF = 0x0a;
+
+export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line, undefined> {
+  let number = 0;
+  let held: Buffer[] = [];
+  let size = 0;
+  const hold = (piece: Buffer): void => {
+    if (size <= MAX_RECORD) held.push(piece);
+    size += piece.length;
+  };
+  const release = (): Line => {
+    const line = toLine(++number, Buffer.concat(held), size);
+    held = [];
+    size = 0;
+    return line;
+  };
+  for await (const chunk of input) {
+    let start = 0;
+    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
+      hold(chunk.subarray(start, end));
+      yield release();
+      start = end + 1;
+    }
+    hold(chunk.subarray(start));
+  }
+  if (size > 0) yield release();
+}
+
+function toLine(number: number, bytes: Buffer, size: number): Line {
+  if (size > MAX_RECORD) return { number, text: beginning(bytes), fault: TOO_LONG };
+  const text = bytes.toString();
+  if (!isUtf8(bytes)) return { number, text, fault: reason('invalid_utf8', 'is not UTF-8') };
+  return { number, text: number === 1 ? text.replace(/^\uFEFF/, '') : text };
+}
+
+const TOO_LONG = reason('too_long', `is longer than ${MAX_RECORD} bytes`);
+
+/** Enough of a line that is too long to find it by. */
+const beginning = (bytes: Buffer): string => `${bytes.toString('utf8', 0, 200)}…`;

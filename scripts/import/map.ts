@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { kindOf } from './convert.ts';
+
+/**
+ * Which column (in NDJSON: property) each field is made from, and how:
+ *
+ *     {
+ *       "title": "name of the column",
+ *       "authors": { "from": "names", "split": ", " },
+ *       "isbn": { "from": "isbn", "pad": 10 }
+ *     }
+ *
+ * `split` cuts a text into a list; `pad` puts zeros before a text that is shorter. The rest follows from what the
+ * field holds: a text becomes a number (`2008.0` is 2008), true or false, or what its JSON says; an empty cell
+ * becomes null, or is left out where the field cannot be null. What is left out gets the field's default.
+ */
+export type FieldMap = Record<string, Source>;
+
+export interface Source {
+  from: string;
+  split?: string | undefined;
+  pad?: number | undefined;
+}
+
+type Fields = Record<string, z.ZodType>;
+
+/** Each field from the column of its name. */
+export const ownNames = (fields: Fields): FieldMap =>
+  Object.fromEntries(Object.keys(fields).map((name) => [name, { from: name }]));
+
+/** Throws an Error that names everything that is wrong with the file. */
+export async function readMap(path: string, fields: Fields): Promise<FieldMap> {
+  const unusable = (faults: string) => new Error(`The map ${path} cannot be used:\n${faults}`);
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw unusable(`  ${(error as Error).message}`);
+  }
+  const result = mapSchema(fields).safeParse(json);
+  if (result.success) return result.data as FieldMap;
+  throw unusable(result.error.issues.flatMap((issue) => explain(issue, fields)).join('\n'));
+}
+
+const mapSchema = (fields: Fields) =>
+  z.strictObject(
+    Object.fromEntries(
+      Object.entries(fields).map(([name, field]) => {
+        const source = sourceSchema(field);
+        return [name, field.safeParse(undefined).success ? source.optional() : source];
+      }),
+    ),
+    'must be an object of fields',
+  );
+
+function sourceSchema(field: z.ZodType) {
+  const kind = kindOf(field);
+  const source = z.strictObject(
+    {
+      from: z.string(COLUMN).min(1, COLUMN),
+      ...(kind === 'array' && { split: z.string('must be a text').min(1, 'must not be empty').optional() }),
+      ...(kind === 'string' && { pad: z.int(LENGTH).min(1, LENGTH).max(100, LENGTH).optional() }),
+    },
+    { error: ({ code }) => (code === 'invalid_type' ? SOURCE : undefined) },
+  );
+  return z.preprocess((short) => (typeof short === 'string' ? { from: short } : short), source);
+}
+
+const COLUMN = 'must be the name of a column';
+const SOURCE = `${COLUMN}, or an object with "from"; no row is complete without this field`;
+const LENGTH = 'must be a length from 1 to 100';
+
+const explain = (issue: z.core.$ZodIssue, fields: Fields): string[] =>
+  issue.code === 'unrecognized_keys'
+    ? issue.keys.map((key) =>
+        issue.path.length === 0
+          ? `  ${key}: there is no such field; the fields are ${Object.keys(fields).join(', ')}`
+          : `  ${issue.path.join('.')}.${key}: is no option of this field; "from" is, "split" of a list, "pad" of a text`,
+      )
+    : [`  ${issue.path.join('.') || 'The file'}: ${issue.message}`];
+
+/** Throws an Error that names the columns that a map needs and the header lacks, or has twice. */
+export function checkSources(map: FieldMap, columns: string[]): void {
+  const times = (name: string) => columns.filter((column) => column === name).length;
+  const faulty = [...new Set(Object.values(map).map(({ from }) => from))].filter((name) => times(name) !== 1);
+  if (faulty.length === 0) return;
+  const list = faulty.map(
+    (name) => `  ${name} ${times(name) === 0 ? 'is missing' : 'stands more than once'}`,
+  );
+  throw new Error(`The header is not what is needed:\n${list.join('\n')}\nIt has ${columns.join(', ')}.`);
+}
+
+/** The same for a file without a map, of which every column is to be a field. */
+export function checkOwnNames(fields: Fields, columns: string[]): void {
+  const unknown = columns.filter((column) => !Object.hasOwn(fields, column));
+  if (unknown.length > 0)
+    throw new Error(
+      `The header names columns that are not fields: ${unknown.map((name) => JSON.stringify(name)).join(', ')}.\n` +
+        `The fields are ${Object.keys(fields).join(', ')}; with a map (--map) columns can be renamed and left out.`,
+    );
+  checkSources(Object.fromEntries(columns.map((from) => [from, { from }])), columns);
+}

@@ -1,0 +1,47 @@
+import type { Line } from './lines.ts';
+
+/** Why a row is refused: what the API would answer to it, less the place, which is always the body. */
+export interface Reason {
+  pointer: string;
+  code: string;
+  message: string;
+}
+
+/** What is wrong with a row as a whole. */
+export const reason = (code: string, message: string): Reason => ({ pointer: '', code, message });
+
+/** A record of the file: its values, or why it could not be read. */
+export interface Row {
+  /** The line on which it starts. */
+  line: number;
+  /** About how much memory it takes. */
+  size: number;
+  values?: unknown;
+  fault?: Reason;
+  /** The row as JSON, for who looks at the refused ones. */
+  json(): string;
+}
+
+export const unreadable = ({ number, text }: Line, fault: Reason): Row => ({
+  line: number,
+  size: text.length,
+  fault,
+  json: () => JSON.stringify(text),
+});
+
+export async function* readNdjson(lines: AsyncIterable<Line>): AsyncGenerator<Row> {
+  for await (const line of lines) {
+    if (line.fault) yield unreadable(line, line.fault);
+    else if (/\S/.test(line.text)) yield parse(line);
+  }
+}
+
+function parse(line: Line): Row {
+  const { number, text } = line;
+  try {
+    // As it stands: numbers keep their digits, and what is nested too deeply to be written needs no writing.
+    return { line: number, size: text.length, values: JSON.parse(text), json: () => text.trim() };
+  } catch (error) {
+    return unreadable(line, reason('malformed_json', `is not JSON: ${(error as Error).message}`));
+  }
+}

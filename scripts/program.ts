@@ -1,0 +1,88 @@
+import { constants } from 'node:os';
+import { setFlagsFromString } from 'node:v8';
+import { readConfig } from '../src/config.ts';
+import { openDatabase } from '../src/mongo/connect.ts';
+import { resources } from '../src/resources/index.ts';
+import type { AnyResource } from '../src/schema/resource.ts';
+
+/** What the commands have in common. Their data goes to standard output, what they say to standard error. */
+
+/** The command was called wrongly: its usage is shown too. */
+export class UsageError extends Error {}
+
+/** Runs a command; its answer is the exit code. Whatever is thrown ends it with a message and the code 2. */
+export async function runProgram(usage: string, work: (stop: AbortSignal) => Promise<number>): Promise<void> {
+  // What is alive at any moment is small: the garbage of a long run need not pile up to four times that.
+  setFlagsFromString('--heap-growing-percent=50');
+  if (process.argv.includes('--help') || process.argv.includes('-h')) return console.log(usage);
+  try {
+    process.exitCode = await work(stopSignal());
+  } catch (error) {
+    say(error instanceof Error ? error.message : String(error));
+    if (isUsageError(error)) say(`\n${usage}`);
+    process.exitCode = 2;
+  }
+}
+
+const isUsageError = (error: unknown): boolean =>
+  error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
+
+export const say = (line: string): void => console.error(line);
+
+/** Aborts at the first Ctrl-C or SIGTERM, with the exit code as its reason; another one ends the process. */
+function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  let since = 0;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.on(signal, () => {
+      const exitCode = 128 + constants.signals[signal];
+      // npm repeats the signal that the terminal has sent already, so one Ctrl-C may arrive twice.
+      if (controller.signal.aborted && Date.now() - since > 500) process.exit(exitCode);
+      since ||= Date.now();
+      controller.abort(exitCode);
+    });
+  return controller.signal;
+}
+
+export function resourceNamed(collection: string | undefined): AnyResource {
+  const found = resources.find((resource) => resource.collection === collection);
+  if (found) return found;
+  const known = resources.map(({ collection }) => collection).join(', ');
+  throw new UsageError(
+    collection === undefined
+      ? `Name a resource: ${known}.`
+      : `There is no resource "${collection}"; there are ${known}.`,
+  );
+}
+
+/** One of the two formats, as an option names it or else a file's extension. */
+export function formatOf(option: string | undefined, file: string | undefined): 'csv' | 'ndjson' | undefined {
+  if (option !== undefined && option !== 'csv' && option !== 'ndjson')
+    throw new UsageError(`--format takes csv or ndjson, not "${option}".`);
+  if (option !== undefined) return option;
+  if (/\.csv$/i.test(file ?? '')) return 'csv';
+  return /\.(ndjson|jsonl)$/i.test(file ?? '') ? 'ndjson' : undefined;
+}
+
+/** Does the work with an open database: the one of MONGODB_URI, else the embedded one. */
+export async function withDatabase<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    process.loadEnvFile();
+  } catch {
+    // There need not be an .env file.
+  }
+  const database = await openDatabase(readConfig(process.env), say);
+  try {
+    return await work();
+  } finally {
+    await database.close();
+  }
+}
+
+export const count = (n: number): string => n.toLocaleString('en');
+
+/** "in 2.5 s, 20,000 rows/s" */
+export function pace(rows: number, since: number): string {
+  const seconds = Math.max((performance.now() - since) / 1000, 0.001);
+  return `in ${seconds.toFixed(1)} s, ${count(Math.round(rows / seconds))} rows/s`;
+}

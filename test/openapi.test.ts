@@ -1,0 +1,248 @@
+import { beforeAll, describe, expect, test } from '@jest/globals';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import formats from 'ajv-formats';
+import { pino } from 'pino';
+import { createApp, describeApi } from '../src/app.ts';
+import { problems } from '../src/errors.ts';
+import { resources } from '../src/resources/index.ts';
+import { routes } from '../src/resources/routes.ts';
+import { seed } from '../src/seed.ts';
+import { useApi } from './support/harness.ts';
+
+const api = useApi();
+
+// As the application publishes it: only what survives JSON.
+const document: any = JSON.parse(JSON.stringify(describeApi({ resources, routes })));
+
+interface Operation {
+  name: string;
+  method: string;
+  path: string;
+  operation: any;
+}
+const operations: Operation[] = Object.entries<object>(document.paths).flatMap(([path, item]) =>
+  Object.entries(item).map(([method, operation]) => ({
+    name: `${method.toUpperCase()} ${path}`,
+    method: method.toUpperCase(),
+    path,
+    operation,
+  })),
+);
+
+/** A value of the document, with its references followed. */
+const follow = (value: any): any =>
+  value?.$ref
+    ? follow(
+        value.$ref
+          .slice(2)
+          .split('/')
+          .reduce((at: any, part: string) => at[part], document),
+      )
+    : value;
+
+const ajv = new Ajv2020({ strict: false, allErrors: true });
+formats.default(ajv);
+ajv.addSchema(document, 'openapi');
+function expectValid(schema: any, value: unknown, where: string): void {
+  const absolute = JSON.parse(JSON.stringify(schema).replaceAll('"#/', '"openapi#/'));
+  const validate = ajv.compile(absolute);
+  validate(value);
+  expect([where, validate.errors]).toEqual([where, null]);
+}
+
+test('the published document is the described one', async () => {
+  const response = await fetch(`${api.url()}/openapi.json`);
+  expect(response.headers.get('content-type')).toMatch(/^application\/json/);
+  expect(await response.json()).toEqual(document);
+  expect(document.openapi).toMatch(/^3\.1/);
+});
+
+test('the operations of the document are the routes of the application, both ways', () => {
+  const { router } = createApp({ resources, routes, logger: pino({ level: 'silent' }) }).middleware.find(
+    (middleware) => 'router' in middleware,
+  ) as unknown as { router: { stack: { methods: string[]; path: string }[] } };
+  const served = router.stack.flatMap(({ methods, path }) =>
+    methods
+      .filter((method) => method !== 'HEAD')
+      .map((method) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
+  );
+  expect(new Set(served).size).toBe(served.length);
+  const apart = served.filter((route) => /^GET \/(openapi\.json|docs.*)$/.test(route));
+  expect(served.filter((route) => !apart.includes(route)).toSorted()).toEqual(
+    operations.map(({ name }) => name).toSorted(),
+  );
+});
+
+test('every operation has an id of its own', () => {
+  const ids = operations.map(({ operation }) => operation.operationId);
+  expect(new Set(ids).size).toBe(operations.length);
+  for (const id of ids) expect(id).toMatch(/^[a-z]+([A-Z][a-z]*)*$/);
+});
+
+test('every tag of an operation is declared and described', () => {
+  const used = new Set(operations.flatMap(({ operation }) => operation.tags as string[]));
+  expect(new Set(document.tags.map(({ name }: any) => name))).toEqual(used);
+  expect(document.tags.filter(({ description }: any) => !description)).toEqual([]);
+});
+
+test('every operation has a summary, a description, one tag, and parameters that are described', () => {
+  for (const { name, path, operation } of operations) {
+    const { summary, description, tags, parameters = [] } = operation;
+    expect([name, summary]).toEqual([name, expect.stringMatching(/^\S.{2,60}[^.]$/)]);
+    expect([name, description]).toEqual([name, expect.stringMatching(/\S{2,}[.]$/)]);
+    expect([name, tags.length]).toEqual([name, 1]);
+    expect([name, parameters.filter((parameter: any) => !parameter.description)]).toEqual([name, []]);
+    const inPath = parameters.filter((parameter: any) => parameter.in === 'path');
+    const named = path.matchAll(/\{(\w+)\}/g);
+    expect(new Set(inPath.map((parameter: any) => parameter.name))).toEqual(
+      new Set([...named].map(([, name]) => name)),
+    );
+  }
+});
+
+test('every operation has examples, and all of them fit their schemas', () => {
+  for (const { name, operation } of operations) {
+    for (const parameter of operation.parameters ?? []) {
+      const { example, examples } = parameter.schema;
+      const given = [parameter.example ?? example, ...(examples ?? [])].filter(
+        (value) => value !== undefined,
+      );
+      if (parameter.in === 'path') expect([name, given]).not.toEqual([name, []]);
+      for (const value of given) expectValid(parameter.schema, value, `${name} ${parameter.name}`);
+    }
+    for (const { content } of [operation.requestBody, ...Object.values<any>(operation.responses)].filter(
+      Boolean,
+    ))
+      for (const [type, { schema, example, examples }] of Object.entries<any>(content ?? {})) {
+        const given = [example, ...Object.values(examples ?? {}).map((one) => follow(one).value)];
+        const values = given.filter((value) => value !== undefined);
+        expect([name, type, values.length > 0]).toEqual([name, type, true]);
+        for (const value of values) expectValid(schema, value, `${name} ${type}`);
+      }
+  }
+});
+
+test('every operation declares one success, and its refusals as problems with the codes of their status', () => {
+  for (const { name, operation } of operations) {
+    const statuses = Object.keys(operation.responses);
+    expect([name, statuses.filter((status) => status.startsWith('2')).length]).toEqual([name, 1]);
+    for (const status of statuses.filter((status) => Number(status) >= 400)) {
+      const { content, headers } = follow(operation.responses[status]);
+      expect([name, Object.keys(content)]).toEqual([name, ['application/problem+json']]);
+      for (const [code, example] of Object.entries<any>(content['application/problem+json'].examples)) {
+        expect([name, code, problems[code as keyof typeof problems].status]).toEqual([
+          name,
+          code,
+          Number(status),
+        ]);
+        expect(follow(example).value).toMatchObject({
+          code,
+          status: Number(status),
+          type: `/problems/${code}`,
+        });
+      }
+      if (status === '503') expect(headers).toHaveProperty('Retry-After');
+    }
+  }
+});
+
+test.each(operations)(
+  'the example of $name succeeds on a database that was just seeded',
+  async ({ method, path, operation }) => {
+    await seed(() => {});
+    const [type, body] = Object.entries<any>(operation.requestBody?.content ?? {})[0] ?? [];
+    const target = path.replace(/\{(\w+)\}/g, (_, name: string) => {
+      const parameter = operation.parameters.find((candidate: any) => candidate.name === name);
+      return parameter.example ?? parameter.schema.example;
+    });
+    const { status, body: problem } = await api.call(method, target, {
+      ...(type && { body: body.example, headers: { 'content-type': type } }),
+    });
+    expect([status, problem?.detail]).toEqual([
+      Number(Object.keys(operation.responses).find((code) => code.startsWith('2'))),
+      undefined,
+    ]);
+  },
+);
+
+describe('the catalogue of problems', () => {
+  /** What stands outside of every operation: no route has been found yet, or none could be. */
+  const outside = [
+    'malformed_request',
+    'route_not_found',
+    'method_not_allowed',
+    'request_timeout',
+    'expectation_failed',
+    'headers_too_large',
+    'method_not_implemented',
+  ];
+
+  test('is what the operations declare and what comes before any of them, no more and no less', () => {
+    const declared = operations.flatMap(({ operation }) =>
+      Object.values<any>(operation.responses).flatMap(({ content }) =>
+        Object.keys(content?.['application/problem+json']?.examples ?? {}),
+      ),
+    );
+    expect([...new Set([...declared, ...outside])].toSorted()).toEqual(Object.keys(problems).toSorted());
+    expect(declared.filter((code) => outside.includes(code))).toEqual([]);
+    expect(document.components.schemas.Problem.properties.code.enum).toEqual(Object.keys(problems));
+  });
+
+  test('can be read at the address that is the type of a problem', async () => {
+    const { body: refusal } = await api.get('/books/unknown');
+    expect((await api.get(refusal.type)).body).toEqual({
+      code: 'not_found',
+      status: 404,
+      title: refusal.title,
+    });
+    const { body: all } = await api.get('/problems');
+    expect(all.items.map(({ code }: any) => code)).toEqual(Object.keys(problems));
+    for (const code of ['nothing', '__proto__', 'constructor'])
+      expect((await api.get(`/problems/${code}`)).status).toBe(404);
+  });
+});
+
+describe('the page of Swagger UI', () => {
+  let page: Response;
+  let html: string;
+  beforeAll(async () => {
+    page = await fetch(`${api.url()}/docs`);
+    html = await page.text();
+  });
+
+  test('loads nothing from elsewhere', () => {
+    expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+    // The names of XML's vocabularies look like addresses and are none.
+    expect(html.replace(/xmlns(:\w+)?="[^"]*"/g, '')).not.toMatch(/(https?:)?\/\/[a-z]/i);
+  });
+
+  test('runs no script and no style but those that its policy names', () => {
+    const policy = page.headers.get('content-security-policy') as string;
+    const nonce = /script-src 'self' 'nonce-([^']+)'/.exec(policy)?.[1];
+    expect(policy).toContain("default-src 'none'");
+    expect(policy).not.toMatch(/unsafe|\*|https?:/);
+    const inline = html.match(/<(script|style)(?![^>]*\bsrc=)[^>]*>/g);
+    expect(inline).toHaveLength(2);
+    for (const tag of inline as string[]) expect(tag).toContain(`nonce="${nonce}"`);
+    expect(html).not.toMatch(/\s(style|on\w+)="/);
+  });
+
+  test('has another nonce each time', async () => {
+    expect(await (await fetch(`${api.url()}/docs`)).text()).not.toBe(html);
+  });
+
+  test('gets all that it loads, each with its type', async () => {
+    const assets = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address as string);
+    expect(assets).toHaveLength(4);
+    for (const asset of assets) {
+      const response = await fetch(api.url() + asset);
+      const size = (await response.arrayBuffer()).byteLength;
+      expect([asset, response.status, size > 500]).toEqual([asset, 200, true]);
+      expect(response.headers.get('content-type')).toMatch(
+        { css: /^text\/css/, js: /javascript/, png: /^image\/png/ }[asset.split('.').at(-1) as 'css'],
+      );
+      expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    }
+    expect(html).toContain('/openapi.json');
+  });
+});

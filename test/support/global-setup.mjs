@@ -1,0 +1,23 @@
+import { MongoMemoryReplSet } from 'mongodb-memory-server-core';
+import { tsImport } from 'tsx/esm/api';
+
+/** One replica set of one member for the whole run; each jest worker has a database of its own in it. */
+export default async function setUp() {
+  const { findMongod } = await tsImport('../../src/mongo/binary.ts', import.meta.url);
+  const mongod = await findMongod({ binary: process.env.MONGOD_BINARY, say: console.log });
+  Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });
+  const replicaSet = await MongoMemoryReplSet.create({
+    binary: { systemBinary: mongod.path },
+    replSet: {
+      count: 1,
+      args: [
+        '--wiredTigerCacheSizeGB=0.5',
+        '--oplogSize=200',
+        '--setParameter=diagnosticDataCollectionEnabled=false',
+        '--setParameter=transactionLifetimeLimitSeconds=10',
+      ],
+    },
+  });
+  process.env.TEST_MONGODB_URI = replicaSet.getUri();
+  globalThis.replicaSet = replicaSet;
+}
