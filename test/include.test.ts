@@ -300,11 +300,24 @@ describe('the cost', () => {
     ['/tags?include=books,posts', 3],
     ['/users?include=posts', 2],
   ])('of GET %s is %i commands, whether the page has 5 documents or 50', async (path, expected) => {
-    for (let i = 0; i < 50; i++) {
-      const tag = await aTag();
-      const [author, book] = [await aUser(), await aBook({ tags: [tag._id] })];
-      await aPost({ author: author._id, books: [book._id], tags: [tag._id] });
-    }
+    // Each post has an author, a book and a tag of its own.
+    const ids = Array.from({ length: 50 }, newId);
+    const book = { title: 'B', authors: ['A'], year: null, isbn: null, language: null };
+    await User.model.insertMany(
+      ids.map((_id) => ({
+        _id,
+        name: 'U',
+        email: `${_id}@example.org`,
+        role: 'member' as const,
+        bio: null,
+        passwordHash: null,
+      })),
+    );
+    await Tag.model.insertMany(ids.map((_id) => ({ _id, name: String(_id), description: null })));
+    await Book.model.insertMany(ids.map((_id) => ({ _id, ...book, tags: [_id] })));
+    await Post.model.insertMany(
+      ids.map((_id) => ({ ...draft, author: _id, books: [_id], tags: [_id] })) as any,
+    );
     for (const limit of [5, 50]) {
       const commands = await commandsOf(async () => {
         const { body } = await api.get(`${path}&limit=${limit}`);

@@ -62,13 +62,17 @@ function sourceSchema(field: z.ZodType) {
       ...(kind === 'array' && { split: z.string('must be a text').min(1, 'must not be empty').optional() }),
       ...(kind === 'string' && { pad: z.int(LENGTH).min(1, LENGTH).max(100, LENGTH).optional() }),
     },
-    { error: ({ code }) => (code === 'invalid_type' ? SOURCE : undefined) },
+    {
+      error: ({ code, input }) =>
+        code === 'invalid_type' ? (input === undefined ? MISSING : SOURCE) : undefined,
+    },
   );
   return z.preprocess((short) => (typeof short === 'string' ? { from: short } : short), source);
 }
 
 const COLUMN = 'must be the name of a column';
-const SOURCE = `${COLUMN}, or an object with "from"; no row is complete without this field`;
+const SOURCE = `${COLUMN}, or an object with "from"`;
+const MISSING = 'is missing: no row is complete without this field; name the column that it is in';
 const LENGTH = 'must be a length from 1 to 100';
 
 const explain = (issue: z.core.$ZodIssue, fields: Fields): string[] =>

@@ -92,18 +92,23 @@ interface Lanes {
 }
 const lanes = new Map<string, Lanes>();
 
+/** Where this process looks first: were all to begin with the same stripe, they would meet there. */
+const FIRST = Math.floor(Math.random() * STRIPES);
+
 /**
  * Runs `work` while it holds a stripe of each document for itself, so that the transactions of one process do
- * not collide: a free stripe if there is one, otherwise its turn on the least busy. To be called before the
- * transaction starts, because what its snapshot does not see it cannot change.
+ * not collide: a free stripe if there is one, otherwise its turn on the least busy. Who has met another process
+ * there looks elsewhere at the next attempt. To be called before the transaction starts, because what its
+ * snapshot does not see it cannot change.
  */
-export async function holding<T>(documents: Guarded[], work: () => Promise<T>): Promise<T> {
+export async function holding<T>(documents: Guarded[], attempt: number, work: () => Promise<T>): Promise<T> {
+  const first = attempt === 0 ? FIRST : Math.floor(Math.random() * STRIPES);
   const mine = new Map<string, number>();
   const releases: (() => void)[] = [];
   try {
     // In one order for all, so that no two wait for each other.
     for (const key of [...new Set(documents.map(keyOf))].sort()) {
-      const { stripe, turn, release } = takeLane(key);
+      const { stripe, turn, release } = takeLane(key, first);
       releases.push(release);
       mine.set(key, stripe);
       await turn;
@@ -114,11 +119,12 @@ export async function holding<T>(documents: Guarded[], work: () => Promise<T>): 
   }
 }
 
-function takeLane(key: string): { stripe: number; turn: Promise<void>; release: () => void } {
+function takeLane(key: string, first: number): { stripe: number; turn: Promise<void>; release: () => void } {
   const entry = lanes.get(key) ?? { loads: Array<number>(STRIPES).fill(0), tails: [], users: 0 };
   lanes.set(key, entry);
   const least = Math.min(...entry.loads);
-  const stripe = entry.loads.indexOf(least);
+  let stripe = first;
+  while (entry.loads[stripe] !== least) stripe = (stripe + 1) % STRIPES;
   const turn = least === 0 ? Promise.resolve() : (entry.tails[stripe] ?? Promise.resolve());
   let finish = () => {};
   entry.tails[stripe] = Promise.all([turn, new Promise<void>((resolve) => (finish = resolve))]).then(

@@ -50,7 +50,7 @@ export async function transaction<T>(work: () => Promise<T>, holds: Guarded[] = 
     throw course.isCommitting ? outcomeUnknown() : tooSlow();
   });
   try {
-    return await Promise.race([holding(holds, () => attempts(work, course)), limit]);
+    return await Promise.race([attempts(work, holds, course), limit]);
   } finally {
     expiry.abort();
   }
@@ -64,30 +64,38 @@ interface Course {
   isCommitting: boolean;
 }
 
-async function attempts<T>(work: () => Promise<T>, course: Course): Promise<T> {
-  // Who waited in line for too long must not start any more.
-  if (performance.now() > course.deadline) throw writeConflict();
+async function attempts<T>(work: () => Promise<T>, holds: Guarded[], course: Course): Promise<T> {
   const session = await mongoose.startSession();
   try {
     for (let attempt = 0; ; attempt++) {
       try {
-        session.startTransaction(OPTIONS);
-        const result = await sessions.run({ session }, work);
-        // The caller believes that nothing was written.
-        if (course.isOver) throw tooSlow();
-        course.isCommitting = true;
-        await commit(session, course.deadline);
-        return result;
+        return await holding(holds, attempt, () => once(session, work, course));
       } catch (error) {
-        if (session.inTransaction()) await session.abortTransaction().catch(() => {});
         if (!isTransient(error)) throw error;
-        course.isCommitting = false;
         if (performance.now() > course.deadline) throw exhausted(error);
         await sleep(backOff(attempt));
       }
     }
   } finally {
     await session.endSession().catch(() => {});
+  }
+}
+
+async function once<T>(session: ClientSession, work: () => Promise<T>, course: Course): Promise<T> {
+  // Who waited in line for too long must not start any more.
+  if (performance.now() > course.deadline) throw writeConflict();
+  course.isCommitting = false;
+  try {
+    session.startTransaction(OPTIONS);
+    const result = await sessions.run({ session }, work);
+    // The caller has been told that nothing was written.
+    if (course.isOver) throw tooSlow();
+    course.isCommitting = true;
+    await commit(session, course.deadline);
+    return result;
+  } catch (error) {
+    if (session.inTransaction()) await session.abortTransaction().catch(() => {});
+    throw error;
   }
 }
 

@@ -24,6 +24,8 @@ export interface Dangling {
 const BATCH = 1_000;
 /** Documents that one transaction looks at again, and mends. */
 const MENDED_AT_ONCE = 100;
+/** A document that breaks a rule of its collection (DocumentValidationFailure). */
+const REFUSED = 121;
 
 type Found = { _id: Types.ObjectId } & Record<string, unknown>;
 
@@ -47,13 +49,32 @@ async function lookAgain(
   ids: Types.ObjectId[],
   mending: boolean,
 ): Promise<Dangling[]> {
-  const dangling = await transaction(async () => {
-    const found = await danglingIn(resource, await find(resource, ids));
-    if (mending) for (const one of found) if (one.reference.policy === 'detach') await detach(one);
-    return found;
-  });
+  const dangling = await detached(resource, ids, mending);
   if (mending) for (const one of dangling) if (one.reference.policy === 'cascade') await cascade(one);
   return dangling;
+}
+
+/** A transaction mends all or none: where the database refuses one, its half is found, and half of that. */
+async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: boolean): Promise<Dangling[]> {
+  try {
+    return await transaction(async () => {
+      const found = await danglingIn(resource, await find(resource, ids));
+      if (mending) for (const one of found) if (one.reference.policy === 'detach') await detach(one);
+      return found;
+    });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== REFUSED) throw error;
+    const middle = Math.ceil(ids.length / 2);
+    if (ids.length > 1)
+      return [
+        ...(await detached(resource, ids.slice(0, middle), mending)),
+        ...(await detached(resource, ids.slice(middle), mending)),
+      ];
+    const found = await detached(resource, ids, false);
+    for (const one of found)
+      if (one.reference.policy === 'detach') one.reason = 'it breaks another rule of its collection';
+    return found;
+  }
 }
 
 /** An aggregation, because a query would be cast: another tool may have stored anything. */
