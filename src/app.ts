@@ -3,7 +3,7 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
-import { problems, requestLog, securityHeaders } from './http/middleware.ts';
+import { acceptPatch, crossOrigin, problems, requestLog, securityHeaders } from './http/middleware.ts';
 import { openapi } from './http/openapi.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
@@ -14,8 +14,14 @@ interface Api {
   routes: Route[];
 }
 
+interface Settings {
+  logger: Logger;
+  /** Web origins whose pages may call the API; '*' is all of them. */
+  corsOrigins?: string[];
+}
+
 /** The application; nothing of it needs the database before the first request. */
-export function createApp({ logger, ...api }: Api & { logger: Logger }): Koa {
+export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings): Koa {
   const document = JSON.stringify(describeApi(api));
 
   const router = new Router({ strict: true, sensitive: true });
@@ -34,6 +40,8 @@ export function createApp({ logger, ...api }: Api & { logger: Logger }): Koa {
   app.use(requestLog(logger));
   app.use(securityHeaders);
   app.use(problems);
+  if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
+  app.use(acceptPatch);
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;

@@ -17,6 +17,8 @@ export const problems = {
   duplicate_key: { status: 409, title: 'Another document already has this value' },
   still_referenced: { status: 409, title: 'Other documents refer to this one' },
   too_many_references: { status: 409, title: 'More documents would change than one transaction can' },
+  patch_test_failed: { status: 409, title: 'A test in the patch does not hold' },
+  precondition_failed: { status: 412, title: 'The document is another version than the client knows' },
   body_too_large: { status: 413, title: 'The body is too large' },
   url_too_long: { status: 414, title: 'The URL is too long' },
   unsupported_media_type: { status: 415, title: 'The body is in a media type or encoding that is not taken' },
@@ -87,7 +89,14 @@ export class Problem extends Error {
   /** What is wrong, wherever that happened. */
   describe() {
     const { title } = problems[this.code];
-    return { type: `/problems/${this.code}`, title, status: this.status, code: this.code, detail: this.message, ...this.members };
+    return {
+      type: `/problems/${this.code}`,
+      title,
+      status: this.status,
+      code: this.code,
+      detail: this.message,
+      ...this.members,
+    };
   }
 
   /** The problem document of a request. */

@@ -21,7 +21,10 @@ async function main(): Promise<void> {
   try {
     await makeCollections(resources);
     if (database.embedded) await seed(say);
-    const server = await listen(config, createApp({ resources, routes, logger }));
+    const server = await listen(
+      config,
+      createApp({ resources, routes, logger, corsOrigins: config.CORS_ORIGINS }),
+    );
     const { port } = server.address() as AddressInfo;
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
     say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);

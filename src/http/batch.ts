@@ -2,6 +2,7 @@ import { Types } from 'mongoose';
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { databaseProblem, isTransient } from '../mongo/failures.ts';
+import type { IfMatch } from '../schema/etag.ts';
 import { objectId } from '../schema/fields.ts';
 import { targetsOf } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
@@ -20,6 +21,7 @@ interface Planned {
   /** Of a create too, so that later operations can refer to what it will make. */
   id: Types.ObjectId;
   body: Record<string, unknown>;
+  ifMatch: IfMatch;
 }
 
 /**
@@ -43,7 +45,9 @@ export function batch(resources: AnyResource[]): Route {
       status: 200,
       description: 'All of them are done',
       schema: z.strictObject({ results: z.array(result(resources)) }).meta({ id: 'BatchResults' }),
-      example: { results: [{ resource: 'tags', status: 204, id: '65f000000000000000000a09', document: null }] },
+      example: {
+        results: [{ resource: 'tags', status: 204, id: '65f000000000000000000a09', document: null }],
+      },
     },
     problems: ['batch_operation_failed'],
     holds: ({ body }) => {
@@ -78,11 +82,20 @@ const operation = (resources: AnyResource[]) => {
     .string()
     .regex(/^[A-Za-z]\w{0,39}$/, 'must be a letter, followed by up to 39 letters, digits or _')
     .describe('A name for the new document, by which later operations refer to it');
+  const ifMatch = z.string().describe('Only if it still has this entity tag, the ETag of its answer');
   return z.discriminatedUnion('method', [
-    z.strictObject({ method: z.literal('create'), resource, as: as.optional(), body }).meta({ id: 'CreateOperation' }),
-    z.strictObject({ method: z.literal('replace'), resource, id, body }).meta({ id: 'ReplaceOperation' }),
-    z.strictObject({ method: z.literal('update'), resource, id, body }).meta({ id: 'UpdateOperation' }),
-    z.strictObject({ method: z.literal('remove'), resource, id }).meta({ id: 'RemoveOperation' }),
+    z
+      .strictObject({ method: z.literal('create'), resource, as: as.optional(), body })
+      .meta({ id: 'CreateOperation' }),
+    z
+      .strictObject({ method: z.literal('replace'), resource, id, body, ifMatch: ifMatch.optional() })
+      .meta({ id: 'ReplaceOperation' }),
+    z
+      .strictObject({ method: z.literal('update'), resource, id, body, ifMatch: ifMatch.optional() })
+      .meta({ id: 'UpdateOperation' }),
+    z
+      .strictObject({ method: z.literal('remove'), resource, id, ifMatch: ifMatch.optional() })
+      .meta({ id: 'RemoveOperation' }),
   ]);
 };
 
@@ -111,18 +124,30 @@ function plan(resources: AnyResource[], operations: Operation[], ctx: Context): 
   const planned = operations.map((operation, index) => {
     const path = ['operations', index];
     const resource = resources.find(({ collection }) => collection === operation.resource) as AnyResource;
-    const id = operation.method === 'create' ? new Types.ObjectId() : identify(operation.id, names, [...path, 'id'], ctx);
-    const body = operation.method === 'remove' ? {} : checkBody(resource, operation, names, [...path, 'body'], ctx);
+    const id =
+      operation.method === 'create'
+        ? new Types.ObjectId()
+        : identify(operation.id, names, [...path, 'id'], ctx);
+    const body =
+      operation.method === 'remove' ? {} : checkBody(resource, operation, names, [...path, 'body'], ctx);
     if (operation.method === 'create' && operation.as) {
-      if (names.has(operation.as)) fault(ctx, [...path, 'as'], 'repeated', 'is the name of an earlier create already');
+      if (names.has(operation.as))
+        fault(ctx, [...path, 'as'], 'repeated', 'is the name of an earlier create already');
       names.set(operation.as, id);
     }
-    return { method: operation.method, resource, id, body };
+    const ifMatch =
+      'ifMatch' in operation && operation.ifMatch !== undefined ? [operation.ifMatch] : undefined;
+    return { method: operation.method, resource, id, body, ifMatch };
   });
   return planned;
 }
 
-function identify(given: string, names: Map<string, Types.ObjectId>, path: PropertyKey[], ctx: Context): Types.ObjectId {
+function identify(
+  given: string,
+  names: Map<string, Types.ObjectId>,
+  path: PropertyKey[],
+  ctx: Context,
+): Types.ObjectId {
   const id = names.get(given.slice(1));
   if (given.startsWith('$') && id) return id;
   if (/^[0-9a-fA-F]{24}$/.test(given)) return Types.ObjectId.createFromHexString(given);
@@ -146,9 +171,15 @@ function checkBody(
 }
 
 /** The body with ids for local names; only where the resource refers to others, so that any text stays what it is. */
-const resolve = (resource: AnyResource, body: Record<string, unknown>, names: Map<string, Types.ObjectId>) => {
+const resolve = (
+  resource: AnyResource,
+  body: Record<string, unknown>,
+  names: Map<string, Types.ObjectId>,
+) => {
   const idOf = (value: unknown): unknown =>
-    typeof value === 'string' && value.startsWith('$') ? (names.get(value.slice(1))?.toHexString() ?? value) : value;
+    typeof value === 'string' && value.startsWith('$')
+      ? (names.get(value.slice(1))?.toHexString() ?? value)
+      : value;
   const resolved = resource.references
     .filter(({ field }) => Object.hasOwn(body, field))
     .map(({ field }) => {
@@ -161,18 +192,18 @@ const resolve = (resource: AnyResource, body: Record<string, unknown>, names: Ma
 const fault = (ctx: Context, path: PropertyKey[], code: string, message: string) =>
   ctx.addIssue({ code: 'custom', path, message, params: { code } });
 
-async function perform({ method, resource, id, body }: Planned, index: number) {
+async function perform({ method, resource, id, body, ifMatch }: Planned, index: number) {
   const done = { resource: resource.collection, _id: id };
   try {
     switch (method) {
       case 'create':
         return { ...done, status: 201, document: await store.create(resource, body, id) };
       case 'replace':
-        return { ...done, status: 200, document: await store.replace(resource, id, body) };
+        return { ...done, status: 200, document: await store.replace(resource, id, body, ifMatch) };
       case 'update':
-        return { ...done, status: 200, document: await store.update(resource, id, body) };
+        return { ...done, status: 200, document: await store.update(resource, id, body, ifMatch) };
       case 'remove':
-        await store.remove(resource, id);
+        await store.remove(resource, id, ifMatch);
         return { ...done, status: 204, document: null };
     }
   } catch (error) {
@@ -184,8 +215,12 @@ async function perform({ method, resource, id, body }: Planned, index: number) {
 function failed(error: unknown, operation: number): unknown {
   const problem = error instanceof Problem ? error : databaseProblem(error);
   if (!problem || problem.status >= 500) return error;
-  return new Problem('batch_operation_failed', `Operation ${operation} was refused, so none was done: ${problem.message}`, {
-    operation,
-    problem: problem.describe(),
-  });
+  return new Problem(
+    'batch_operation_failed',
+    `Operation ${operation} was refused, so none was done: ${problem.message}`,
+    {
+      operation,
+      problem: problem.describe(),
+    },
+  );
 }

@@ -1,9 +1,11 @@
 import { TextDecoder } from 'node:util';
 import type { Context } from 'koa';
 import bodyParser from 'koa-bodyparser';
+import type { z } from 'zod';
 import { Problem } from '../errors.ts';
+import { type Body, JSON_TYPE } from './route.ts';
 
-export const MAX_BODY = 100 * 1024;
+const MAX_BODY = 100 * 1024;
 const MAX_DEPTH = 20;
 
 const parser = (limit: number) =>
@@ -19,26 +21,31 @@ const parser = (limit: number) =>
   });
 
 /**
- * Reads a JSON body. koa-bodyparser takes a wrong media type, an empty body and broken UTF-8 without a word,
+ * Compiles what a route takes into the function that reads a JSON body and says by which schema it is to be
+ * checked: its media type tells. koa-bodyparser takes a wrong media type, an empty body and broken UTF-8 without a word,
  * and inflates compressed bodies; all four are refused here.
  */
-export const bodyReader = (types: string[], limit: number) => {
-  const parse = parser(limit);
-  return async (ctx: Context): Promise<unknown> => {
-    checkMediaType(ctx, types);
+export const bodyReader = (bodies: Body<z.ZodType>[]) => {
+  const schemas = new Map(
+    bodies.flatMap(({ types = [JSON_TYPE], schema }) => types.map((type) => [type, schema])),
+  );
+  const parse = parser(bodies[0]?.limit ?? MAX_BODY);
+  return async (ctx: Context): Promise<{ json: unknown; schema: z.ZodType }> => {
+    const type = checkMediaType(ctx, [...schemas.keys()]);
     const bytes = watchBytes(ctx);
     await parse(ctx as Parameters<typeof parse>[0], async () => {});
     if (bytes.count === 0) throw new Problem('malformed_json', 'The body is empty; send a JSON object.');
     if (bytes.broken()) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
-    const body: unknown = ctx.request.body;
-    if (deeperThan(MAX_DEPTH, body))
+    const json: unknown = ctx.request.body;
+    if (deeperThan(MAX_DEPTH, json))
       throw new Problem('malformed_json', `The body is nested deeper than ${MAX_DEPTH} levels.`);
-    return body;
+    return { json, schema: schemas.get(type) as z.ZodType };
   };
 };
 
-function checkMediaType(ctx: Context, types: string[]): void {
-  const accepted = { headers: { Accept: types.join(', ') } };
+/** Answers the media type of the body, if it is one of these. */
+function checkMediaType(ctx: Context, types: string[]): string {
+  const accepted = { headers: { [ctx.method === 'PATCH' ? 'Accept-Patch' : 'Accept']: types.join(', ') } };
   const [type = '', ...parameters] = (ctx.get('Content-Type') || '')
     .toLowerCase()
     .split(';')
@@ -57,6 +64,7 @@ function checkMediaType(ctx: Context, types: string[]): void {
     throw new Problem('unsupported_media_type', 'Compressed bodies are not taken.', {
       headers: { 'Accept-Encoding': 'identity' },
     });
+  return type;
 }
 
 /** Looks at the bytes as the parser reads them. */

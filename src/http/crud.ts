@@ -2,11 +2,14 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
-import { expanded, include } from '../schema/include.ts';
+import { etagOf } from '../schema/etag.ts';
+import { expanded, include, partial } from '../schema/include.ts';
 import { type Target, targetsOf } from '../schema/references.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
+import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
-import { includeParameter } from './list.ts';
+import { jsonPatch, patchWith } from './json-patch.ts';
+import { refuseOutOfReach, shapeParameters } from './list.ts';
 import { byId, type Route, route } from './route.ts';
 
 /** The routes that most resources have. Where one differs, write it by hand with `route()` in the same list. */
@@ -53,16 +56,20 @@ export const read = (resource: AnyResource): Route =>
     operationId: `read${resource.name}`,
     summary: `Read ${a(resource)}`,
     description: `One ${noun(resource)} by its id.`,
-    query: z.strictObject(includeParameter(resource)),
+    query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach),
     answer: {
       status: 200,
       description: `The ${noun(resource)}`,
-      schema: expanded(resource),
+      schema: z.union([expanded(resource), partial(resource)]),
       example: resource.example,
+      // What is shown in another shape is not what a write would replace.
+      etag: (found, { include, fields }) => (include || fields ? undefined : etagOf(resource, found)),
     },
     handler: async ({ params, query }) => {
-      const found = await store.read(resource, params.id);
-      await include(resource, [found], (query['include'] as string[] | undefined) ?? []);
+      const { include: paths, fields } = query as { include?: string[]; fields?: string[] };
+      const selection = selectionOf(fields);
+      const found = await store.read(resource, params.id, projectionOf(selection));
+      await include(resource, [found], paths, selection);
       return found;
     },
   });
@@ -83,7 +90,7 @@ export const replace = <R extends AnyResource>(
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),
-    handler: ({ params, body }) => store.replace<AnyResource>(resource, params.id, body),
+    handler: ({ params, body, ifMatch }) => store.replace<AnyResource>(resource, params.id, body, ifMatch),
   });
 
 /** PATCH /books/{id}. */
@@ -94,12 +101,19 @@ export const update = <R extends AnyResource>(resource: R, { example }: Example<
     operationId: `update${resource.name}`,
     summary: `Change ${a(resource)}`,
     description:
-      'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty.',
+      'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).',
     body: { schema: resource.patch, types: ['application/merge-patch+json', 'application/json'], example },
+    alternative: jsonPatch(example),
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),
-    handler: ({ params, body }) => store.update<AnyResource>(resource, params.id, body),
+    handler: ({ params, body, ifMatch }) =>
+      store.update<AnyResource>(
+        resource,
+        params.id,
+        Array.isArray(body) ? (current) => patchWith(resource, current, body) : body,
+        ifMatch,
+      ),
   });
 
 /** DELETE /books/{id}. The example is the id of a seed that nothing needs. */
@@ -118,7 +132,7 @@ export const remove = (resource: AnyResource, { example }: { example: string }):
         : []),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
-    handler: ({ params }) => store.remove(resource, params.id),
+    handler: ({ params, ifMatch }) => store.remove(resource, params.id, ifMatch),
   });
 
 /** PUT and DELETE /posts/{id}/tags/{tagId}: one entry of a list of references. */
@@ -142,8 +156,8 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       description: `Puts the ${noun(target)} into \`${field}\`, unless it stands there already.`,
       problems: ['validation_failed'],
       holds: ({ params }) => [{ resource: target, id: params[name] as Types.ObjectId }],
-      handler: ({ params }) =>
-        store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+      handler: ({ params, ifMatch }) =>
+        store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId, ifMatch),
     }),
     route({
       ...common,
@@ -151,8 +165,8 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       operationId: `remove${resource.name}${target.name}`,
       summary: `Take ${a(target)} from ${a(resource)}`,
       description: `Takes the ${noun(target)} out of \`${field}\`, if it stands there.`,
-      handler: ({ params }) =>
-        store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+      handler: ({ params, ifMatch }) =>
+        store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId, ifMatch),
     }),
   ];
 }
@@ -167,6 +181,7 @@ const theDocument = (resource: AnyResource, changes: object) => ({
   description: `The ${noun(resource)}`,
   schema: resource.document,
   example: { ...resource.example, ...shownBy(resource.document, changes) },
+  etag: (stored: unknown) => etagOf(resource, stored),
 });
 
 /** The part of an example that a schema knows. */

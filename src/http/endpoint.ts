@@ -2,16 +2,14 @@ import type { Context, Middleware } from 'koa';
 import { z } from 'zod';
 import { invalid, notFound, Problem } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
+import { digest, type IfMatch } from '../schema/etag.ts';
 import { guarded } from '../schema/references.ts';
 import { shapeOf } from '../schema/shape.ts';
-import { bodyReader, MAX_BODY } from './body.ts';
+import { bodyReader } from './body.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
-import { checkBody, checkQuery } from './input.ts';
-import { type Route, writes } from './route.ts';
-
-export const JSON_TYPE = 'application/json';
-
-const NO_QUERY = z.strictObject({});
+import { checkBody, queryReader } from './input.ts';
+import { JSON_TYPE, queryOf, type Route, writes } from './route.ts';
+import { STREAM_TYPES, streamOf } from './stream.ts';
 
 /** An answer, ready to be sent. */
 export interface Reply {
@@ -25,50 +23,108 @@ export interface Reply {
  * writes runs as one transaction, so its handler may run several times.
  */
 export function endpoint(route: Route): Middleware {
-  const { answer, body, handler, holds } = route;
+  const { answer, body, handler, holds, stream } = route;
   const shape = answer.schema ? shapeOf(answer.schema) : undefined;
+  const shapeItem = shapeOf(stream?.item ?? z.undefined());
   const headers = Object.entries(answer.headers ?? {});
-  const query = route.query ?? NO_QUERY;
-  const readBody = body && bodyReader(body.types ?? [JSON_TYPE], body.limit ?? MAX_BODY);
+  const types = [JSON_TYPE, ...(stream ? STREAM_TYPES : [])];
+  const readQuery = queryReader(queryOf(route));
+  const readBody = bodyReader([body, route.alternative].filter((taken) => taken !== undefined));
 
-  const reply = (value: unknown, params: unknown): Reply => ({
-    status: answer.status,
-    headers: Object.fromEntries(headers.map(([name, header]) => [name, header.value(value, params)])),
-    body: shape ? JSON.stringify(shape(value)) : null,
-  });
+  const reply = (ctx: Context, value: unknown, query: unknown): Reply => {
+    const text = shape ? JSON.stringify(shape(value)) : null;
+    const made: Record<string, string> = {};
+    for (const [name, header] of headers) {
+      const content = header.value(value, ctx);
+      if (content !== undefined) made[name] = content;
+    }
+    const etag =
+      answer.etag?.(value, query) ?? (writes(route) || text === null ? undefined : `W/"${digest(text)}"`);
+    return { status: answer.status, headers: { ...made, ...(etag && { ETag: etag }) }, body: text };
+  };
 
   return async (ctx) => {
-    if (shape && !ctx.accepts(JSON_TYPE))
-      throw new Problem('not_acceptable', `The answer is given in ${JSON_TYPE} only.`);
+    const type = shape ? ctx.accepts(types) : JSON_TYPE;
+    if (typeof type !== 'string')
+      throw new Problem('not_acceptable', `The answer is given in ${types.join(' or ')} only.`);
     const params = readParams(route, ctx.params);
-    const given = await readBody?.(ctx);
-    const checkedQuery = checkQuery(query, ctx.querystring);
-    const checkedBody = body ? checkBody(body.schema, given) : { data: undefined };
+    const given = body && (await readBody(ctx));
+    const checkedQuery = readQuery(ctx.querystring);
+    const checkedBody = given ? checkBody(given.schema, given.json) : { data: undefined };
     const faults = [...(checkedQuery.faults ?? []), ...(checkedBody.faults ?? [])];
     if (faults.length > 0) throw invalid(faults);
-    const input = { params, query: checkedQuery.data, body: checkedBody.data };
+    const query = checkedQuery.data as Record<string, unknown>;
+    const input = { params, query, body: checkedBody.data, ifMatch: ifMatchOf(ctx) };
 
-    if (!writes(route)) return send(ctx, reply(await handler(input), params));
+    if (stream && type !== JSON_TYPE) {
+      ctx.type = type;
+      ctx.body = streamOf(type, await stream.batches(input), shapeItem, stream.columns(query));
+      return;
+    }
+    if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));
 
-    const key = route.method === 'post' ? keyOf(ctx, given) : undefined;
+    const key = route.method === 'post' && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
     const work = async (): Promise<Reply> => {
       const earlier = key && (await recall(key));
       if (earlier) return earlier;
-      const made = reply(await handler(input), params);
+      const made = reply(ctx, await handler(input), query);
+      if (query['dryRun']) throw new DryRun(made);
       if (key) await remember(key, made);
       return made;
     };
-    return send(ctx, await transaction(work, holds?.(input).map(guarded)));
+    return sendPreferred(ctx, await transaction(work, holds?.(input).map(guarded)).catch(dryRunReply));
   };
 }
 
+/** Thrown at the end of a write that is only tried, so that its transaction is undone. */
+class DryRun extends Error {
+  readonly reply: Reply;
+  constructor(reply: Reply) {
+    super('Everything would have been written.');
+    this.reply = reply;
+  }
+}
+
+const dryRunReply = (error: unknown): Reply => {
+  if (error instanceof DryRun) return error.reply;
+  throw error;
+};
+
 function send(ctx: Context, { status, headers, body }: Reply): void {
+  // Koa makes 204 of a body that is null, so the status comes after it.
+  ctx.body = body;
   ctx.status = status;
   ctx.set(headers);
-  if (body === null) return;
-  ctx.type = JSON_TYPE;
-  ctx.body = body;
+  if (body !== null) ctx.type = JSON_TYPE;
 }
+
+/** A client that has this version already is told so (RFC 9110, section 13.1.2). */
+function sendFresh(ctx: Context, reply: Reply): void {
+  const etag = reply.headers['ETag'];
+  const known = tagsOf(ctx.get('If-None-Match'))?.map(weak);
+  ctx.vary('Accept');
+  if (etag && known && (known.includes('*') || known.includes(weak(etag)))) {
+    ctx.status = 304;
+    ctx.set(reply.headers);
+  } else send(ctx, reply);
+}
+
+/** A client may do without the document (RFC 7240). */
+function sendPreferred(ctx: Context, reply: Reply): void {
+  const preference = /(?:^|[,;\s])return=(minimal|representation)(?:$|[,;\s])/.exec(ctx.get('Prefer'))?.[1];
+  const { status, headers, body } = reply;
+  if (body === null || !preference) return send(ctx, reply);
+  const applied = { ...headers, 'Preference-Applied': `return=${preference}` };
+  if (preference === 'representation') return send(ctx, { status, headers: applied, body });
+  return send(ctx, { status: status === 200 ? 204 : status, headers: applied, body: null });
+}
+
+const ifMatchOf = (ctx: Context): IfMatch => tagsOf(ctx.get('If-Match'));
+
+const tagsOf = (header: string): string[] | undefined =>
+  header === '' ? undefined : (header.match(/\*|(?:W\/)?"[^"]*"/g) ?? []);
+
+const weak = (etag: string): string => etag.replace(/^W\//, '');
 
 function readParams(route: Route, given: Context['params']): unknown {
   if (!route.params) return {};

@@ -6,23 +6,47 @@ import { type Fault, Problem } from '../errors.ts';
 
 type Parsed<T> = { data: T; faults?: undefined } | { data?: undefined; faults: Fault[] };
 
-/** The parameters of a query string. Each may stand once: of two values nobody could say which was meant. */
-export function parseQuery(querystring: string): { values: Record<string, string>; faults: Fault[] } {
-  const values: Record<string, string> = Object.create(null);
-  const faults: Fault[] = [];
-  for (const pair of querystring.split('&').filter(Boolean)) {
-    const [name = '', value = ''] = split(pair).map(decode);
-    if (name in values)
-      faults.push({
-        in: 'query',
-        parameter: name,
-        code: 'repeated_parameter',
-        message: 'stands more than once',
-      });
-    values[name] = value;
-  }
-  return { values, faults };
+/**
+ * Compiles a route's query parameters into the function that reads them from a URL. Each may stand once: of two
+ * values nobody could say which was meant.
+ */
+export function queryReader(schema: z.ZodObject): (querystring: string) => Parsed<unknown> {
+  const known = Object.keys(schema.shape);
+  const lists = new Set(known.filter((name) => isList(schema.shape[name])));
+  return (querystring) => {
+    const values: Record<string, string | string[]> = Object.create(null);
+    const faults: Fault[] = [];
+    for (const pair of querystring.split('&').filter(Boolean)) {
+      const [rawName, raw] = split(pair);
+      const name = decode(rawName);
+      if (name in values) faults.push(inQuery(name, 'repeated_parameter', 'stands more than once'));
+      values[name] = lists.has(name) ? raw.split(',').map(decode) : decode(raw);
+    }
+    const result = schema.safeParse(values);
+    if (!result.success)
+      faults.push(...result.error.issues.flatMap((issue) => queryFaults(issue, values, known)));
+    return faults.length > 0 ? { faults } : { data: result.data };
+  };
 }
+
+const queryFaults = (issue: z.core.$ZodIssue, values: unknown, known: string[]): Fault[] =>
+  issue.code === 'unrecognized_keys'
+    ? issue.keys.map((name) =>
+        inQuery(name, 'unknown_parameter', `is not a parameter of this operation${didYouMean(name, known)}`),
+      )
+    : [inQuery(String(issue.path[0]), codeOf(issue, values), issue.message)];
+
+const inQuery = (parameter: string, code: string, message: string): Fault => ({
+  in: 'query',
+  parameter,
+  code,
+  message,
+});
+
+const isList = (schema: z.core.$ZodType | undefined): boolean => {
+  const def = schema?._zod.def as z.core.$ZodTypes['_zod']['def'] | undefined;
+  return def?.type === 'optional' ? isList(def.innerType) : def?.type === 'array';
+};
 
 const split = (pair: string): [string, string] => {
   const at = pair.indexOf('=');
@@ -39,33 +63,6 @@ const decode = (text: string): string => {
     );
   }
 };
-
-export function checkQuery<Q extends z.ZodObject>(schema: Q, querystring: string): Parsed<z.output<Q>> {
-  const { values, faults } = parseQuery(querystring);
-  const result = schema.safeParse(values);
-  if (!result.success) {
-    faults.push(
-      ...result.error.issues.flatMap((issue) =>
-        issue.code === 'unrecognized_keys'
-          ? issue.keys.map((name) => ({
-              in: 'query' as const,
-              parameter: name,
-              code: 'unknown_parameter',
-              message: `is not a parameter of this operation${didYouMean(name, Object.keys(schema.shape))}`,
-            }))
-          : [
-              {
-                in: 'query' as const,
-                parameter: String(issue.path[0]),
-                code: codeOf(issue, values),
-                message: issue.message,
-              },
-            ],
-      ),
-    );
-  }
-  return faults.length > 0 ? { faults } : { data: result.data as z.output<Q> };
-}
 
 export function checkBody<B extends z.ZodType>(schema: B, body: unknown): Parsed<z.output<B>> {
   const result = schema.safeParse(body);

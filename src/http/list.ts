@@ -1,20 +1,22 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { notFound } from '../errors.ts';
-import { expanded, include, includePaths } from '../schema/include.ts';
+import { invalid, notFound } from '../errors.ts';
+import { text } from '../schema/fields.ts';
+import { expanded, include, includePaths, partial, reverseName } from '../schema/include.ts';
 import type { AnyResource, Index } from '../schema/resource.ts';
+import { outOfReach, projectionOf, selectable, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
-import { readPage, type SortField } from './paging.ts';
-import { filters, integer, oneOrMore, toFilter } from './query.ts';
+import { all, type Found, query, readPage, SCORE, type SortField } from './paging.ts';
+import { filters, integer, oneOrMore, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
 
 type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
 
-interface Listing<R extends AnyResource> {
+export interface Listing<R extends AnyResource> {
   /** The fields by which a client may filter. */
   filter: readonly FieldOf<R>[];
-  /** The fields by which a client may sort; each needs an index. */
-  sort: readonly (FieldOf<R> | 'createdAt' | 'updatedAt')[];
+  /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
+  sort: readonly (FieldOf<R> | 'createdAt' | 'updatedAt' | `${string},${string}`)[];
 }
 
 /** GET /books. */
@@ -37,7 +39,7 @@ export const related = <R extends AnyResource>(
   route({
     ...pages(resource, listing, async (id) => {
       if (!(await parent.model.exists({ _id: id }).maxTimeMS(QUERY_TIME))) throw notFound();
-      return { [field]: { $eq: id } };
+      return [{ [field]: { $eq: id } }];
     }),
     path: `/${parent.collection}/{id}/${resource.collection}`,
     operationId: `list${parent.name}${capital(resource.collection)}`,
@@ -47,77 +49,234 @@ export const related = <R extends AnyResource>(
   });
 
 const NEWEST = '-id';
+const MAX_OFFSET = 10_000;
+/** From how many documents on a capped count stops counting. */
+const COUNT_CAP = 10_000;
+/** How long MongoDB may work on a stream of a whole collection, in milliseconds. */
+const STREAM_TIME = 10 * 60_000;
+const STREAM_BATCH = 500;
 
 /** What all lists of a resource have in common; `scope` narrows them to what belongs to a parent. */
 function pages<R extends AnyResource>(
   resource: R,
-  { filter, sort }: Listing<R>,
-  scope: (parent: Types.ObjectId) => Promise<object> = async () => ({}),
+  listing: Listing<R>,
+  scope: (parent: Types.ObjectId) => Promise<object[]> = async () => [],
 ) {
   const { collection } = resource;
-  const declared = filters(resource, filter);
-  const orders = sortOrders(resource, sort);
-  const query = z
-    .strictObject({
-      limit: integer(1, 100).meta({ default: 20, description: 'How many documents at most' }).optional(),
-      after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
-      before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
-      sort: z
-        .enum([...orders.keys()])
-        .meta({
-          default: NEWEST,
-          description: 'The order; `-` is descending. Equal documents go by their ids',
-        })
-        .optional(),
-      ...includeParameter(resource),
-      ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
-    })
-    .refine(({ after, before }) => after === undefined || before === undefined, {
-      path: ['before'],
-      error: 'cannot be combined with after',
-    });
+  const declared = filters(resource, listing.filter);
+  const orders = sortOrders(resource, listing.sort);
+
+  const conditionsOf = async (params: any, asked: any): Promise<object[]> => [
+    ...(asked.q === undefined ? [] : [{ $text: { $search: asked.q } }]),
+    ...(await scope(params.id)),
+    ...toConditions(declared, asked),
+  ];
+  const orderOf = ({ sort, q }: any): SortField[] =>
+    sort === undefined && q !== undefined ? BEST_FIRST : (orders.get(sort ?? NEWEST) as SortField[]);
+
   return {
     method: 'get' as const,
-    description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on.`,
-    query,
+    description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on. With \`Accept: application/x-ndjson\` or \`text/csv\` all of them as a stream.`,
+    query: z
+      .strictObject({
+        ...(resource.search.length > 0 && {
+          q: text(1, 200)
+            .describe(
+              `Words to search for in ${resource.search.join(' and ')}; the best fit comes first, unless \`sort\` is given`,
+            )
+            .optional(),
+        }),
+        ...PAGING,
+        sort: z
+          .enum([...orders.keys()])
+          .meta({
+            default: NEWEST,
+            description: 'The order; `-` is descending. Equal documents go by their ids',
+          })
+          .optional(),
+        ...shapeParameters(resource),
+        ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
+      })
+      .superRefine(refuseContradictions),
     answer: {
       status: 200 as const,
       description: `A page of ${collection}`,
       schema: pageOf(resource),
       example: { items: [resource.example], page: { limit: 20, next: null, prev: null } },
+      headers: { Link: LINK },
     },
     problems: ['invalid_cursor' as const],
-    handler: async ({ params, query }: { params: any; query: any }) => {
-      const { limit = 20, after, before, sort = NEWEST, include: paths = [], ...rest } = query;
-      const page = await readPage(resource, {
-        filters: [await scope(params.id), toFilter(declared, rest)],
-        sort: orders.get(sort) as SortField[],
-        limit,
-        after,
-        before,
-      });
-      await include(resource, page.items, paths);
-      return page;
+    handler: async ({ params, query: asked }: { params: any; query: any }) => {
+      const selection = selectionOf(asked.fields);
+      const sort = orderOf(asked);
+      const conditions = await conditionsOf(params, asked);
+      const { limit = 20, after, before, offset } = asked;
+      const projection = withSort(projectionOf(selection), sort);
+      const [page, total] = await Promise.all([
+        readPage(resource, { conditions, sort, limit, after, before, offset, projection }),
+        count(resource, conditions, asked.count),
+      ]);
+      await include(resource, page.items, asked.include, selection);
+      return { ...page, page: { ...page.page, ...total } };
+    },
+    stream: {
+      item: z.union([expanded(resource), partial(resource)]),
+      batches: async ({ params, query: asked }: { params: any; query: any }) => {
+        refuseInStream(asked);
+        return batches(resource, await conditionsOf(params, asked), orderOf(asked), asked);
+      },
+      columns: ({ fields, include: paths = [] }: { fields?: string[]; include?: string[] }): string[] => {
+        const shown = selectionOf(fields)?.get('');
+        const all = [
+          ...Object.keys(resource.document.shape),
+          ...resource.referrers.map(reverseName).filter((name) => paths.includes(name)),
+        ];
+        return all.filter((field) => shown?.has(field) ?? true);
+      },
     },
   };
 }
 
-/** The parameter `include`, where there is something to include. */
-export function includeParameter(resource: AnyResource): { include?: z.ZodType } {
-  const paths = includePaths(resource);
-  if (paths.length === 0) return {};
-  return { include: oneOrMore(paths, 'Documents to show in place of their ids, or beside').optional() };
+/** All documents that meet the conditions, with what is to be included. */
+async function* batches(resource: AnyResource, conditions: object[], order: SortField[], asked: any) {
+  const selection = selectionOf(asked.fields);
+  const found = query(resource, {
+    conditions,
+    order,
+    projection: projectionOf(selection),
+    limit: asked.limit,
+    time: STREAM_TIME,
+  });
+  const cursor = found.cursor({ batchSize: STREAM_BATCH }) as AsyncIterable<Found> & {
+    close(): Promise<void>;
+  };
+  let batch: Found[] = [];
+  const complete = async () => {
+    await include(resource, batch, asked.include, selection);
+    const done = batch;
+    batch = [];
+    return done;
+  };
+  try {
+    for await (const document of cursor) if (batch.push(document) === STREAM_BATCH) yield await complete();
+    if (batch.length > 0) yield await complete();
+  } finally {
+    // The client may have gone: Mongoose leaves the cursor open when its loop is left.
+    await cursor.close();
+  }
 }
+
+const BEST_FIRST: SortField[] = [
+  { field: SCORE, direction: -1 },
+  { field: '_id', direction: -1 },
+];
+
+const PAGING = {
+  limit: integer(1, 100).meta({ default: 20, description: 'How many documents at most' }).optional(),
+  after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
+  before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
+  offset: integer(0, MAX_OFFSET)
+    .meta({ description: 'How many to pass over, for people; programs take `after`' })
+    .optional(),
+  count: z
+    .enum(['none', 'capped', 'exact'])
+    .meta({
+      default: 'none',
+      description: `Whether \`page.total\` tells how many there are; capped stops at ${COUNT_CAP}`,
+    })
+    .optional(),
+};
+
+function refuseContradictions(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+  const given = ['after', 'before', 'offset'].filter((name) => asked[name] !== undefined);
+  const [first, second] = given;
+  if (second) ctx.addIssue({ code: 'custom', path: [second], message: `cannot be combined with ${first}` });
+  refuseOutOfReach(asked, ctx);
+}
+
+/** A field of another document is there only where that is included. */
+export function refuseOutOfReach(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+  for (const path of outOfReach(asked['fields'] as string[], asked['include'] as string[]))
+    ctx.addIssue({
+      code: 'custom',
+      path: ['fields'],
+      message: `names ${path}, which is shown only where that is included`,
+    });
+}
+
+/** What a cursor is made of is read, too. */
+const withSort = (projection: Record<string, 1> | undefined, sort: SortField[]) =>
+  projection && {
+    ...projection,
+    ...Object.fromEntries(
+      sort.filter(({ field }) => field !== SCORE).map(({ field }) => [field, 1 as const]),
+    ),
+  };
+
+/** A stream has no pages. */
+function refuseInStream(asked: Record<string, unknown>): void {
+  const faults = ['after', 'before', 'offset', 'count']
+    .filter((parameter) => asked[parameter] !== undefined)
+    .map((parameter) => ({
+      in: 'query' as const,
+      parameter,
+      code: 'not_in_stream',
+      message: 'has no meaning in a stream',
+    }));
+  if (faults.length > 0) throw invalid(faults);
+}
+
+async function count(resource: AnyResource, conditions: object[], how = 'none'): Promise<{ total?: number }> {
+  if (how === 'none') return {};
+  const limit = how === 'capped' ? COUNT_CAP : Number.MAX_SAFE_INTEGER;
+  return { total: await resource.model.countDocuments(all(conditions), { limit, maxTimeMS: QUERY_TIME }) };
+}
+
+/** The parameters by which a client chooses what is shown of a document. */
+export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType> => {
+  const paths = includePaths(resource);
+  return {
+    ...(paths.length > 0 && {
+      include: oneOrMore(paths, 'Documents to show in place of their ids, or beside').optional(),
+    }),
+    fields: oneOrMore(
+      selectable(resource),
+      'The fields to show, beside the id; of what is included, too',
+    ).optional(),
+  };
+};
+
+const LINK = {
+  description: 'The next and previous page (RFC 8288)',
+  example: '</books?after=WyJ4Il0>; rel="next"',
+  optional: true as const,
+  value: (
+    { page }: any,
+    { path, querystring }: { path: string; querystring: string },
+  ): string | undefined => {
+    const rest = querystring
+      .split('&')
+      .filter((pair) => pair !== '' && !/^(after|before|offset)=/.test(pair));
+    const to = (name: string, cursor: string, rel: string) =>
+      `<${path}?${[...rest, `${name}=${cursor}`].join('&')}>; rel="${rel}"`;
+    const links = [
+      ...(page.next ? [to('after', page.next, 'next')] : []),
+      ...(page.prev ? [to('before', page.prev, 'prev')] : []),
+    ];
+    return links.join(', ') || undefined;
+  },
+};
 
 const pageOf = (resource: AnyResource) =>
   z
     .strictObject({
-      items: z.array(expanded(resource)).describe('In the order asked for'),
+      items: z.array(z.union([expanded(resource), partial(resource)])).describe('In the order asked for'),
       page: z
         .strictObject({
           limit: z.int().describe('How many items a page has at most'),
           next: z.string().nullable().describe('The cursor of what follows, for `after`'),
           prev: z.string().nullable().describe('The cursor of what precedes, for `before`'),
+          total: z.int().optional().describe('How many there are on all pages, if `count` asks for it'),
         })
         .meta({ id: 'Page', description: 'Where the list goes on' }),
     })
@@ -127,25 +286,38 @@ const pageOf = (resource: AnyResource) =>
 const isUnique = (indexes: Index[], field: string): boolean =>
   indexes.some(({ key, unique, where }) => unique && !where && Object.keys(key).join() === field);
 
-/** The orders that a list offers, by what stands in the URL. */
-function sortOrders(
-  { name, fields, indexes, document }: AnyResource,
-  names: readonly string[],
-): Map<string, SortField[]> {
+/** The orders that a list offers, and their reverses, by what stands in the URL. */
+function sortOrders(resource: AnyResource, declared: readonly string[]): Map<string, SortField[]> {
   const orders = new Map<string, SortField[]>();
-  for (const field of ['id', ...names]) {
-    if (!(field in document.shape))
-      throw new Error(`${name} cannot be sorted by ${field}: no answer shows it.`);
-    const type = fields[field]?.def.type;
-    if (type === 'array' || type === 'object')
-      throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
-    for (const direction of [1, -1] as const) {
-      const id: SortField = { field: '_id', direction };
-      const sort = field === 'id' ? [id] : isUnique(indexes, field) ? [{ field, direction }] : [{ field, direction }, id];
-      orders.set(`${direction === -1 ? '-' : ''}${field}`, sort);
+  for (const order of ['id', ...declared]) {
+    const sort = order.split(',').map((part) => sortField(resource, part));
+    for (const sign of [1, -1] as const) {
+      const turned = sort.map(({ field, direction }) => ({ field, direction: (direction * sign) as 1 | -1 }));
+      const name = turned.map(
+        ({ field, direction }) => `${direction === -1 ? '-' : ''}${field === '_id' ? 'id' : field}`,
+      );
+      orders.set(
+        name.join(),
+        isTotal(resource, turned)
+          ? turned
+          : [...turned, { field: '_id', direction: turned.at(-1)?.direction ?? 1 }],
+      );
     }
   }
   return orders;
+}
+
+const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
+  sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
+
+function sortField({ name, fields, document }: AnyResource, part: string): SortField {
+  const field = part.replace(/^-/, '');
+  if (!(field in document.shape))
+    throw new Error(`${name} cannot be sorted by ${field}: no answer shows it.`);
+  const type = fields[field]?.def.type;
+  if (type === 'array' || type === 'object')
+    throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
+  return { field: field === 'id' ? '_id' : field, direction: part.startsWith('-') ? -1 : 1 };
 }
 
 const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import cors from '@koa/cors';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
@@ -106,4 +107,39 @@ export const SECURITY_HEADERS = {
 export const securityHeaders: Middleware = (ctx, next) => {
   ctx.set(SECURITY_HEADERS);
   return next();
+};
+
+/** Lets web pages from elsewhere call the API. Without cookies: whoever may act says so in a header. */
+export const crossOrigin = (origins: string[]): Middleware =>
+  cors({
+    origin: (ctx) =>
+      origins.includes('*') ? '*' : (origins.find((origin) => origin === ctx.get('Origin')) ?? ''),
+    allowMethods: 'GET,HEAD,POST,PUT,PATCH,DELETE',
+    allowHeaders: [
+      'Content-Type',
+      'Authorization',
+      'Idempotency-Key',
+      'If-Match',
+      'If-None-Match',
+      'Prefer',
+      'X-Request-Id',
+    ],
+    exposeHeaders: [
+      'ETag',
+      'Link',
+      'Location',
+      'Retry-After',
+      'X-Request-Id',
+      'Idempotency-Replayed',
+      'Preference-Applied',
+    ],
+    maxAge: 600,
+    keepHeadersOnError: false,
+  });
+
+/** OPTIONS says in which media types a PATCH is taken (RFC 5789). */
+export const acceptPatch: Middleware = async (ctx, next) => {
+  await next();
+  if (ctx.method === 'OPTIONS' && ctx.response.get('Allow').includes('PATCH'))
+    ctx.set('Accept-Patch', 'application/merge-patch+json, application/json-patch+json, application/json');
 };

@@ -2,9 +2,9 @@ import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@aste
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Problem, type ProblemCode, type ProblemDetails, problems } from '../errors.ts';
-import { JSON_TYPE } from './endpoint.ts';
 import { PROBLEM_TYPE } from './middleware.ts';
-import { problemsOf, type Route } from './route.ts';
+import { type Body, isConditional, JSON_TYPE, problemsOf, queryOf, type Route, writes } from './route.ts';
+import { STREAM_TYPES } from './stream.ts';
 
 export interface Tag {
   name: string;
@@ -97,22 +97,18 @@ const operation = (route: Route) => ({
   description: route.description,
   request: {
     params: route.params,
-    query: route.query,
-    ...(route.method === 'post' && { headers: z.object({ 'Idempotency-Key': idempotencyKey }) }),
+    query: queryOf(route),
+    headers: z.object(requestHeaders(route)),
     ...(route.body && {
       body: {
         required: true,
-        content: Object.fromEntries(
-          (route.body.types ?? [JSON_TYPE]).map((type) => [
-            type,
-            { schema: route.body?.schema, example: route.body?.example },
-          ]),
-        ),
+        content: { ...content(route.body), ...(route.alternative && content(route.alternative)) },
       },
     }),
   },
   responses: {
     [route.answer.status]: success(route),
+    ...otherSuccess(route),
     ...refusals(route),
     default: refusal(['internal_error'], 'Any other problem'),
   },
@@ -126,21 +122,86 @@ const idempotencyKey = z
   )
   .optional();
 
-const success = ({ method, answer }: Route): ResponseConfig => ({
-  description: answer.description,
-  ...((answer.headers || method === 'post') && {
-    headers: {
-      ...Object.fromEntries(
-        Object.entries(answer.headers ?? {}).map(([name, { description, example }]) => [
-          name,
-          { description, required: true, schema: { type: 'string' as const }, example },
-        ]),
-      ),
-      ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
+const content = ({ types = [JSON_TYPE], schema, example }: Body<z.ZodType>) =>
+  Object.fromEntries(types.map((type) => [type, { schema, example }]));
+
+/** Each is optional. */
+const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
+  ...(route.method === 'post' && { 'Idempotency-Key': idempotencyKey }),
+  ...(isConditional(route) && { 'If-Match': ifMatch }),
+  ...(writes(route) && route.answer.schema && { Prefer: prefer }),
+  ...(!writes(route) && route.answer.schema && { 'If-None-Match': ifNoneMatch }),
+});
+
+const ifMatch = z.string().describe('Change it only if it still has this entity tag (RFC 9110)').optional();
+const ifNoneMatch = z.string().describe('Answer 304 if it still has this entity tag (RFC 9110)').optional();
+const prefer = z
+  .enum(['return=minimal', 'return=representation'])
+  .describe('Whether the answer should show the document (RFC 7240)')
+  .optional();
+
+const success = (route: Route): ResponseConfig => ({
+  description: route.answer.description,
+  ...headersOf(route),
+  ...(route.answer.schema && {
+    content: {
+      [JSON_TYPE]: { schema: route.answer.schema, example: route.answer.example },
+      ...(route.stream && Object.fromEntries(STREAM_TYPES.map((type) => [type, STREAMS[type]]))),
     },
   }),
-  ...(answer.schema && { content: { [JSON_TYPE]: { schema: answer.schema, example: answer.example } } }),
 });
+
+const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
+  const { method, answer } = route;
+  const headers = {
+    ...Object.fromEntries(
+      Object.entries(answer.headers ?? {}).map(([name, { description, example, optional }]) => [
+        name,
+        { description, required: !optional, schema: { type: 'string' as const }, example },
+      ]),
+    ),
+    ...((answer.etag || (!writes(route) && answer.schema)) && { ETag: ETAG }),
+    ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
+    ...(writes(route) && answer.schema && { 'Preference-Applied': APPLIED }),
+  };
+  return Object.keys(headers).length > 0 ? { headers } : {};
+};
+
+/** What else a success may look like, if a header asked for it. */
+const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
+  if (!route.answer.schema) return {};
+  if (!writes(route))
+    return { 304: { description: 'The client has this version already', headers: { ETag: ETAG } } };
+  return route.answer.status === 200
+    ? { 204: { description: 'Done; Prefer asked for no document', ...headersOf(route) } }
+    : {};
+};
+
+const ETAG = {
+  description: 'Its version: strong for a document as it is, weak for lists and other shapes',
+  schema: { type: 'string' as const },
+  example: '"Q8yWlIe7XJ0V2c1mB5nT9A"',
+};
+
+const APPLIED = {
+  description: 'The preference that the answer follows',
+  schema: { type: 'string' as const },
+  example: 'return=minimal',
+};
+
+const STREAMS = {
+  'application/x-ndjson': {
+    schema: { type: 'string' as const, description: 'All documents, one as JSON on each line' },
+    example: '{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n',
+  },
+  'text/csv': {
+    schema: {
+      type: 'string' as const,
+      description: 'All documents, one a row (RFC 4180), after a row of names',
+    },
+    example: 'id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n',
+  },
+};
 
 /** The refusals of a route, one response per status with an example of each problem. */
 function refusals(route: Route): Record<string, ResponseConfig> {

@@ -11,7 +11,7 @@ import { QUERY_TIME } from '../schema/store.ts';
 
 const { EJSON } = mongoose.mongo.BSON;
 
-type Document = { _id: Types.ObjectId } & Record<string, unknown>;
+export type Found = { _id: Types.ObjectId } & Record<string, unknown>;
 
 /** A field to sort by. The last one of a sort is unique, so that no two documents are equal. */
 export interface SortField {
@@ -19,19 +19,28 @@ export interface SortField {
   direction: 1 | -1;
 }
 
+/** The field by which a full-text search is sorted: how well a document fits. */
+export const SCORE = '_score';
+
 export interface PageRequest {
   /** All of them must hold. */
-  filters: object[];
+  conditions: object[];
   sort: SortField[];
   limit: number;
   after?: string | undefined;
   before?: string | undefined;
+  offset?: number | undefined;
+  /** The fields to read; all, if it is not given. */
+  projection?: Record<string, 1> | undefined;
 }
 
-export async function readPage(resource: AnyResource, { filters, sort, limit, after, before }: PageRequest) {
+export async function readPage(
+  resource: AnyResource,
+  { conditions, sort, limit, after, before, offset = 0, projection }: PageRequest,
+) {
   const bond = EJSON.stringify([
     resource.collection,
-    filters,
+    conditions,
     sort.map(({ field, direction }) => [field, direction]),
   ]);
   const backwards = before !== undefined;
@@ -39,17 +48,19 @@ export async function readPage(resource: AnyResource, { filters, sort, limit, af
   const cursor = before ?? after;
   const position = cursor === undefined ? undefined : decodeCursor(cursor, resource, sort, bond);
 
-  const found: Document[] = await resource.model
-    .find({ $and: position ? [...filters, beyond(order, position)] : filters })
-    .sort(Object.fromEntries(order.map(({ field, direction }) => [field, direction])))
-    .limit(limit + 1)
-    .maxTimeMS(QUERY_TIME)
-    .lean();
+  const found: Found[] = await query(resource, {
+    conditions,
+    order,
+    position,
+    projection,
+    offset,
+    limit: limit + 1,
+  });
   const more = found.length > limit;
   const items = found.slice(0, limit);
   if (backwards) items.reverse();
 
-  const cursorOf = (item: Record<string, unknown> | undefined) =>
+  const cursorOf = (item: Found | undefined) =>
     item
       ? encodeCursor(
           sort.map(({ field }) => item[field] ?? null),
@@ -61,10 +72,48 @@ export async function readPage(resource: AnyResource, { filters, sort, limit, af
     page: {
       limit,
       next: backwards || more ? cursorOf(items.at(-1)) : null,
-      prev: (backwards ? more : position) ? cursorOf(items[0]) : null,
+      prev: (backwards ? more : position || offset > 0) ? cursorOf(items[0]) : null,
     },
   };
 }
+
+interface Query {
+  conditions: object[];
+  order: SortField[];
+  position?: unknown[] | undefined;
+  projection?: Record<string, 1> | undefined;
+  offset?: number;
+  limit?: number | undefined;
+  /** How long MongoDB may take, in milliseconds. */
+  time?: number;
+}
+
+/** The query for all that meets the conditions, in order, from a position on. */
+export function query(
+  { model }: AnyResource,
+  { conditions, order, position, projection, offset = 0, limit = 0, time = QUERY_TIME }: Query,
+) {
+  const sort = Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
+  const rest = position ? [beyond(order, position)] : [];
+  if (order[0]?.field !== SCORE)
+    return model
+      .find(all([...conditions, ...rest]), projection, { sort, skip: offset, limit, maxTimeMS: time })
+      .lean<Found[]>();
+  // How well a document fits is known only once it has been found, so what lies beyond is a stage of its own.
+  return model
+    .aggregate<Found>([
+      { $match: all(conditions) },
+      { $set: { [SCORE]: { $meta: 'textScore' } } },
+      ...rest.map((condition) => ({ $match: condition })),
+      { $sort: sort },
+      ...(offset > 0 ? [{ $skip: offset }] : []),
+      ...(limit > 0 ? [{ $limit: limit }] : []),
+      ...(projection ? [{ $project: { ...projection, [SCORE]: 1 } }] : []),
+    ])
+    .option({ maxTimeMS: time });
+}
+
+export const all = (conditions: object[]): object => (conditions.length > 0 ? { $and: conditions } : {});
 
 /** The filter for what comes after `position`: equal in the first fields, beyond it in the next. */
 function beyond(sort: SortField[], position: unknown[]): object {
@@ -92,7 +141,10 @@ const encodeCursor = (position: unknown[], bond: string): string =>
 function decodeCursor(cursor: string, { model }: AnyResource, sort: SortField[], bond: string): unknown[] {
   // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
   const fits = (value: unknown, i: number) =>
-    value === null || Object.is(model.schema.path(sort[i]?.field as string).cast(value), value);
+    value === null ||
+    (sort[i]?.field === SCORE
+      ? typeof value === 'number'
+      : Object.is(model.schema.path(sort[i]?.field as string).cast(value), value));
   try {
     const [seal, ...position] = EJSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (position.length === sort.length && position.every(fits) && seal === digest(position, bond))

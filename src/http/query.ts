@@ -5,21 +5,39 @@ import type { AnyResource } from '../schema/resource.ts';
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
 
 type Leaf = z.core.$ZodTypes['_zod']['def'];
+type Condition = (field: string, value: unknown) => object;
+
+/** Values stand behind an operator, so that none can be taken for one. */
+const compare =
+  (operator: string): Condition =>
+  (field, value) => ({ [field]: { [operator]: value } });
 
 const OPERATORS = {
-  eq: { suffix: '', mongo: '$eq', words: 'is' },
-  gt: { suffix: '[gt]', mongo: '$gt', words: 'is greater than' },
-  gte: { suffix: '[gte]', mongo: '$gte', words: 'is at least' },
-  lt: { suffix: '[lt]', mongo: '$lt', words: 'is less than' },
-  lte: { suffix: '[lte]', mongo: '$lte', words: 'is at most' },
-} as const;
+  eq: { words: 'is', condition: compare('$eq') },
+  ne: { words: 'is not', condition: compare('$ne') },
+  gt: { words: 'is greater than', condition: compare('$gt') },
+  gte: { words: 'is at least', condition: compare('$gte') },
+  lt: { words: 'is less than', condition: compare('$lt') },
+  lte: { words: 'is at most', condition: compare('$lte') },
+  in: { words: 'is one of', condition: compare('$in') },
+  nin: { words: 'is none of', condition: compare('$nin') },
+  exists: {
+    words: 'is known (true) or null (false)',
+    condition: (field: string, value: unknown) => ({ [field]: { [value ? '$ne' : '$eq']: null } }),
+  },
+  contains: { words: 'contains, whatever the case of ASCII letters,', condition: contains },
+} satisfies Record<string, { words: string; condition: Condition }>;
+
 type Operator = keyof typeof OPERATORS;
 
-interface Filter {
+const ONE: Operator[] = ['eq', 'ne', 'in', 'nin'];
+const TEXT: Operator[] = [...ONE, 'contains'];
+const ORDERED: Operator[] = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'nin'];
+
+export interface Filter {
   parameter: string;
-  field: string;
-  mongo: string;
   schema: z.ZodType;
+  condition: (value: unknown) => object;
 }
 
 export function filters({ name, fields, document }: AnyResource, names: readonly string[]): Filter[] {
@@ -28,26 +46,30 @@ export function filters({ name, fields, document }: AnyResource, names: readonly
       throw new Error(`${name} cannot be filtered by ${field}: no answer shows it.`);
     const { value, operators, list } = kindOf(fields[field] as z.ZodType, field);
     return operators.map((operator) => {
-      const { suffix, mongo, words } = OPERATORS[operator];
-      const description = `Only where ${list ? `one of the ${field}` : field} ${words} this`;
+      const { words, condition } = OPERATORS[operator];
+      const description = `Only where ${list ? `one of the ${field}` : field} ${words}${operator === 'exists' ? '' : ' this'}`;
       return {
-        parameter: `${field}${suffix}`,
-        field,
-        mongo,
-        schema: value.meta({ ...value.meta(), description }),
+        parameter: operator === 'eq' ? field : `${field}[${operator}]`,
+        schema: describe(operandOf(operator, value), description),
+        condition: (given) => condition(field, given),
       };
     });
   });
 }
 
-/** MongoDB's filter for a query that has been checked. Values stand behind an operator, so none can be one. */
-export function toFilter(declared: Filter[], query: Record<string, unknown>): Record<string, object> {
-  const filter: Record<string, object> = {};
-  for (const { parameter, field, mongo } of declared) {
-    if (query[parameter] !== undefined) filter[field] = { ...filter[field], [mongo]: query[parameter] };
-  }
-  return filter;
-}
+/** MongoDB's conditions for a query that has been checked. */
+export const toConditions = (declared: Filter[], query: Record<string, unknown>): object[] =>
+  declared.flatMap(({ parameter, condition }) =>
+    query[parameter] === undefined ? [] : [condition(query[parameter])],
+  );
+
+const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
+
+const operandOf = (operator: Operator, value: z.ZodType): z.ZodType => {
+  if (operator === 'in' || operator === 'nin') return several(value);
+  if (operator === 'exists') return flag();
+  return operator === 'contains' ? text(2, 100) : value;
+};
 
 /** How a field's values are written in a URL, and which operators make sense for them. */
 function kindOf(
@@ -55,33 +77,53 @@ function kindOf(
   field: string,
 ): { value: z.ZodType; operators: Operator[]; list: boolean } {
   const def = schema._zod.def as Leaf;
-  const all = Object.keys(OPERATORS) as Operator[];
   switch (def.type) {
-    case 'nullable':
-      return kindOf(def.innerType, field);
+    case 'nullable': {
+      const kind = kindOf(def.innerType, field);
+      return { ...kind, operators: [...kind.operators, 'exists'] };
+    }
     case 'array':
-      return { ...kindOf(def.element, field), operators: ['eq'], list: true };
+      return { ...kindOf(def.element, field), list: true };
     case 'string':
-      return { value: text(1, 1000), operators: ['eq'], list: false };
+      return { value: text(1, 1000), operators: TEXT, list: false };
     case 'enum':
-      return { value: schema as z.ZodType, operators: ['eq'], list: false };
+      return { value: schema as z.ZodType, operators: ONE, list: false };
+    case 'boolean':
+      return { value: flag(), operators: ['eq', 'ne'], list: false };
     case 'number':
       return {
         value: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-        operators: all,
+        operators: ORDERED,
         list: false,
       };
-    case 'pipe':
-      return {
-        value: schema as z.ZodType,
-        operators: (def.out._zod.def as Leaf).type === 'date' ? all : ['eq'],
-        list: false,
-      };
+    case 'pipe': {
+      const isDate = (def.out._zod.def as Leaf).type === 'date';
+      return { value: schema as z.ZodType, operators: isDate ? ORDERED : ONE, list: false };
+    }
     default:
       throw new Error(
         `A list cannot be filtered by ${field}: there is no way to write a "${def.type}" in a URL.`,
       );
   }
+}
+
+/** A search for the letters as they stand, never a regular expression; what is no string contains nothing. */
+function contains(field: string, value: unknown): object {
+  const found = (candidate: string) => ({
+    $and: [
+      { $eq: [{ $type: candidate }, 'string'] },
+      { $gte: [{ $indexOfCP: [{ $toLower: candidate }, { $toLower: { $literal: value } }] }, 0] },
+    ],
+  });
+  return {
+    $expr: {
+      $cond: [
+        { $isArray: `$${field}` },
+        { $anyElementTrue: { $map: { input: `$${field}`, in: found('$$this') } } },
+        found(`$${field}`),
+      ],
+    },
+  };
 }
 
 /** A whole number in a URL. Number('') is 0 and Number('0x10') is 16, so the digits are checked first. */
@@ -98,17 +140,23 @@ export const integer = (minimum: number, maximum: number) =>
       ...(maximum < Number.MAX_SAFE_INTEGER && { maximum }),
     });
 
+export const flag = () =>
+  z
+    .codec(z.enum(['true', 'false'], 'must be true or false'), z.boolean(), {
+      decode: (text) => text === 'true',
+      encode: (value) => (value ? 'true' : 'false'),
+    })
+    .meta({ type: 'boolean' });
+
+const LIST = { style: 'form', explode: false } as const;
+
+/** Up to 100 values, separated by commas; a comma inside a value is written %2C. */
+export const several = <T extends z.ZodType>(value: T) => z.array(value).max(100).meta({ param: LIST });
+
 /** Several of these words, each once, separated by commas. */
 export const oneOrMore = (words: string[], description: string) =>
-  z
-    .codec(z.string(), setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length), {
-      decode: (text) => text.split(','),
-      encode: (chosen) => chosen.join(','),
-    })
-    .meta({
-      type: 'array',
-      items: { type: 'string', enum: words },
-      uniqueItems: true,
-      description,
-      param: { style: 'form', explode: false },
-    });
+  setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length).meta({
+    description,
+    uniqueItems: true,
+    param: LIST,
+  });

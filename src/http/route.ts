@@ -2,6 +2,8 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
+import { flag } from './query.ts';
+import type { IfMatch } from '../schema/etag.ts';
 import type { Target } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
@@ -19,6 +21,8 @@ export type StoredAs<T> = T extends Types.ObjectId | Date
         ? { [K in keyof T]: StoredAs<T[K]> }
         : T;
 
+export const JSON_TYPE = 'application/json';
+
 export interface Body<B extends z.ZodType> {
   schema: B;
   /** Bytes at most; 100 KiB unless told. */
@@ -29,16 +33,31 @@ export interface Body<B extends z.ZodType> {
   example: z.input<B>;
 }
 
-export interface Answer<A extends z.ZodType, P> {
+export interface Answer<A extends z.ZodType> {
   status: 200 | 201 | 204;
   description: string;
   /** Without one the answer has no body. */
   schema?: A;
   example?: z.input<A>;
-  headers?: Record<
-    string,
-    { description: string; example: string; value: (stored: StoredAs<z.output<A>>, params: P) => string }
-  >;
+  headers?: Record<string, Header<StoredAs<z.output<A>>>>;
+  /** The strong entity tag of what is answered; without one, and if it gives none, a GET has a weak one. */
+  etag?: (stored: any, query: any) => string | undefined;
+}
+
+interface Header<S> {
+  description: string;
+  example: string;
+  /** It does not always stand there; then `value` gives undefined. */
+  optional?: true;
+  value: (stored: S, request: { path: string; querystring: string }) => string | undefined;
+}
+
+/** The same answer as a stream of its items, for lists. */
+export interface Stream {
+  item: z.ZodType;
+  batches: (input: any) => Promise<AsyncIterable<unknown[]>>;
+  /** The columns of a CSV. */
+  columns: (query: any) => string[];
 }
 
 /**
@@ -58,7 +77,10 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   /** Query parameters, each decoded from one string. */
   query?: Q;
   body?: Body<B>;
-  answer: Answer<A, z.output<P>>;
+  /** What is taken in another media type. */
+  alternative?: Body<z.ZodType>;
+  answer: Answer<A>;
+  stream?: Stream;
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
   /** What it refuses with, beside what follows from its input. */
@@ -67,6 +89,7 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
     params: z.output<P>;
     query: z.output<Q>;
     body: z.output<B>;
+    ifMatch: IfMatch;
   }) => Promise<StoredAs<z.output<A>> | void>;
 }
 
@@ -89,13 +112,25 @@ export const byId = (resource: AnyResource, example = resource.example.id) =>
 /** Every write is one transaction; see endpoint(). */
 export const writes = ({ method }: Route): boolean => method !== 'get';
 
+/** Whether If-Match has a meaning: it changes a document that a client may have read. */
+export const isConditional = ({ method }: Route): boolean =>
+  method === 'put' || method === 'patch' || method === 'delete';
+
+const dryRun = flag().describe('Check everything and answer as if, but write nothing').optional();
+
+/** All query parameters of a route. */
+export const queryOf = (route: Route): z.ZodObject =>
+  writes(route) ? z.strictObject({ dryRun }) : (route.query ?? z.strictObject({}));
+
 /** The problems that a route can answer with: its own and those that follow from what it takes. */
 export function problemsOf(route: Route): ProblemCode[] {
   return [
     ...new Set<ProblemCode>([
       'malformed_query',
       'unknown_parameter',
-      ...(route.query ? (['validation_failed'] as const) : []),
+      ...(route.query || writes(route) ? (['validation_failed'] as const) : []),
+      ...(isConditional(route) ? (['precondition_failed'] as const) : []),
+      ...(route.alternative ? (['patch_test_failed'] as const) : []),
       ...(route.params ? (['not_found'] as const) : []),
       ...(route.answer.schema ? (['not_acceptable'] as const) : []),
       ...(route.body

@@ -9,6 +9,8 @@ interface Collection {
     where?: Record<string, { $gt: '' }>;
     expireAfterSeconds?: number;
   }[];
+  /** Text fields that a full-text search looks into. */
+  search?: string[];
 }
 
 /** The collections that serve no resource. */
@@ -26,8 +28,9 @@ export async function makeCollections(collections: Collection[]): Promise<void> 
   const existing = new Set(
     (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name),
   );
-  for (const { collection, collation, indexes } of [...collections, ...OWN]) {
+  for (const { collection, collation, indexes, search = [] } of [...collections, ...OWN]) {
     if (!existing.has(collection)) await create(db, collection, collation);
+    if (search.length > 0) await db.collection(collection).createIndex(...textIndex(search));
     if (indexes.length > 0)
       await db.collection(collection).createIndexes(
         indexes.map(({ key, unique, where, expireAfterSeconds }) => ({
@@ -39,6 +42,15 @@ export async function makeCollections(collections: Collection[]): Promise<void> 
       );
   }
 }
+
+/**
+ * No language, so that every word counts as it stands, and none is taken from the document: MongoDB would read its
+ * field `language`, and refuse a document whose language it does not know.
+ */
+const textIndex = (fields: string[]): [mongo.IndexSpecification, mongo.CreateIndexesOptions] => [
+  Object.fromEntries(fields.map((field) => [field, 'text'])),
+  { name: 'search', default_language: 'none', language_override: '_none', collation: { locale: 'simple' } },
+];
 
 const NAMESPACE_EXISTS = 48;
 

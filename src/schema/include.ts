@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { objectId } from './fields.ts';
 import type { Reference } from './references.ts';
 import type { AnyResource } from './resource.ts';
+import { projectionOf, type Selection, show } from './selection.ts';
 import { QUERY_TIME } from './store.ts';
 
 /**
@@ -38,6 +39,25 @@ export function expanded(resource: AnyResource): z.ZodObject {
     .meta({ id: `${resource.name}Expanded`, description: `${resource.description}, with what was included` });
 }
 
+/** The same where a client chose the fields. */
+export const partial = (resource: AnyResource): z.ZodObject =>
+  optional(
+    z.strictObject({
+      ...forward(resource, (target) => optional(forward(target, ({ document }) => optional(document)))).shape,
+      ...Object.fromEntries(
+        resource.referrers.map((reference) => [
+          reverseName(reference),
+          newestOf(optional(reference.from.document)).optional(),
+        ]),
+      ),
+    }),
+  ).meta({
+    id: `${resource.name}Partial`,
+    description: `${resource.description}: the fields that were asked for`,
+  });
+
+const optional = (document: z.ZodObject): z.ZodObject => document.partial().required({ id: true });
+
 /** One level down only the references can be included. */
 const nested = (resource: AnyResource): z.ZodObject =>
   resource.references.length === 0
@@ -62,52 +82,66 @@ const forward = (resource: AnyResource, document: (target: AnyResource) => z.Zod
   });
 
 const newest = (from: AnyResource) =>
-  z
-    .strictObject({ items: z.array(from.document), hasMore: z.boolean() })
+  newestOf(from.document)
     .meta({
       id: `Newest${from.name}s`,
       description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
     })
     .optional();
 
+const newestOf = (document: z.ZodObject) =>
+  z.strictObject({ items: z.array(document), hasMore: z.boolean() });
+
 type Included = { _id: Types.ObjectId } & Record<string, unknown>;
 
 /** Adds what these paths lead to to documents as MongoDB stores them. */
-export async function include(resource: AnyResource, documents: Included[], paths: string[]): Promise<void> {
+export async function include(
+  resource: AnyResource,
+  documents: Included[],
+  paths: string[] = [],
+  selection?: Selection,
+): Promise<void> {
   if (documents.length === 0) return;
+  for (const document of documents) show(selection, '', document);
   const joins = resource.references
-    .map((reference) => populateOptions(reference, paths))
+    .map((reference) => populateOptions(reference, paths, selection))
     .filter((options) => options !== undefined);
   if (joins.length > 0) await resource.model.populate(documents, joins);
-  for (const reference of resource.referrers) {
-    const name = reverseName(reference);
-    if (paths.includes(name)) await addNewest(reference, name, documents);
-  }
+  for (const reference of resource.referrers)
+    if (paths.includes(reverseName(reference))) await addNewest(reference, documents, selection);
 }
 
-function populateOptions({ field, target }: Reference, paths: string[]): PopulateOptions | undefined {
+function populateOptions(
+  { field, target }: Reference,
+  paths: string[],
+  selection: Selection | undefined,
+): PopulateOptions | undefined {
   const deeper = target.references.filter((next) => paths.includes(`${field}.${next.field}`));
   if (deeper.length === 0 && !paths.includes(field)) return undefined;
   return {
-    ...join(field),
-    populate: deeper.map((next) => join(next.field)),
+    ...join(field, field, selection),
+    populate: deeper.map((next) => join(next.field, `${field}.${next.field}`, selection)),
   };
 }
 
-const join = (path: string): PopulateOptions => ({
-  path,
+const join = (field: string, path: string, selection: Selection | undefined): PopulateOptions => ({
+  path: field,
+  select: projectionOf(selection, path),
   options: { lean: true, maxTimeMS: QUERY_TIME },
   // Other tools may have removed what an id leads to, or stored what is no id: show that rather than nothing.
   skipInvalidIds: true,
-  transform: (found: unknown, id: unknown) => found ?? id,
+  transform: (found: unknown, id: unknown) => show(selection, path, found ?? id),
 });
 
 /** One aggregation for all parents; inside, an index gives each of them its newest. */
 async function addNewest(
-  { from, field, target }: Reference,
-  name: string,
+  reference: Reference,
   parents: Included[],
+  selection: Selection | undefined,
 ): Promise<void> {
+  const { from, field, target } = reference;
+  const name = reverseName(reference);
+  const projection = projectionOf(selection, name);
   const found = await target.model
     .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
       { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
@@ -116,7 +150,11 @@ async function addNewest(
           from: from.collection,
           localField: '_id',
           foreignField: field,
-          pipeline: [{ $sort: { _id: -1 } }, { $limit: NEWEST + 1 }],
+          pipeline: [
+            { $sort: { _id: -1 } },
+            { $limit: NEWEST + 1 },
+            ...(projection ? [{ $project: projection }] : []),
+          ],
           as: 'newest',
         },
       },
@@ -126,6 +164,7 @@ async function addNewest(
   const byParent = new Map(found.map(({ _id, newest }) => [String(_id), newest]));
   for (const parent of parents) {
     const all = byParent.get(String(parent._id)) ?? [];
-    parent[name] = { items: all.slice(0, NEWEST), hasMore: all.length > NEWEST };
+    const items = all.slice(0, NEWEST).map((item) => show(selection, name, item));
+    parent[name] = { items, hasMore: all.length > NEWEST };
   }
 }

@@ -44,6 +44,8 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
    */
   defaults?: Partial<Values<F>>;
   indexes?: Index[];
+  /** The text fields in which `q=` searches. */
+  search?: (keyof F & string)[];
   /** How its strings compare in unique indexes, filters and sorts. */
   collation?: mongo.CollationOptions;
   /** A document as answers show it. The seed stores it, so that what the documentation says can be tried. */
@@ -65,6 +67,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     access,
     defaults = {},
     indexes = [],
+    search = [],
     collation,
     example,
   }: Definition<F, A>,
@@ -87,6 +90,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     /** The part of the defaults that a replace puts back. */
     blank,
     indexes,
+    search: search as string[],
     collation,
     example: { ...example, createdAt: '2026-01-31T12:00:00.000Z', updatedAt: '2026-01-31T12:00:00.000Z' },
     /** What an answer shows. */
@@ -120,6 +124,7 @@ export interface AnyResource {
   defaults: object;
   blank: object;
   indexes: Index[];
+  search: string[];
   collation: mongo.CollationOptions | undefined;
   example: { id: string; createdAt: string; updatedAt: string };
   document: z.ZodObject;

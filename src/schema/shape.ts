@@ -3,6 +3,9 @@ import type { z } from 'zod';
 
 type Shape = (stored: any) => unknown;
 
+/** On a stored document: the names of the fields to show, if not all. */
+export const SHOWN = Symbol('shown');
+
 /**
  * Compiles an answer's schema into the function that turns what MongoDB stored into JSON: `_id` becomes `id`,
  * ids and times become strings, and what the schema does not declare stays behind.
@@ -21,7 +24,9 @@ export function shapeOf(schema: z.core.$ZodType): Shape {
     case 'optional':
       return shapeOf(def.innerType);
     case 'union':
-      return 'discriminator' in def ? shapeOfKind(def as z.core.$ZodDiscriminatedUnionDef) : shapeOfEither(def.options);
+      return 'discriminator' in def
+        ? shapeOfKind(def as z.core.$ZodDiscriminatedUnionDef)
+        : shapeOfEither(def.options);
     case 'pipe':
       return scalar;
     default:
@@ -39,7 +44,9 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
   return (stored) => {
     if (stored === null || typeof stored !== 'object') return stored;
     const json: Record<string, unknown> = {};
+    const shown: Set<string> | undefined = stored[SHOWN];
     for (const { name, source, shape, absent } of properties) {
+      if (shown && !shown.has(name)) continue;
       const value = stored[source];
       json[name] = value === undefined || value === null ? absent : shape(value);
     }

@@ -1,7 +1,8 @@
 import { type Model, Types } from 'mongoose';
 import type { z } from 'zod';
 import { notFound, Problem } from '../errors.ts';
-import { hold, remove } from './integrity.ts';
+import { type IfMatch, requireMatch } from './etag.ts';
+import { hold, remove as removeReferred } from './integrity.ts';
 import { type Reference, type Target, targetsOf } from './references.ts';
 import type { AnyResource } from './resource.ts';
 
@@ -16,8 +17,12 @@ export const QUERY_TIME = 2_000;
 /** A document as MongoDB stores it. */
 export type DocumentOf<R extends AnyResource> = R['model'] extends Model<infer D> ? D : never;
 
-export async function read<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
-  const found = await resource.model.findById(id).maxTimeMS(QUERY_TIME).lean();
+export async function read<R extends AnyResource>(
+  resource: R,
+  id: Types.ObjectId,
+  projection?: Record<string, 1>,
+): Promise<DocumentOf<R>> {
+  const found = await resource.model.findById(id, projection).maxTimeMS(QUERY_TIME).lean();
   return found ?? missing();
 }
 
@@ -33,21 +38,33 @@ export async function create<R extends AnyResource>(
 }
 
 /** Everything that a client may write becomes what the body says, or its default. */
-export const replace = <R extends AnyResource>(resource: R, id: Types.ObjectId, body: object) =>
-  update(resource, id, { ...resource.blank, ...body });
+export const replace = <R extends AnyResource>(
+  resource: R,
+  id: Types.ObjectId,
+  body: object,
+  ifMatch?: IfMatch,
+) => update(resource, id, { ...resource.blank, ...body }, ifMatch);
 
-/** Only what the patch names changes. */
+type Changes = Record<string, unknown>;
+
+/** Only what the patch names changes; it may depend on the document as it is. */
 export async function update<R extends AnyResource>(
   resource: R,
   id: Types.ObjectId,
-  patch: Record<string, unknown>,
+  patch: Changes | ((current: DocumentOf<R>) => Changes),
+  ifMatch?: IfMatch,
 ): Promise<DocumentOf<R>> {
+  const known = ifMatch || typeof patch === 'function' ? await read(resource, id) : undefined;
+  requireMatch(resource, known, ifMatch);
+  const changes = typeof patch === 'function' ? patch(known as DocumentOf<R>) : patch;
   // A patch that names nothing changes nothing, the time of the last change neither.
-  if (Object.keys(patch).length === 0) return read(resource, id);
-  const targets = targetsOf(resource, patch);
-  const before = targets.length > 0 ? targetsOf(resource, await read<AnyResource>(resource, id)) : [];
+  if (Object.keys(changes).length === 0) return known ?? read(resource, id);
+
+  const targets = targetsOf(resource, changes);
+  const before =
+    targets.length > 0 ? targetsOf(resource, (known ?? (await read(resource, id))) as Changes) : [];
   const updated = await resource.model
-    .findByIdAndUpdate(id, { $set: patch }, { returnDocument: 'after' })
+    .findByIdAndUpdate(id, { $set: changes }, { returnDocument: 'after' })
     .maxTimeMS(QUERY_TIME)
     .lean();
   // What it referred to before exists already, and cannot have gone meanwhile.
@@ -55,7 +72,11 @@ export async function update<R extends AnyResource>(
   return updated ?? missing();
 }
 
-export { remove };
+/** Removes a document and does to those that refer to it what their references' policies say. */
+export async function remove(resource: AnyResource, id: Types.ObjectId, ifMatch?: IfMatch): Promise<void> {
+  if (ifMatch) requireMatch(resource, await read(resource, id), ifMatch);
+  await removeReferred(resource, id);
+}
 
 /**
  * Puts an id into a list, unless it stands there; the list's limit holds. One atomic operation, so that of two
@@ -65,7 +86,9 @@ export async function addToSet(
   { from, field, target }: Reference,
   id: Types.ObjectId,
   targetId: Types.ObjectId,
+  ifMatch?: IfMatch,
 ): Promise<void> {
+  if (ifMatch) requireMatch(from, await read(from, id), ifMatch);
   const max = maxLength(from.fields[field]);
   const added = await from.model.updateOne(
     { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
@@ -83,7 +106,9 @@ export async function pull(
   { from, field }: Reference,
   id: Types.ObjectId,
   targetId: Types.ObjectId,
+  ifMatch?: IfMatch,
 ): Promise<void> {
+  if (ifMatch) requireMatch(from, await read(from, id), ifMatch);
   const { matchedCount } = await from.model.updateOne(
     { _id: id, [field]: targetId },
     { $pull: { [field]: targetId } },

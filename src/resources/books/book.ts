@@ -34,7 +34,9 @@ export const Book = resource('Book', {
     { key: { authors: 1, _id: 1 } },
     { key: { language: 1, _id: 1 } },
     { key: { tags: 1, _id: 1 } },
+    { key: { year: -1, title: 1, _id: 1 } },
   ],
+  search: ['title', 'authors'],
   example: {
     id: '65f000000000000000000b01',
     title: 'The Left Hand of Darkness',

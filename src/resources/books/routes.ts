@@ -5,7 +5,7 @@ import { listing as posts } from '../posts/routes.ts';
 
 export const listing = {
   filter: ['title', 'authors', 'year', 'isbn', 'language', 'tags'],
-  sort: ['title', 'year', 'createdAt'],
+  sort: ['title', 'year', 'createdAt', '-year,title'],
 } as const;
 
 export const books = [

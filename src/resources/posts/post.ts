@@ -28,6 +28,7 @@ export const Post = resource('Post', {
     { key: { publishedAt: 1, _id: 1 } },
     { key: { createdAt: 1, _id: 1 } },
   ],
+  search: ['title', 'body'],
   example: {
     id: '65f000000000000000000d01',
     title: 'Winter, and a long walk',

@@ -9,10 +9,7 @@ export const Tag = resource('Tag', {
     description: text(0, 1000).nullable(),
   },
   defaults: { description: null },
-  indexes: [
-    { key: { name: 1 }, unique: true },
-    { key: { createdAt: 1, _id: 1 } },
-  ],
+  indexes: [{ key: { name: 1 }, unique: true }, { key: { createdAt: 1, _id: 1 } }],
   collation: { locale: 'en', strength: 2 },
   example: { id: '65f000000000000000000a01', name: 'science fiction', description: 'What if?' },
 });

@@ -17,6 +17,7 @@ export const User = resource('User', {
   indexes: [
     { key: { email: 1 }, unique: true },
     { key: { name: 1, _id: 1 } },
+    { key: { role: 1, _id: 1 } },
     { key: { createdAt: 1, _id: 1 } },
   ],
   collation: { locale: 'en', strength: 2 },

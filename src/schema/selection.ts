@@ -1,0 +1,61 @@
+import { reverseName } from './include.ts';
+import type { AnyResource } from './resource.ts';
+import { SHOWN } from './shape.ts';
+
+/** The fields that a client wants to see, by the path of what they belong to; '' is the document itself. */
+export type Selection = Map<string, Set<string>>;
+
+/** Every field that can be chosen, also of what can be included. */
+export const selectable = (resource: AnyResource): string[] => [
+  ...shownOf(resource, ''),
+  ...resource.references.flatMap(({ field, target }) => [
+    ...shownOf(target, `${field}.`),
+    ...target.references.flatMap((next) => shownOf(next.target, `${field}.${next.field}.`)),
+  ]),
+  ...resource.referrers.flatMap((reference) => shownOf(reference.from, `${reverseName(reference)}.`)),
+];
+
+const shownOf = ({ document }: AnyResource, prefix: string): string[] =>
+  Object.keys(document.shape).map((field) => prefix + field);
+
+/** `author.name` selects `author` of the document and `name` of the author. */
+export function selectionOf(fields: string[] | undefined): Selection | undefined {
+  if (!fields) return undefined;
+  const selection: Selection = new Map([['', new Set(['id'])]]);
+  for (const path of fields) {
+    const parts = path.split('.');
+    parts.forEach((field, i) => {
+      const owner = parts.slice(0, i).join('.');
+      selection.set(owner, (selection.get(owner) ?? new Set(['id'])).add(field));
+    });
+  }
+  return selection;
+}
+
+/** What MongoDB need read; all of a document, where nothing was chosen. */
+export function projectionOf(selection: Selection | undefined, path = ''): Record<string, 1> | undefined {
+  const fields = selection?.get(path);
+  return (
+    fields &&
+    Object.fromEntries(
+      [...fields]
+        .filter((field) => field !== 'id')
+        .concat('_id')
+        .map((field) => [field, 1]),
+    )
+  );
+}
+
+/** Has answers show only what was chosen. */
+export function show<T>(selection: Selection | undefined, path: string, document: T): T {
+  const fields = selection?.get(path);
+  if (fields && document !== null && typeof document === 'object')
+    (document as Record<symbol, unknown>)[SHOWN] = fields;
+  return document;
+}
+
+/** The chosen fields of documents that are not included, and so cannot be shown. */
+export function outOfReach(fields: string[] = [], include: string[] = []): string[] {
+  const reached = new Set(['', ...include.flatMap((path) => [path, path.split('.')[0]])]);
+  return fields.filter((path) => !reached.has(path.split('.').slice(0, -1).join('.')));
+}
