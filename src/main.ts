@@ -48,13 +48,18 @@ const listen = (config: Config, app: Koa): Promise<Server> =>
     server.listen(config.PORT, config.HOST, () => resolve(server));
   });
 
-/** Resolves at the first request to stop; a second one ends the process at once. */
+/**
+ * Resolves at the first request to stop; a second one ends the process at once. Whoever starts us may pass on a
+ * signal that the terminal has sent us too, so what comes within half a second is the same request.
+ */
 const stopSignal = (): Promise<string> =>
   new Promise((resolve) => {
+    let first: number | undefined;
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       process.on(signal, () => {
+        first ??= performance.now();
         resolve(signal);
-        process.once(signal, () => process.exit(130));
+        if (performance.now() - first > 500) process.exit(130);
       });
   });
 

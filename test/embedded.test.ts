@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
-import { startEmbedded } from '../src/mongo/embedded.ts';
+import { startEmbedded } from '../src/mongo/embedded/start.ts';
 
 const onLinux = process.platform === 'linux' && process.arch === 'x64' ? test : test.skip;
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import mongoose, { Types } from 'mongoose';
-import { startEmbedded } from '../../src/mongo/embedded.ts';
+import { startEmbedded } from '../../src/mongo/embedded/start.ts';
 import { Book, Tag, User } from '../../src/resources/index.ts';
 import { startServer } from '../../test/support/process.ts';
 import { runProgram, say, UsageError } from '../program.ts';

@@ -1,6 +1,5 @@
 import mongoose from 'mongoose';
 import type { Config } from '../config.ts';
-import { startEmbedded } from './embedded.ts';
 
 export interface Database {
   /** It runs an embedded mongod: a development set-up. */
@@ -19,6 +18,8 @@ export async function openDatabase(place: Place, say: (line: string) => void): P
     await connect(place.MONGODB_URI);
     return { embedded: false, close: () => mongoose.disconnect() };
   }
+  // Only here, because loading it takes longer than all the rest.
+  const { startEmbedded } = await import('./embedded/start.ts');
   const mongod = await startEmbedded({ dataDir: place.DATA_DIR, binary: place.MONGOD_BINARY, say });
   const close = async () => {
     await mongoose.disconnect();

@@ -50,7 +50,10 @@ export async function runScript(script: string, args: string[], env: Record<stri
   let stderr = '';
   child.stdout?.on('data', (chunk) => (stdout += chunk));
   child.stderr?.on('data', (chunk) => (stderr += chunk));
+  // One that goes on, against what its test expects, must not outlive it.
+  const cut = setTimeout(() => child.kill('SIGKILL'), 25_000);
   const [exitCode] = await once(child, 'close');
+  clearTimeout(cut);
   return { exitCode: exitCode as number, stdout, stderr };
 }
 
