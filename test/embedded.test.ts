@@ -54,11 +54,11 @@ function inChild(code: string, env: NodeJS.ProcessEnv = process.env) {
   return { pid: Number(child.pid), kill, answer };
 }
 
-const source = (file: string) => JSON.stringify(new URL(`../src/mongo/${file}`, import.meta.url).href);
+const source = (file: string) => JSON.stringify(new URL(`../src/mongo/embedded/${file}`, import.meta.url).href);
 
 const startInChild = () =>
   inChild(`
-    const { startEmbedded } = await import(${source('embedded.ts')});
+    const { startEmbedded } = await import(${source('start.ts')});
     const { uri, started } = await startEmbedded({ dataDir: ${JSON.stringify(dataDir)}, say() {} });
     process.on('SIGINT', () => {});
     console.log(JSON.stringify({ uri, started }));`);

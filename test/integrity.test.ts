@@ -205,6 +205,16 @@ describe('one entry of a list', () => {
     expect((await api.delete(`/posts/${post._id}/tags/${nobody}`)).status).toBe(204);
   });
 
+  test.each([null, 'x', {}])('is put in where another tool has stored %j instead of a list', async (tags) => {
+    const [post, tag] = [await aPost(), await aTag()];
+    await Post.model.collection.updateOne({ _id: post._id }, { $set: { tags } as any });
+    expect((await api.delete(`/posts/${post._id}/tags/${tag._id}`)).status).toBe(204);
+    expect((await api.put(`/posts/${post._id}/tags/${tag._id}`)).status).toBe(204);
+    const { body } = await api.get(`/posts/${post._id}`);
+    expect(body.tags).toEqual([String(tag._id)]);
+    expect(body.updatedAt > post.updatedAt.toISOString()).toBe(true);
+  });
+
   test('keeps to the limit of the list, under concurrency too', async () => {
     const tags = await Promise.all(Array.from({ length: 22 }, () => aTag()));
     const post = await aPost({ tags: tags.slice(0, 17).map(({ _id }) => _id) });

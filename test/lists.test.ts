@@ -68,7 +68,7 @@ async function inOrder(sort: string): Promise<string[]> {
 
 /** Books with ties and nulls; those that are older than the rules lack a field here and there. */
 async function manyBooks({ old = false } = {}): Promise<void> {
-  const books = Array.from({ length: 23 }, (_, i) => ({
+  const books = Array.from({ length: 15 }, (_, i) => ({
     title: ['Emma', 'emma', 'Ivanhoe', 'Ulysses 📚', 'É'][i % 5],
     authors: ['A'],
     year: [null, 1900, 1900, -50, 2000, 1900, null][i % 7],
@@ -174,7 +174,7 @@ describe('a cursor', () => {
   test('holds for another limit', async () => {
     await manyBooks();
     const cursor = await cursorOf({ sort: 'title', limit: 2 });
-    expect((await list({ sort: 'title', limit: 100, after: cursor })).items).toHaveLength(21);
+    expect((await list({ sort: 'title', limit: 100, after: cursor })).items).toHaveLength(13);
   });
 
   test('that was tampered with is refused, whatever character of it changed', async () => {

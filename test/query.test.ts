@@ -226,9 +226,9 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
     for (const { name, in: where } of get.parameters) {
       if (where !== 'query') continue;
       const answers = await Promise.all(
-        values
-          .flatMap((value) => [`${name}=${value}`, `${name}[$ne]=${value}`])
-          .map((query) => api.get(`${at}?${query}`)),
+        [...values.map((value) => `${name}=${value}`), `${name}[$ne]=1`].map((query) =>
+          api.get(`${at}?${query}`),
+        ),
       );
       for (const { status } of answers) expect([200, 400, 404, 422]).toContain(status);
       asked += answers.length;

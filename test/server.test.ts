@@ -64,7 +64,7 @@ async function freePort(): Promise<number> {
 
 describe('the configuration', () => {
   test('has a value for everything that is not set, and an empty variable is not set', () => {
-    const plain = { PORT: 3000, HOST: '127.0.0.1', DATA_DIR: '.data', LOG_LEVEL: 'info' };
+    const plain = { PORT: 3000, HOST: '127.0.0.1', DATA_DIR: '.data', CORS_ORIGINS: [], LOG_LEVEL: 'info' };
     expect(readConfig({})).toEqual(plain);
     expect(readConfig({ PORT: '', HOST: '', MONGODB_URI: '', LOG_LEVEL: '', OTHER: 'x' })).toEqual(plain);
     expect(readConfig({ PORT: '0', HOST: '::1', LOG_LEVEL: 'silent' })).toMatchObject({
@@ -93,17 +93,25 @@ describe('the configuration', () => {
 
 describe('the start', () => {
   test('takes less than three seconds until the first request is answered', async () => {
-    const began = performance.now();
-    const server = await serve();
-    expect((await fetch(`${server.url}/health/ready`)).status).toBe(200);
-    const ready = performance.now() - began;
-    await server.stop();
-    // A machine that is busy with something else gets more.
-    const idle = performance.now();
-    await once(spawn(process.execPath, ['--import', 'tsx', '-e', '']), 'exit');
-    const alone = performance.now() - idle;
-    console.info(`Ready after ${Math.round(ready)} ms; Node with tsx alone took ${Math.round(alone)} ms.`);
-    expect(ready).toBeLessThan(Math.max(3000, 8 * alone));
+    const timed = async (work: () => Promise<unknown>) => {
+      const began = performance.now();
+      await work();
+      return Math.round(performance.now() - began);
+    };
+    // A machine that is busy with something else gets more time, and three tries.
+    let [ready, limit] = [Number.POSITIVE_INFINITY, 0];
+    for (let tries = 0; tries < 3 && ready > limit; tries++) {
+      let server: ServerProcess | undefined;
+      ready = await timed(async () => {
+        server = await serve();
+        expect((await fetch(`${server.url}/health/ready`)).status).toBe(200);
+      });
+      await server?.stop();
+      const alone = await timed(() => once(spawn(process.execPath, ['--import', 'tsx', '-e', '']), 'exit'));
+      limit = Math.max(3000, 8 * alone);
+      console.info(`Ready after ${ready} ms; Node with tsx alone took ${alone} ms.`);
+    }
+    expect(ready).toBeLessThan(limit);
   });
 
   test('names every fault of the configuration at once, and no value', async () => {
@@ -215,7 +223,7 @@ describe('SIGTERM', () => {
     );
     await sleep(100);
     void server.stop();
-    await sleep(200);
+    await sleep(700);
     await server.stop();
     expect(await server.exitCode).toBe(130);
     busy.hangUp();

@@ -74,14 +74,11 @@ async function openDatabase(): Promise<{ uri: string; close: () => Promise<void>
   const given = process.env['MONGODB_URI'];
   if (given) return { uri: inDatabase(given), close: async () => {} };
   const dataDir = await mkdtemp(join(tmpdir(), 'shelfmark-bench-'));
-  const { uri, stop } = await startEmbedded({ dataDir, say }).then((mongod) => ({
-    uri: mongod.uri,
-    stop: () => mongod.stop(),
-  }));
+  const mongod = await startEmbedded({ dataDir, say });
   return {
-    uri: inDatabase(uri),
+    uri: inDatabase(mongod.uri),
     close: async () => {
-      await stop();
+      await mongod.stop();
       await rm(dataDir, { recursive: true, force: true });
     },
   };

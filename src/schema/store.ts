@@ -90,9 +90,12 @@ export async function addToSet(
 ): Promise<void> {
   if (ifMatch) requireMatch(from, await read(from, id), ifMatch);
   const max = maxLength(from.fields[field]);
+  const list = `$${field}`;
   const added = await from.model.updateOne(
     { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
-    { $push: { [field]: targetId } },
+    // Not $push: other tools may have stored what is no list, and answers show that as an empty one.
+    [{ $set: { [field]: { $concatArrays: [{ $cond: [{ $isArray: list }, list, []] }, [targetId]] } } }],
+    { updatePipeline: true },
   );
   if (added.matchedCount > 0) return hold([{ resource: target, id: targetId }]);
   const found = await from.model.findById(id, { [field]: 1 }).lean<Record<string, Types.ObjectId[]>>();
