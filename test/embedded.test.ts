@@ -54,7 +54,8 @@ function inChild(code: string, env: NodeJS.ProcessEnv = process.env) {
   return { pid: Number(child.pid), kill, answer };
 }
 
-const source = (file: string) => JSON.stringify(new URL(`../src/mongo/embedded/${file}`, import.meta.url).href);
+const source = (file: string) =>
+  JSON.stringify(new URL(`../src/mongo/embedded/${file}`, import.meta.url).href);
 
 const startInChild = () =>
   inChild(`

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import mongoose, { type ClientSession, type mongo, Types } from 'mongoose';
+import mongoose, { type mongo, Types } from 'mongoose';
 import { currentSession } from './transaction.ts';
 
 /**
@@ -45,36 +45,26 @@ export function documentOf(guard: string): Guarded | undefined {
  * find out, after this.
  */
 export async function changeGuards(documents: Guarded[]): Promise<void> {
-  const session = currentSession();
-  const ids = [...new Set(documents.map(guardOf))].sort();
-  const { matchedCount } = await guards().updateMany({ _id: { $in: ids } }, { $inc: { n: 1 } }, { session });
-  if (matchedCount < ids.length) await makeAbsent(ids, session);
+  await change([...new Set(documents.map(guardOf))].sort());
 }
 
 /** Changes and removes all guards of documents, inside a transaction. */
 export async function removeGuards(documents: Guarded[]): Promise<void> {
-  const session = currentSession();
   const ids = documents
     .map(keyOf)
     .sort()
     .flatMap((key) => Array.from({ length: STRIPES }, (_, stripe) => `${key}:${stripe}`));
   // Those that do not exist are made first: else somebody else could make one unseen.
-  await makeAbsent(ids, session);
-  await guards().deleteMany({ _id: { $in: ids } }, { session });
+  await change(ids);
+  await guards().deleteMany({ _id: { $in: ids } }, { session: currentSession() });
 }
 
-async function makeAbsent(ids: string[], session: ClientSession): Promise<void> {
-  const found = await guards()
-    .find({ _id: { $in: ids } }, { session, projection: { _id: 1 } })
-    .toArray();
-  const existing = new Set(found.map(({ _id }) => _id));
-  const absent = ids.filter((_id) => !existing.has(_id));
-  if (absent.length > 0)
-    await guards().insertMany(
-      absent.map((_id) => ({ _id, n: 1 })),
-      { session },
-    );
-}
+/** One command, and one round trip, whether the guards exist or not. */
+const change = (ids: string[]) =>
+  guards().bulkWrite(
+    ids.map((_id) => ({ updateOne: { filter: { _id }, update: { $inc: { n: 1 } }, upsert: true } })),
+    { session: currentSession() },
+  );
 
 /** Which stripe of a document this asynchronous context holds. */
 const held = new AsyncLocalStorage<Map<string, number>>();

@@ -4,6 +4,7 @@ import mongoose, { type ClientSession } from 'mongoose';
 import { Problem } from '../errors.ts';
 import { databaseProblem, isTransient, outcomeUnknown, writeConflict } from './failures.ts';
 import { type Guarded, holding } from './guards.ts';
+import { inTurn } from './turns.ts';
 
 // Mongoose gives the session of this storage to every operation that a model runs inside it.
 mongoose.set('transactionAsyncLocalStorage', true);
@@ -35,12 +36,16 @@ export const currentSession = (): ClientSession => {
  * Work may run several times, so it changes nothing but the database; it awaits one operation after the other
  * (a session takes one at a time: no Promise.all), swallows no error of the database (the transaction is lost
  * with the first), and does not call transaction() itself. Models join by themselves; what is called on the
- * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to.
+ * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to,
+ * `changes` what it changes, if that is known before: those who change the same take turns.
  *
  * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves
  * without a label; hence a loop of our own. Throws a 503 problem when the time is spent.
  */
-export async function transaction<T>(work: () => Promise<T>, holds: Guarded[] = []): Promise<T> {
+export async function transaction<T>(
+  work: () => Promise<T>,
+  { holds = [], changes }: Claims = {},
+): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
   const course: Course = { deadline: performance.now() + BUDGET, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
@@ -50,10 +55,15 @@ export async function transaction<T>(work: () => Promise<T>, holds: Guarded[] = 
     throw course.isCommitting ? outcomeUnknown() : tooSlow();
   });
   try {
-    return await Promise.race([attempts(work, holds, course), limit]);
+    return await Promise.race([attempts(work, { holds, changes }, course), limit]);
   } finally {
     expiry.abort();
   }
+}
+
+interface Claims {
+  holds?: Guarded[] | undefined;
+  changes?: string | undefined;
 }
 
 /** How far a transaction has come. */
@@ -64,12 +74,16 @@ interface Course {
   isCommitting: boolean;
 }
 
-async function attempts<T>(work: () => Promise<T>, holds: Guarded[], course: Course): Promise<T> {
+async function attempts<T>(
+  work: () => Promise<T>,
+  { holds = [], changes }: Claims,
+  course: Course,
+): Promise<T> {
   const session = await mongoose.startSession();
   try {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await holding(holds, attempt, () => once(session, work, course));
+        return await inTurn(changes, () => holding(holds, attempt, () => once(session, work, course)));
       } catch (error) {
         if (!isTransient(error)) throw error;
         if (performance.now() > course.deadline) throw exhausted(error);
