@@ -164,17 +164,35 @@ test('more than there are stripes may hold one document, and those that fail let
   let running = 0;
   let most = 0;
   const work = (fails: boolean) =>
-    transaction(async () => {
-      most = Math.max(most, ++running);
-      await Tag.model.findById(tag._id);
-      running--;
-      if (fails) throw new Error('no');
-    }, holds);
+    transaction(
+      async () => {
+        most = Math.max(most, ++running);
+        await Tag.model.findById(tag._id);
+        running--;
+        if (fails) throw new Error('no');
+      },
+      { holds },
+    );
   const outcomes = await Promise.allSettled(Array.from({ length: 80 }, (_, i) => work(i % 2 === 0)));
   expect(outcomes.filter(({ status }) => status === 'rejected')).toHaveLength(40);
   expect(most).toBeGreaterThan(1);
   expect(most).toBeLessThanOrEqual(32);
   await work(false);
+});
+
+test('those who change the same take turns, so that nobody has to run again; one that fails is no obstacle', async () => {
+  const { _id } = await aBook({ year: 0 });
+  let runs = 0;
+  const addOne = async (fails: boolean) => {
+    runs++;
+    const { year } = await Book.model.findById(_id).orFail();
+    await Book.model.updateOne({ _id }, { year: (year ?? 0) + 1 });
+    if (fails) throw new Error('no');
+  };
+  const changes = `books:${_id}`;
+  const all = Array.from({ length: 20 }, (_, i) => transaction(() => addOne(i % 4 === 0), { changes }));
+  expect((await Promise.allSettled(all)).filter(({ status }) => status === 'rejected')).toHaveLength(5);
+  expect([runs, (await Book.model.findById(_id))?.year]).toEqual([20, 15]);
 });
 
 test('who waits too long for what another one holds gets a 503, writes nothing, and holds nothing any more', async () => {

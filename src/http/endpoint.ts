@@ -1,4 +1,5 @@
 import type { Context, Middleware } from 'koa';
+import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { invalid, notFound, Problem } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
@@ -72,7 +73,8 @@ export function endpoint(route: Route): Middleware {
       if (key) await remember(key, made);
       return made;
     };
-    return sendPreferred(ctx, await transaction(work, holds?.(input).map(guarded)).catch(dryRunReply));
+    const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
+    return sendPreferred(ctx, await transaction(work, claims).catch(dryRunReply));
   };
 }
 
@@ -126,9 +128,15 @@ const tagsOf = (header: string): string[] | undefined =>
 
 const weak = (etag: string): string => etag.replace(/^W\//, '');
 
-function readParams(route: Route, given: Context['params']): unknown {
+type Params = { id?: Types.ObjectId };
+
+/** The document that a request is about, if it is about one. */
+const itemOf = ({ path }: Route, { id }: Params): string | undefined =>
+  id && `${path.split('/', 2)[1]}:${id.toHexString()}`;
+
+function readParams(route: Route, given: Context['params']): Params {
   if (!route.params) return {};
   const result = route.params.safeParse(given);
   if (!result.success) throw notFound();
-  return result.data;
+  return result.data as Params;
 }

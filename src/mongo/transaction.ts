@@ -52,7 +52,7 @@ export async function transaction<T>(
   const expiry = new AbortController();
   const limit = sleep(BUDGET + GRACE, undefined, { signal: expiry.signal, ref: false }).then(() => {
     course.isOver = true;
-    throw course.isCommitting ? outcomeUnknown() : tooSlow();
+    throw course.isCommitting ? outcomeUnknown() : course.failure ? exhausted(course.failure) : tooSlow();
   });
   try {
     return await Promise.race([attempts(work, { holds, changes }, course), limit]);
@@ -61,6 +61,7 @@ export async function transaction<T>(
   }
 }
 
+/** What a transaction will come to touch; to know it before saves attempts that would fail. */
 interface Claims {
   holds?: Guarded[] | undefined;
   changes?: string | undefined;
@@ -72,6 +73,8 @@ interface Course {
   /** The caller has been told that the time is spent. */
   isOver: boolean;
   isCommitting: boolean;
+  /** Why the last attempt has failed. */
+  failure?: unknown;
 }
 
 async function attempts<T>(
@@ -86,6 +89,7 @@ async function attempts<T>(
         return await inTurn(changes, () => holding(holds, attempt, () => once(session, work, course)));
       } catch (error) {
         if (!isTransient(error)) throw error;
+        course.failure = error;
         if (performance.now() > course.deadline) throw exhausted(error);
         await sleep(backOff(attempt));
       }
