@@ -72,7 +72,10 @@ async function insertBound(
   if (!first) return;
   const holds = documents.flatMap((document) => targetsOf(resource, document)).map(guarded);
   try {
-    const stored = await patiently(() => transaction(() => insertAbsent(resource, documents), holds), stop);
+    const stored = await patiently(
+      () => transaction(() => insertAbsent(resource, documents), { holds }),
+      stop,
+    );
     outcome.stored += stored;
     outcome.present += documents.length - stored;
   } catch (error) {
