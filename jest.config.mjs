@@ -18,5 +18,7 @@ export default {
   },
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
+  // Several files wait for processes and time limits most of the time.
+  maxWorkers: 2,
   testTimeout: 30_000,
 };

