@@ -19,6 +19,6 @@ export default {
   globalSetup: '<rootDir>/test/support/global-setup.mjs',
   globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
   // Several files wait for processes and time limits most of the time.
-  maxWorkers: 2,
+  maxWorkers: 3,
   testTimeout: 30_000,
 };

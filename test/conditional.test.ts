@@ -86,10 +86,10 @@ test('16 clients that read, add one and write by If-Match lose no increment', as
   };
   await Promise.all(
     Array.from({ length: 16 }, async () => {
-      for (let i = 0; i < 3; i++) await increment();
+      await increment();
     }),
   );
-  expect((await api.get(path)).body.year).toBe(48);
+  expect((await api.get(path)).body.year).toBe(16);
 });
 
 test('an operation of a batch may name the version that it is about', async () => {

@@ -70,7 +70,7 @@ async function falseAlarms(isOver: () => boolean): Promise<number> {
   return count;
 }
 
-const DUELS_OF_EACH = 15;
+const DUELS_OF_EACH = 12;
 
 test('of two that refer to a document and remove it at once, either one is refused or none refers to it', async () => {
   const all = duels.flatMap((duel) => Array<Duel>(DUELS_OF_EACH).fill(duel));
@@ -112,7 +112,7 @@ test('of two that refer to a document and remove it at once, either one is refus
     if (acknowledged) expect([duel.name, await duel.from.model.exists({ _id: id })]).not.toContain(null);
   }
   expect(await check()).toMatchObject({ exitCode: 0 });
-});
+}, 60_000);
 
 test('a process that is killed in the middle leaves nothing half done, and what it was writing can soon be written', async () => {
   const [shared, ...places] = await arenas(13);
@@ -155,7 +155,7 @@ test('a process that is killed in the middle leaves nothing half done, and what 
   expect(await Post.model.countDocuments({ _id: { $in: acknowledged } })).toBe(acknowledged.length);
   expect(await dangling()).toBe(0);
   expect(await check()).toMatchObject({ exitCode: 0 });
-});
+}, 60_000);
 
 /** Whether a transaction that has not ended has written this document. */
 async function isLocked(_id: Types.ObjectId): Promise<boolean> {

@@ -198,6 +198,8 @@ test('those who change the same take turns, so that nobody has to run again; one
 test('who waits too long for what another one holds gets a 503, writes nothing, and holds nothing any more', async () => {
   const [tag, other] = [await aTag(), await aTag()];
   const before = await everything();
+  // Longer than the requests wait, or MongoDB would let go of what is held.
+  await limitTransactions(60);
   const session = await mongoose.startSession();
   session.startTransaction();
   await driver().updateOne({ _id: tag._id }, { $set: { description: 'held' } }, { session });
@@ -215,6 +217,7 @@ test('who waits too long for what another one holds gets a 503, writes nothing, 
   const seconds = (performance.now() - from) / 1_000;
   await session.abortTransaction();
   await session.endSession();
+  await limitTransactions(5);
   for (const { status, headers, body } of answers) {
     expect([status, body.code]).toEqual([503, 'write_conflict']);
     expect(headers.get('retry-after')).toBe('1');
@@ -227,3 +230,9 @@ test('who waits too long for what another one holds gets a 503, writes nothing, 
   expect((await api.delete(`/tags/${other._id}`)).status).toBe(204);
   expect(performance.now() - again).toBeLessThan(5_000);
 });
+
+const limitTransactions = (seconds: number) =>
+  mongoose.connection
+    .getClient()
+    .db('admin')
+    .command({ setParameter: 1, transactionLifetimeLimitSeconds: seconds });

@@ -123,7 +123,9 @@ function pages<R extends AnyResource>(
       item: z.union([expanded(resource), partial(resource)]),
       batches: async ({ params, query: asked }: { params: any; query: any }) => {
         refuseInStream(asked);
-        return batches(resource, await conditionsOf(params, asked), orderOf(asked), asked);
+        // Not the best first: MongoDB would have to find all before it could give the first.
+        const order = orderOf({ ...asked, q: undefined });
+        return batches(resource, await conditionsOf(params, asked), order, asked);
       },
       columns: ({ fields, include: paths = [] }: { fields?: string[]; include?: string[] }): string[] => {
         const shown = selectionOf(fields)?.get('');

@@ -19,6 +19,9 @@ export interface SortField {
   direction: 1 | -1;
 }
 
+/** Longest time for a full-text search, in milliseconds: it looks at every document that has one of the words. */
+const SEARCH_TIME = 5_000;
+
 /** The field by which a full-text search is sorted: how well a document fits. */
 export const SCORE = '_score';
 
@@ -91,13 +94,18 @@ interface Query {
 /** The query for all that meets the conditions, in order, from a position on. */
 export function query(
   { model }: AnyResource,
-  { conditions, order, position, projection, offset = 0, limit = 0, time = QUERY_TIME }: Query,
+  { conditions, order, position, projection, offset = 0, limit = 0, time }: Query,
 ) {
   const sort = Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
   const rest = position ? [beyond(order, position)] : [];
   if (order[0]?.field !== SCORE)
     return model
-      .find(all([...conditions, ...rest]), projection, { sort, skip: offset, limit, maxTimeMS: time })
+      .find(all([...conditions, ...rest]), projection, {
+        sort,
+        skip: offset,
+        limit,
+        maxTimeMS: time ?? QUERY_TIME,
+      })
       .lean<Found[]>();
   // How well a document fits is known only once it has been found, so what lies beyond is a stage of its own.
   return model
@@ -110,7 +118,7 @@ export function query(
       ...(limit > 0 ? [{ $limit: limit }] : []),
       ...(projection ? [{ $project: { ...projection, [SCORE]: 1 } }] : []),
     ])
-    .option({ maxTimeMS: time });
+    .option({ maxTimeMS: time ?? SEARCH_TIME });
 }
 
 export const all = (conditions: object[]): object => (conditions.length > 0 ? { $and: conditions } : {});

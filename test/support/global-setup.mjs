@@ -14,7 +14,7 @@ export default async function setUp() {
         '--wiredTigerCacheSizeGB=0.5',
         '--oplogSize=200',
         '--setParameter=diagnosticDataCollectionEnabled=false',
-        '--setParameter=transactionLifetimeLimitSeconds=10',
+        '--setParameter=transactionLifetimeLimitSeconds=5',
       ],
     },
   });

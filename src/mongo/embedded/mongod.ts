@@ -7,7 +7,7 @@ const ARGS = [
   '--oplogSize=200',
   '--noscripting',
   '--setParameter=diagnosticDataCollectionEnabled=false',
-  '--setParameter=transactionLifetimeLimitSeconds=10',
+  '--setParameter=transactionLifetimeLimitSeconds=5',
 ];
 if (process.platform !== 'win32') ARGS.push('--nounixsocket');
 /** How long mongod may take to find that its address has changed, a matter of milliseconds. */

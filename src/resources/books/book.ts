@@ -28,6 +28,7 @@ export const Book = resource('Book', {
   defaults: { year: null, isbn: null, language: null, tags: [] },
   indexes: [
     { key: { isbn: 1 }, unique: true, where: { isbn: { $gt: '' } } },
+    { key: { isbn: 1, _id: 1 } },
     { key: { title: 1, _id: 1 } },
     { key: { year: 1, _id: 1 } },
     { key: { createdAt: 1, _id: 1 } },
