@@ -52,8 +52,11 @@ const failures = (error: unknown, depth = 0): Failure[] =>
         ...failures((error as Failure).cause, depth + 1),
       ];
 
+/** A socket's own errors, which the driver lets through where a server goes away while it is written to. */
+const SOCKET = new Set(['EPIPE', 'ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'ERR_STREAM_DESTROYED']);
+
 const unreachable = ({ name, code }: Failure): boolean =>
-  UNREACHABLE.has(name ?? '') || STATE_CHANGE.has(code as number);
+  UNREACHABLE.has(name ?? '') || STATE_CHANGE.has(code as number) || SOCKET.has(code as string);
 
 /** Ids are made by the server: where two meet, another transaction was faster with a guard or the like. */
 const idCollision = ({ code, keyPattern }: Failure): boolean =>
