@@ -35,9 +35,10 @@ export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env[
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
- * A test may bring resources and routes of its own.
+ * A test may bring resources, routes and settings of its own.
  */
-export function useApi(api: { resources: AnyResource[]; routes: Route[] } = { resources, routes }) {
+export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsOrigins?: string[] } = {}) {
+  const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
   let server: ReturnType<typeof httpServer>;
