@@ -100,4 +100,6 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-const median = (times: number[]): number => times.sort((a, b) => a - b)[times.length >> 1] ?? Number.NaN;
+function median(times: number[]): number {
+  return times.sort((a, b) => a - b)[times.length >> 1] ?? Number.NaN;
+}
