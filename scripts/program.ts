@@ -1,6 +1,6 @@
 import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
-import { readConfig } from '../src/config.ts';
+import { loadConfig } from '../src/config.ts';
 import { openDatabase } from '../src/mongo/connect.ts';
 import { resources } from '../src/resources/index.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
@@ -66,12 +66,7 @@ export function formatOf(option: string | undefined, file: string | undefined): 
 
 /** Does the work with an open database: the one of MONGODB_URI, else the embedded one. */
 export async function withDatabase<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    process.loadEnvFile();
-  } catch {
-    // There need not be an .env file.
-  }
-  const database = await openDatabase(readConfig(process.env), say);
+  const database = await openDatabase(loadConfig(), say);
   try {
     return await work();
   } finally {

@@ -45,3 +45,13 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const faults = result.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
   throw new Error(`The environment is not usable:\n${faults.join('\n')}`);
 }
+
+/** The configuration of this process: the environment, and what an .env file adds to it; there need not be one. */
+export function loadConfig(): Config {
+  try {
+    process.loadEnvFile();
+  } catch {
+    // No .env file.
+  }
+  return readConfig(process.env);
+}

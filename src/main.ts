@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import { createApp } from './app.ts';
-import { type Config, readConfig } from './config.ts';
+import { type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { makeCollections } from './mongo/collections.ts';
@@ -12,7 +12,7 @@ import { routes } from './resources/routes.ts';
 import { seed } from './seed.ts';
 
 async function main(): Promise<void> {
-  const config = readConfig(process.env);
+  const config = loadConfig();
   const logger = createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
   const stop = stopSignal();
@@ -63,11 +63,6 @@ const stopSignal = (): Promise<string> =>
       });
   });
 
-try {
-  process.loadEnvFile();
-} catch {
-  // There need not be an .env file.
-}
 try {
   await main();
 } catch (error) {
