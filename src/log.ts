@@ -1,11 +1,10 @@
 import { type Logger, pino } from 'pino';
-import pretty from 'pino-pretty';
 
 /** JSON lines for machines; on a terminal, lines for people. */
-export const createLogger = (level: string): Logger =>
-  process.stdout.isTTY
-    ? pino(
-        { level },
-        pretty({ ignore: 'pid,hostname', messageFormat: '{req.method} {req.path} {res.status} {msg}' }),
-      )
-    : pino({ level, base: null });
+export async function createLogger(level: string): Promise<Logger> {
+  if (!process.stdout.isTTY) return pino({ level, base: null });
+  // Only here: loading it would make every other start longer.
+  const { default: pretty } = await import('pino-pretty');
+  const messageFormat = '{req.method} {req.path} {res.status} {msg}';
+  return pino({ level }, pretty({ ignore: 'pid,hostname', messageFormat }));
+}

@@ -13,7 +13,7 @@ import { seed } from './seed.ts';
 
 async function main(): Promise<void> {
   const config = loadConfig();
-  const logger = createLogger(config.LOG_LEVEL);
+  const logger = await createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
   const stop = stopSignal();
 

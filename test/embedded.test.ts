@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { startEmbedded } from '../src/mongo/embedded/start.ts';
+import { compiled } from './support/process.ts';
 
 const onLinux = process.platform === 'linux' && process.arch === 'x64' ? test : test.skip;
 
@@ -37,7 +38,7 @@ async function start(binary?: string) {
 
 /** Runs it in a process of its own, which writes what it prints as JSON, and ends when it is killed. */
 function inChild(code: string, env: NodeJS.ProcessEnv = process.env) {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
     env,
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -54,8 +55,7 @@ function inChild(code: string, env: NodeJS.ProcessEnv = process.env) {
   return { pid: Number(child.pid), kill, answer };
 }
 
-const source = (file: string) =>
-  JSON.stringify(new URL(`../src/mongo/embedded/${file}`, import.meta.url).href);
+const source = (file: string) => JSON.stringify(compiled(`src/mongo/embedded/${file}`).href);
 
 const startInChild = () =>
   inChild(`

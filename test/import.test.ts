@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
+import { start as startProgram } from './support/process.ts';
 
 const { MongoClient, ObjectId } = mongoose.mongo;
 const serverUri = process.env['TEST_MONGODB_URI'] as string;
@@ -34,16 +32,10 @@ interface Options {
   env?: Record<string, string>;
 }
 
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-
 /** Starts one of the commands in the test's folder. */
 function start(script: 'import' | 'export', args: string[], { db = here, env = {} }: Options = {}) {
-  const path = join(import.meta.dirname, `../scripts/${script}.ts`);
   const MONGODB_URI = serverUri.replace(/^(\w+:\/\/[^/?]+)\/?/, `$1/${db.databaseName}`);
-  const child = spawn(process.execPath, ['--import', tsx, path, ...args], {
-    cwd: folder,
-    env: { ...process.env, NODE_OPTIONS: '', MONGODB_URI, ...env },
-  });
+  const child = startProgram(`scripts/${script}.ts`, args, { MONGODB_URI, ...env }, folder);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

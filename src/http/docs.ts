@@ -4,7 +4,6 @@ import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
-import { koaSwagger } from 'koa2-swagger-ui';
 
 const require = createRequire(import.meta.url);
 const { version } = require('swagger-ui-dist/package.json') as { version: string };
@@ -20,8 +19,9 @@ const FILES = new Map([
 
 /** Swagger UI at /docs, from local files only. */
 export function mountDocs(router: Router): void {
-  const page = withoutInline(render());
-  router.get('/docs', (ctx) => {
+  let page: string | undefined;
+  router.get('/docs', async (ctx) => {
+    page ??= withoutInline(await render());
     const nonce = randomBytes(16).toString('base64');
     ctx.set({ 'Content-Security-Policy': policy(nonce), 'Cache-Control': 'no-store' });
     ctx.type = 'html';
@@ -39,8 +39,9 @@ export function mountDocs(router: Router): void {
   }
 }
 
-/** koa2-swagger-ui's page; it does not depend on the request. */
-function render(): string {
+/** koa2-swagger-ui's page; it does not depend on the request. Loaded only here: a tenth of the time of a start. */
+async function render(): Promise<string> {
+  const { koaSwagger } = await import('koa2-swagger-ui');
   const ctx = { path: '/docs', body: '' };
   const swagger = koaSwagger({
     routePrefix: false,
@@ -57,7 +58,7 @@ function render(): string {
       displayRequestDuration: true,
     },
   });
-  void swagger(ctx as Context, async () => {});
+  await swagger(ctx as Context, async () => {});
   return ctx.body;
 }
 
@@ -71,7 +72,7 @@ const REWRITES: [string | RegExp, string][] = [
 
 /**
  * The page links to a font service and has inline script and style: the link goes, what is inline gets a nonce.
- * Another version of the package may have another page, and would be blank: that is an error at start.
+ * Another version of the package may have another page, and would be blank: that is an error.
  */
 function withoutInline(html: string): string {
   for (const [from, to] of REWRITES) {

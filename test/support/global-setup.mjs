@@ -1,8 +1,11 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { MongoMemoryReplSet } from 'mongodb-memory-server-core';
 import { tsImport } from 'tsx/esm/api';
 
 /** One replica set of one member for the whole run; each jest worker has a database of its own in it. */
 export default async function setUp() {
+  const build = promisify(execFile)('npm', ['run', '--silent', 'build']);
   const { findMongod } = await tsImport('../../src/mongo/embedded/binary.ts', import.meta.url);
   const mongod = await findMongod({ binary: process.env.MONGOD_BINARY, say: console.log });
   Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });
@@ -20,4 +23,5 @@ export default async function setUp() {
   });
   process.env.TEST_MONGODB_URI = replicaSet.getUri();
   globalThis.replicaSet = replicaSet;
+  await build;
 }

@@ -1,7 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 
-/** The program as a user runs it: in processes of its own. */
+/**
+ * The program in processes of its own, as `npm run build` makes it: the same as the sources, and each start takes
+ * half the time.
+ */
+const BUILD = new URL('../../dist/', import.meta.url);
+
+/** Where a source file's compiled module is. */
+export const compiled = (source: string): URL => new URL(source.replace(/\.ts$/, '.js'), BUILD);
 
 export interface ServerProcess {
   url: string;
@@ -17,7 +25,7 @@ export interface ServerProcess {
 
 /** A server on a free port, on the database of `uri`. */
 export async function startServer(uri: string, env: Record<string, string> = {}): Promise<ServerProcess> {
-  const child = start(['src/main.ts'], { MONGODB_URI: uri, PORT: '0', LOG_LEVEL: 'silent', ...env });
+  const child = start('src/main.ts', [], { MONGODB_URI: uri, PORT: '0', LOG_LEVEL: 'silent', ...env });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (output += chunk));
   const exitCode = once(child, 'close').then(([code]) => code as number | null);
@@ -45,7 +53,8 @@ function urlOf(child: ChildProcess): Promise<string> {
 
 /** Runs a script to its end. */
 export async function runScript(script: string, args: string[], env: Record<string, string>) {
-  const child = start([script, ...args], env);
+  const child = start(script, args, env);
+  child.stdin?.end();
   let stdout = '';
   let stderr = '';
   child.stdout?.on('data', (chunk) => (stdout += chunk));
@@ -57,9 +66,15 @@ export async function runScript(script: string, args: string[], env: Record<stri
   return { exitCode: exitCode as number, stdout, stderr };
 }
 
-const start = (args: string[], env: Record<string, string>): ChildProcess =>
-  spawn(process.execPath, ['--import', 'tsx', ...args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    // Not jest's: its options are not for the program.
+/** Starts a program of src or scripts; `cwd` is the folder it is called from. */
+export const start = (
+  source: string,
+  args: string[],
+  env: Record<string, string>,
+  cwd?: string,
+): ChildProcessWithoutNullStreams =>
+  spawn(process.execPath, [fileURLToPath(compiled(source)), ...args], {
+    cwd,
+    // Not jest's options: they are not for the program.
     env: { ...process.env, NODE_OPTIONS: '', ...env },
   });
