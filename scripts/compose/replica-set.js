@@ -1,0 +1,76 @@
+/* global Mongo, quit, sleep */
+/**
+ * For mongosh, on the machine of the first member: makes the three members a replica set, and the users with their
+ * rights. It may run again at any time, and then sets the passwords anew.
+ */
+const { MONGO_ROOT_PASSWORD, MONGO_API_PASSWORD, MONGO_BROWSE_PASSWORD } = process.env;
+const MEMBERS = ['mongo1', 'mongo2', 'mongo3'];
+const DATABASE = 'shelfmark';
+/** What people may look at in Mongo Express. */
+const SHOWN = ['books', 'posts', 'tags'];
+
+/** Repeats what fails while the members come up; after two minutes its last failure is the answer. */
+function untilDone(work) {
+  for (let tries = 0; ; tries++) {
+    try {
+      // Not returned at once: mongosh waits for what a variable gets, and so for the failure.
+      const result = work();
+      return result;
+    } catch (error) {
+      if (tries === 120) throw error;
+      sleep(1000);
+    }
+  }
+}
+
+const local = untilDone(() => new Mongo('mongodb://127.0.0.1/?directConnection=true').getDB('admin'));
+
+/** True where the set is there already, with its users. */
+function isSetUp() {
+  try {
+    return local.auth('root', MONGO_ROOT_PASSWORD).ok === 1;
+  } catch {
+    return false;
+  }
+}
+
+if (!isSetUp()) {
+  // Set up by hand with another password, or half: what is there already is no fault.
+  const config = {
+    _id: 'rs0',
+    // The first is the primary at first, because only from its own machine the first user can be made.
+    members: MEMBERS.map((host, _id) => ({ _id, host: `${host}:27017`, priority: _id === 0 ? 2 : 1 })),
+    // How soon another member takes over where the primary is lost.
+    settings: { electionTimeoutMillis: 2000, heartbeatTimeoutSecs: 2, catchUpTimeoutMillis: 2000 },
+  };
+  untilDone(() => {
+    const { codeName, errmsg } = local.runCommand({ replSetInitiate: config });
+    if (errmsg && codeName !== 'AlreadyInitialized') throw new Error(errmsg);
+  });
+  untilDone(() => {
+    if (!local.hello().isWritablePrimary) throw new Error('The first member is not the primary.');
+  });
+  local.createUser({ user: 'root', pwd: MONGO_ROOT_PASSWORD, roles: ['root'] });
+}
+
+const hosts = MEMBERS.map((host) => `${host}:27017`).join();
+const uri = `mongodb://root:${encodeURIComponent(MONGO_ROOT_PASSWORD)}@${hosts}/admin?replicaSet=rs0`;
+const db = untilDone(() => new Mongo(uri)).getDB(DATABASE);
+
+function grant(user, pwd, roles) {
+  if (db.getUser(user)) db.updateUser(user, { pwd, roles });
+  else db.createUser({ user, pwd, roles });
+}
+
+const privileges = SHOWN.map((collection) => ({
+  resource: { db: DATABASE, collection },
+  actions: ['find', 'collStats', 'indexStats', 'listIndexes'],
+}));
+privileges.push({ resource: { db: DATABASE, collection: '' }, actions: ['listCollections', 'dbStats'] });
+if (db.getRole('browse')) db.updateRole('browse', { privileges, roles: [] });
+else db.createRole({ role: 'browse', privileges, roles: [] });
+
+grant('shelfmark', MONGO_API_PASSWORD, ['readWrite', 'dbAdmin']);
+grant('browse', MONGO_BROWSE_PASSWORD, ['browse']);
+print('The replica set and its users are there.');
+quit(0);
