@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { resources, User } from '../src/resources/index.ts';
+import { Book, resources, User } from '../src/resources/index.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
@@ -102,6 +102,16 @@ test('full-text search puts the best fit first, and its cursors go on from there
   expect(back.body.items[0].title).toBe('Whale whale');
   expect((await api.get('/books?q=whale&sort=title&fields=title')).body.items).toHaveLength(2);
   expect(await titles('q=whale&language=en-US')).toEqual(['Whale']);
+});
+
+test('a word that more than 10,000 documents have is searched for among 10,000 of them', async () => {
+  const book = { ...Book.defaults, authors: ['A'], createdAt: new Date(), updatedAt: new Date() };
+  await Book.model.collection.insertMany(
+    Array.from({ length: 10_100 }, () => ({ ...book, title: 'Common' })) as never[],
+  );
+  const { body } = await api.get('/books?q=common&offset=9990&count=exact');
+  expect(body.items).toHaveLength(10);
+  expect(body.page).toMatchObject({ total: 10_100, next: null });
 });
 
 test('several fields sort in mixed directions, unknown years last, both ways', async () => {

@@ -6,7 +6,7 @@ import { expanded, include, includePaths, partial, reverseName } from '../schema
 import type { AnyResource, Index } from '../schema/resource.ts';
 import { outOfReach, projectionOf, selectable, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
-import { all, type Found, query, readPage, SCORE, type SortField } from './paging.ts';
+import { all, type Found, MAX_RANKED, query, readPage, SCORE, type SortField } from './paging.ts';
 import { filters, integer, oneOrMore, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
 
@@ -82,7 +82,7 @@ function pages<R extends AnyResource>(
         ...(resource.search.length > 0 && {
           q: text(1, 200)
             .describe(
-              `Words to search for in ${resource.search.join(' and ')}; the best fit comes first, unless \`sort\` is given`,
+              `Words to search for in ${resource.search.join(' and ')}; the best fit comes first, unless \`sort\` is given. Where more than ${MAX_RANKED} documents have one of them, that many are compared`,
             )
             .optional(),
         }),

@@ -19,8 +19,11 @@ export interface SortField {
   direction: 1 | -1;
 }
 
-/** Longest time for a full-text search, in milliseconds: it looks at every document that has one of the words. */
+/** Longest time for a full-text search, in milliseconds. */
 const SEARCH_TIME = 5_000;
+
+/** How many documents a full-text search compares: to read all that have a common word would take too long. */
+export const MAX_RANKED = 10_000;
 
 /** The field by which a full-text search is sorted: how well a document fits. */
 export const SCORE = '_score';
@@ -111,6 +114,7 @@ export function query(
   return model
     .aggregate<Found>([
       { $match: all(conditions) },
+      { $limit: MAX_RANKED },
       { $set: { [SCORE]: { $meta: 'textScore' } } },
       ...rest.map((condition) => ({ $match: condition })),
       { $sort: sort },
