@@ -3,6 +3,7 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
+import { generalLimit } from './http/limits.ts';
 import { acceptPatch, crossOrigin, problems, requestLog, securityHeaders } from './http/middleware.ts';
 import { openapi } from './http/openapi.ts';
 import type { Route } from './http/route.ts';
@@ -18,10 +19,20 @@ interface Settings {
   logger: Logger;
   /** Web origins whose pages may call the API; '*' is all of them. */
   corsOrigins?: string[];
+  /** Requests that a client may send in a minute. */
+  rateLimit: number;
+  /** How many proxies stand before the server; without one, nobody is believed to speak for others. */
+  trustProxy?: number;
 }
 
 /** The application; nothing of it needs the database before the first request. */
-export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings): Koa {
+export function createApp({
+  logger,
+  corsOrigins = [],
+  rateLimit,
+  trustProxy = 0,
+  ...api
+}: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   for (const route of allRoutes(api))
     router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), endpoint(route));
@@ -34,7 +45,7 @@ export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings):
   });
   mountDocs(router);
 
-  const app = new Koa();
+  const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
   app.on('error', (error: Error, ctx) =>
     logger.error({ err: error, requestId: ctx?.req?.id }, error.message),
   );
@@ -42,6 +53,8 @@ export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings):
   app.use(securityHeaders);
   app.use(problems);
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
+  // An answer to a page elsewhere must be readable there, also a refusal; who is asking must be known before.
+  app.use(generalLimit(rateLimit));
   app.use(acceptPatch);
   app.use(router.routes());
   app.use(router.allowedMethods());

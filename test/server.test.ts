@@ -64,7 +64,15 @@ async function freePort(): Promise<number> {
 
 describe('the configuration', () => {
   test('has a value for everything that is not set, and an empty variable is not set', () => {
-    const plain = { PORT: 3000, HOST: '127.0.0.1', DATA_DIR: '.data', CORS_ORIGINS: [], LOG_LEVEL: 'info' };
+    const plain = {
+      PORT: 3000,
+      HOST: '127.0.0.1',
+      DATA_DIR: '.data',
+      CORS_ORIGINS: [],
+      RATE_LIMIT: 1200,
+      TRUST_PROXY: 0,
+      LOG_LEVEL: 'info',
+    };
     expect(readConfig({})).toEqual(plain);
     expect(readConfig({ PORT: '', HOST: '', MONGODB_URI: '', LOG_LEVEL: '', OTHER: 'x' })).toEqual(plain);
     expect(readConfig({ PORT: '0', HOST: '::1', LOG_LEVEL: 'silent' })).toMatchObject({
@@ -80,6 +88,10 @@ describe('the configuration', () => {
     ['PORT', ' 80'],
     ['PORT', '0x50'],
     ['PORT', 'http'],
+    ['RATE_LIMIT', '0'],
+    ['RATE_LIMIT', 'many'],
+    ['TRUST_PROXY', 'true'],
+    ['TRUST_PROXY', '11'],
     ['LOG_LEVEL', 'INFO'],
     ['MONGODB_URI', 'localhost:27017'],
     ['MONGODB_URI', 'mongodb://'],

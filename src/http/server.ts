@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
+import type { Logger } from 'pino';
 import { Problem, type ProblemCode, problems, reason } from '../errors.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 
@@ -9,20 +10,41 @@ import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 const TIMES = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
-  keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 1_000,
 };
+/** How long nothing may move on a connection: a client that does not read its answer is cut off. */
+const STALL_TIME = 15_000;
+/** How long a connection is kept for a further request. A proxy's must outlast its own patience, mostly 60 s. */
+const keepAliveTime = (isBehindProxy: boolean): number => (isBehindProxy ? 65_000 : 5_000);
+/** Further ones are closed at once: each costs memory, and one of the files that a process may have open. */
+const MAX_CONNECTIONS = 5_000;
 
 /** An HTTP server that answers with problem documents also where Node itself refuses a request. */
-export function httpServer(app: Koa): Server {
+export function httpServer(app: Koa, logger: Logger): Server {
   const handle = app.callback();
-  const listener: RequestListener = (request, response) => void handle(request, response);
+  const responses = new WeakMap<Duplex, ServerResponse>();
+  const listener: RequestListener = (request, response) => {
+    responses.set(request.socket, response);
+    void handle(request, response);
+  };
   // The application refuses a request without Host, and one that expects too much: with a problem document.
-  const server = createServer({ ...TIMES, requireHostHeader: false }, listener);
+  const keepAliveTimeout = keepAliveTime(app.proxy);
+  const server = createServer({ ...TIMES, keepAliveTimeout, requireHostHeader: false }, listener);
+  server.timeout = STALL_TIME;
+  server.maxConnections = MAX_CONNECTIONS;
   server.on('checkExpectation', listener);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-    else refuse(socket, parserProblem(error.code));
+    const last = responses.get(socket);
+    const underWay = last?.writableFinished === false ? last : undefined;
+    // What comes after the beginning of an answer would be read as a part of it.
+    if (error.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent) return socket.destroy();
+    const [code, detail] = parserProblem(error.code);
+    const requestId = underWay?.getHeader('X-Request-Id')?.toString() ?? randomUUID();
+    const { status } = problems[code];
+    // A request that has reached the application has a line in the log already.
+    if (underWay) underWay.statusCode = status;
+    else logger.info({ req: { id: requestId }, res: { status } }, 'request refused');
+    refuse(socket, new Problem(code, detail), requestId);
   });
   return server;
 }
@@ -35,10 +57,9 @@ const parserProblem = (code?: string): [ProblemCode, string] => {
   return ['malformed_request', 'The request cannot be understood.'];
 };
 
-function refuse(socket: Duplex, [code, detail]: [ProblemCode, string]): void {
-  const requestId = randomUUID();
-  const { status } = problems[code];
-  const body = JSON.stringify(new Problem(code, detail).toDocument('/', requestId));
+function refuse(socket: Duplex, problem: Problem, requestId: string): void {
+  const { status } = problem;
+  const body = JSON.stringify(problem.toDocument('/', requestId));
   const headers = {
     ...SECURITY_HEADERS,
     'Content-Type': PROBLEM_TYPE,
