@@ -46,9 +46,11 @@ export function createApp({
   mountDocs(router);
 
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
-  app.on('error', (error: Error, ctx) =>
-    logger.error({ err: error, requestId: ctx?.req?.id }, error.message),
-  );
+  app.on('error', (error: NodeJS.ErrnoException, ctx) => {
+    // A client that leaves a stream is no error; the request's own line tells of it.
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') return;
+    logger.error({ err: error, requestId: ctx?.req?.id }, error.message);
+  });
   app.use(requestLog(logger));
   app.use(securityHeaders);
   app.use(problems);

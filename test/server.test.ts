@@ -258,7 +258,8 @@ describe('a database that is killed', () => {
     await client.db('admin').command({ createUser: 'shelf', pwd: 's3cret', roles: ['root'] });
     await client.close();
     server = await serve(
-      { LOG_LEVEL: 'info' },
+      // So small that every request asks the database.
+      { LOG_LEVEL: 'info', RATE_LIMIT: '20' },
       at.replace('//', '//shelf:s3cret@').concat('&authSource=admin'),
     );
   });
@@ -285,6 +286,8 @@ describe('a database that is killed', () => {
     for (const answer of answers) {
       expect([answer.url, answer.status, answer.headers.get('retry-after')]).toEqual([answer.url, 503, '1']);
       expect(answer.headers.get('content-type')).toBe('application/problem+json');
+      // Limits go on without it.
+      expect(answer.headers.has('ratelimit')).toBe(!answer.url.includes('/health/'));
     }
     const codes = await Promise.all(
       answers.map(async (answer) => ((await answer.json()) as { code: string }).code),

@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
-import { Problem, type ProblemCode, problems, reason } from '../errors.ts';
+import { Problem, type ProblemCode, reason } from '../errors.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 
 /** Times in milliseconds. A client that trickles its request is cut off; one that behaves never notices. */
@@ -40,11 +40,17 @@ export function httpServer(app: Koa, logger: Logger): Server {
     if (error.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent) return socket.destroy();
     const [code, detail] = parserProblem(error.code);
     const requestId = underWay?.getHeader('X-Request-Id')?.toString() ?? randomUUID();
-    const { status } = problems[code];
-    // A request that has reached the application has a line in the log already.
-    if (underWay) underWay.statusCode = status;
-    else logger.info({ req: { id: requestId }, res: { status } }, 'request refused');
-    refuse(socket, new Problem(code, detail), requestId);
+    const problem = new Problem(code, detail);
+    const { status } = problem;
+    const { headers, body } = refusal(problem, requestId);
+    if (underWay) {
+      underWay.writeHead(status, headers).end(body);
+    } else {
+      // What never became a request is in the log all the same.
+      logger.info({ req: { id: requestId }, res: { status } }, 'request refused');
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+      socket.end([`HTTP/1.1 ${status} ${reason(status)}`, ...lines, '', body].join('\r\n'));
+    }
   });
   return server;
 }
@@ -57,8 +63,7 @@ const parserProblem = (code?: string): [ProblemCode, string] => {
   return ['malformed_request', 'The request cannot be understood.'];
 };
 
-function refuse(socket: Duplex, problem: Problem, requestId: string): void {
-  const { status } = problem;
+function refusal(problem: Problem, requestId: string) {
   const body = JSON.stringify(problem.toDocument('/', requestId));
   const headers = {
     ...SECURITY_HEADERS,
@@ -67,8 +72,7 @@ function refuse(socket: Duplex, problem: Problem, requestId: string): void {
     'X-Request-Id': requestId,
     Connection: 'close',
   };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  socket.end([`HTTP/1.1 ${status} ${reason(status)}`, ...lines, '', body].join('\r\n'));
+  return { headers, body };
 }
 
 /** Stops taking connections, lets the requests under way end, and cuts off what is left after `patience` ms. */

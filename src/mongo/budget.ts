@@ -106,7 +106,8 @@ export function budget(policy: Policy) {
 
 function sharedLimiter({ name, points, seconds }: Policy): RLWrapperTimeouts {
   const { connection } = mongoose;
-  const limit = { keyPrefix: name, points, duration: seconds };
+  // Processes that are configured differently, as while a change is rolled out, do not share.
+  const limit = { keyPrefix: `${name}:${points}:${seconds}`, points, duration: seconds };
   return new RLWrapperTimeouts({
     limiter: new RateLimiterMongo({
       ...limit,
