@@ -346,6 +346,17 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     return (performance.now() - began) / 1000;
   };
 
+  /** A proxy keeps its connections for the next client. */
+  const pause = async () => {
+    const socket = await dial(program.url);
+    for (const wait of [20_000, 0]) {
+      socket.send(`GET /health/live HTTP/1.1\r\n${head(201, '\r\n')}`);
+      expect((await socket.answer())?.status).toBe(200);
+      await sleep(wait);
+    }
+    socket.hangUp();
+  };
+
   let isOver = false;
   /** Milliseconds until each of a normal client's requests was answered. */
   const read = async () => {
@@ -370,7 +381,7 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     ),
     times(10, () => trickle('', '')),
   ]).finally(() => (isOver = true));
-  const [[heads, bodies, silent], latencies, stalled] = await Promise.all([slow, read(), stall()]);
+  const [[heads, bodies, silent], latencies, stalled] = await Promise.all([slow, read(), stall(), pause()]);
 
   for (const { status, seconds } of [...heads, ...bodies, ...silent]) {
     expect(status).toBe(408);

@@ -34,8 +34,8 @@ export const RATE_LIMITS = 'ratelimits';
 
 /** A write per request would be too dear: points are taken a twentieth of the budget at a time. */
 const PARTS = 20;
-/** Milliseconds until a database that does not answer counts as gone. */
-const PATIENCE = 1_000;
+/** Milliseconds until a database that does not answer counts as gone, for those who ask before the driver knows. */
+const PATIENCE = 2_000;
 
 export type Budget = ReturnType<typeof budget>;
 
@@ -50,7 +50,7 @@ export function budget(policy: Policy) {
   const leases = new Map<string, Lease>();
   const renewals = new Map<string, Promise<void>>();
   // Made when it is first needed: there is no database before.
-  let shared: RLWrapperTimeouts | undefined;
+  let limiter: ReturnType<typeof insuredLimiter> | undefined;
 
   async function take(key: string): Promise<Standing> {
     for (;;) {
@@ -78,8 +78,10 @@ export function budget(policy: Policy) {
   }
 
   async function draw(key: string): Promise<void> {
-    shared ??= sharedLimiter(policy);
-    const drawn = await shared.consume(key, size).catch((refusal: unknown) => {
+    limiter ??= insuredLimiter(policy);
+    const { shared, insurance } = limiter;
+    const isAway = mongoose.connection.readyState !== mongoose.ConnectionStates.connected;
+    const drawn = await (isAway ? insurance : shared).consume(key, size).catch((refusal: unknown) => {
       if (refusal instanceof RateLimiterRes) return refusal;
       throw refusal;
     });
@@ -104,11 +106,12 @@ export function budget(policy: Policy) {
   return { policy, take, giveBack };
 }
 
-function sharedLimiter({ name, points, seconds }: Policy): RLWrapperTimeouts {
+function insuredLimiter({ name, points, seconds }: Policy) {
   const { connection } = mongoose;
   // Processes that are configured differently, as while a change is rolled out, do not share.
   const limit = { keyPrefix: `${name}:${points}:${seconds}`, points, duration: seconds };
-  return new RLWrapperTimeouts({
+  const insurance = new RateLimiterMemory(limit);
+  const shared = new RLWrapperTimeouts({
     limiter: new RateLimiterMongo({
       ...limit,
       // A count that a failover loses does no harm, so no write waits for the majority.
@@ -117,6 +120,7 @@ function sharedLimiter({ name, points, seconds }: Policy): RLWrapperTimeouts {
       disableIndexesCreation: true,
     }),
     timeoutMs: PATIENCE,
-    insuranceLimiter: new RateLimiterMemory(limit),
+    insuranceLimiter: insurance,
   });
+  return { shared, insurance };
 }
