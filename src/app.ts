@@ -21,7 +21,7 @@ interface Settings {
   corsOrigins?: string[];
   /** Requests that a client may send in a minute. */
   rateLimit: number;
-  /** How many proxies stand before the server; without one, nobody is believed to speak for others. */
+  /** How many proxies stand in front; what they say of a client is believed. */
   trustProxy?: number;
 }
 
@@ -55,7 +55,7 @@ export function createApp({
   app.use(securityHeaders);
   app.use(problems);
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
-  // An answer to a page elsewhere must be readable there, also a refusal; who is asking must be known before.
+  // After what lets a page elsewhere read the refusal, and after whatever finds out who is asking.
   app.use(generalLimit(rateLimit));
   app.use(acceptPatch);
   app.use(router.routes());

@@ -33,7 +33,7 @@ const environment = z.object({
     ),
   /** Requests that a client may send in a minute. */
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
-  /** How many proxies stand before the server, and are believed whom and what they speak for. */
+  /** How many proxies stand in front; what they say of a client is believed. */
   TRUST_PROXY: whole(0, 10).default(0),
   LOG_LEVEL: z.enum(levels, `must be one of ${levels.join(', ')}`).default('info'),
 });

@@ -86,7 +86,7 @@ const clientOf = (ctx: Context): Client => ({
 });
 
 /** undefined for what is no address: a proxy may say `unknown`. */
-export function networkOf(address = ''): string | undefined {
+function networkOf(address = ''): string | undefined {
   // Also as a socket that takes both kinds of address has it, and with a port, as some proxies do.
   const v4 = /^(?:::ffff:)?(\d+(?:\.\d+){3})(?::\d+)?$/i.exec(address)?.[1];
   if (v4) return v4;

@@ -13,7 +13,7 @@ export interface Policy {
   seconds: number;
 }
 
-export interface Standing {
+interface Standing {
   granted: boolean;
   /** Points that are left to all processes together, as far as this one knows. */
   left: number;
