@@ -3,6 +3,7 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
+import { generalLimit } from './http/limits.ts';
 import { acceptPatch, crossOrigin, problems, requestLog, securityHeaders } from './http/middleware.ts';
 import { openapi } from './http/openapi.ts';
 import type { Route } from './http/route.ts';
@@ -18,10 +19,20 @@ interface Settings {
   logger: Logger;
   /** Web origins whose pages may call the API; '*' is all of them. */
   corsOrigins?: string[];
+  /** Requests that a client may send in a minute. */
+  rateLimit: number;
+  /** How many proxies stand in front; what they say of a client is believed. */
+  trustProxy?: number;
 }
 
 /** The application; nothing of it needs the database before the first request. */
-export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings): Koa {
+export function createApp({
+  logger,
+  corsOrigins = [],
+  rateLimit,
+  trustProxy = 0,
+  ...api
+}: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   for (const route of allRoutes(api))
     router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), endpoint(route));
@@ -34,14 +45,18 @@ export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings):
   });
   mountDocs(router);
 
-  const app = new Koa();
-  app.on('error', (error: Error, ctx) =>
-    logger.error({ err: error, requestId: ctx?.req?.id }, error.message),
-  );
+  const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
+  app.on('error', (error: NodeJS.ErrnoException, ctx) => {
+    // A client that leaves a stream is no error; the request's own line tells of it.
+    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') return;
+    logger.error({ err: error, requestId: ctx?.req?.id }, error.message);
+  });
   app.use(requestLog(logger));
   app.use(securityHeaders);
   app.use(problems);
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
+  // After what lets a page elsewhere read the refusal, and after whatever finds out who is asking.
+  app.use(generalLimit(rateLimit));
   app.use(acceptPatch);
   app.use(router.routes());
   app.use(router.allowedMethods());

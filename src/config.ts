@@ -2,13 +2,15 @@ import { z } from 'zod';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
-const environment = z.object({
-  PORT: z
+const whole = (least: number, most: number) =>
+  z
     .string()
-    .regex(/^\d{1,5}$/, 'must be a port number')
+    .regex(/^\d{1,10}$/, `must be a whole number from ${least} to ${most}`)
     .transform(Number)
-    .refine((port) => port <= 65535, 'must be at most 65535')
-    .default(3000),
+    .refine((number) => number >= least && number <= most, `must be from ${least} to ${most}`);
+
+const environment = z.object({
+  PORT: whole(0, 65_535).default(3000),
   HOST: z.string().default('127.0.0.1'),
   MONGODB_URI: z
     .string()
@@ -29,6 +31,10 @@ const environment = z.object({
       (origins) => origins.every((origin) => origin === '*' || /^https?:\/\/[^/\s]+$/.test(origin)),
       'must be * or web origins like https://example.org, separated by commas',
     ),
+  /** Requests that a client may send in a minute. */
+  RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
+  /** How many proxies stand in front; what they say of a client is believed. */
+  TRUST_PROXY: whole(0, 10).default(0),
   LOG_LEVEL: z.enum(levels, `must be one of ${levels.join(', ')}`).default('info'),
 });
 

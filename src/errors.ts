@@ -28,6 +28,7 @@ export const problems = {
   batch_operation_failed: { status: 422, title: 'One of the operations was refused, so none was done' },
   idempotency_key_reused: { status: 422, title: 'The Idempotency-Key was used for another request' },
   unknown_parameter: { status: 422, title: 'There is no such parameter' },
+  rate_limited: { status: 429, title: 'The client has sent too many requests' },
   headers_too_large: { status: 431, title: 'The headers are too large' },
   internal_error: { status: 500, title: 'The server failed' },
   method_not_implemented: { status: 501, title: 'The server does not know this method' },

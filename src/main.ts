@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
+import type { Logger } from 'pino';
 import { createApp } from './app.ts';
 import { type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
@@ -23,7 +24,15 @@ async function main(): Promise<void> {
     if (database.embedded) await seed(say);
     const server = await listen(
       config,
-      createApp({ resources, routes, logger, corsOrigins: config.CORS_ORIGINS }),
+      createApp({
+        resources,
+        routes,
+        logger,
+        corsOrigins: config.CORS_ORIGINS,
+        rateLimit: config.RATE_LIMIT,
+        trustProxy: config.TRUST_PROXY,
+      }),
+      logger,
     );
     const { port } = server.address() as AddressInfo;
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
@@ -35,9 +44,9 @@ async function main(): Promise<void> {
   }
 }
 
-const listen = (config: Config, app: Koa): Promise<Server> =>
+const listen = (config: Config, app: Koa, logger: Logger): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const server = httpServer(app);
+    const server = httpServer(app, logger);
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'

@@ -64,7 +64,15 @@ async function freePort(): Promise<number> {
 
 describe('the configuration', () => {
   test('has a value for everything that is not set, and an empty variable is not set', () => {
-    const plain = { PORT: 3000, HOST: '127.0.0.1', DATA_DIR: '.data', CORS_ORIGINS: [], LOG_LEVEL: 'info' };
+    const plain = {
+      PORT: 3000,
+      HOST: '127.0.0.1',
+      DATA_DIR: '.data',
+      CORS_ORIGINS: [],
+      RATE_LIMIT: 1200,
+      TRUST_PROXY: 0,
+      LOG_LEVEL: 'info',
+    };
     expect(readConfig({})).toEqual(plain);
     expect(readConfig({ PORT: '', HOST: '', MONGODB_URI: '', LOG_LEVEL: '', OTHER: 'x' })).toEqual(plain);
     expect(readConfig({ PORT: '0', HOST: '::1', LOG_LEVEL: 'silent' })).toMatchObject({
@@ -80,6 +88,10 @@ describe('the configuration', () => {
     ['PORT', ' 80'],
     ['PORT', '0x50'],
     ['PORT', 'http'],
+    ['RATE_LIMIT', '0'],
+    ['RATE_LIMIT', 'many'],
+    ['TRUST_PROXY', 'true'],
+    ['TRUST_PROXY', '11'],
     ['LOG_LEVEL', 'INFO'],
     ['MONGODB_URI', 'localhost:27017'],
     ['MONGODB_URI', 'mongodb://'],
@@ -246,7 +258,8 @@ describe('a database that is killed', () => {
     await client.db('admin').command({ createUser: 'shelf', pwd: 's3cret', roles: ['root'] });
     await client.close();
     server = await serve(
-      { LOG_LEVEL: 'info' },
+      // So small that every request asks the database.
+      { LOG_LEVEL: 'info', RATE_LIMIT: '20' },
       at.replace('//', '//shelf:s3cret@').concat('&authSource=admin'),
     );
   });
@@ -273,6 +286,8 @@ describe('a database that is killed', () => {
     for (const answer of answers) {
       expect([answer.url, answer.status, answer.headers.get('retry-after')]).toEqual([answer.url, 503, '1']);
       expect(answer.headers.get('content-type')).toBe('application/problem+json');
+      // Limits go on without it.
+      expect(answer.headers.has('ratelimit')).toBe(!answer.url.includes('/health/'));
     }
     const codes = await Promise.all(
       answers.map(async (answer) => ((await answer.json()) as { code: string }).code),

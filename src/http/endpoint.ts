@@ -9,6 +9,7 @@ import { shapeOf } from '../schema/shape.ts';
 import { bodyReader } from './body.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import { checkBody, queryReader } from './input.ts';
+import { routeLimits } from './limits.ts';
 import { JSON_TYPE, queryOf, type Route, writes } from './route.ts';
 import { STREAM_TYPES, streamOf } from './stream.ts';
 
@@ -30,6 +31,7 @@ export function endpoint(route: Route): Middleware {
   const headers = Object.entries(answer.headers ?? {});
   const types = [JSON_TYPE, ...(stream ? STREAM_TYPES : [])];
   const readQuery = queryReader(queryOf(route));
+  const withinLimits = routeLimits(route.limits);
   const readBody = bodyReader([body, route.alternative].filter((taken) => taken !== undefined));
 
   const reply = (ctx: Context, value: unknown, query: unknown): Reply => {
@@ -57,24 +59,26 @@ export function endpoint(route: Route): Middleware {
     const query = checkedQuery.data as Record<string, unknown>;
     const input = { params, query, body: checkedBody.data, ifMatch: ifMatchOf(ctx) };
 
-    if (stream && type !== JSON_TYPE) {
-      ctx.type = type;
-      ctx.body = streamOf(type, await stream.batches(input), shapeItem, stream.columns(query));
-      return;
-    }
-    if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));
+    return withinLimits(ctx, input.body, async () => {
+      if (stream && type !== JSON_TYPE) {
+        ctx.type = type;
+        ctx.body = streamOf(type, await stream.batches(input), shapeItem, stream.columns(query));
+        return;
+      }
+      if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));
 
-    const key = route.method === 'post' && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
-    const work = async (): Promise<Reply> => {
-      const earlier = key && (await recall(key));
-      if (earlier) return earlier;
-      const made = reply(ctx, await handler(input), query);
-      if (query['dryRun']) throw new DryRun(made);
-      if (key) await remember(key, made);
-      return made;
-    };
-    const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
-    return sendPreferred(ctx, await transaction(work, claims).catch(dryRunReply));
+      const key = route.method === 'post' && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
+      const work = async (): Promise<Reply> => {
+        const earlier = key && (await recall(key));
+        if (earlier) return earlier;
+        const made = reply(ctx, await handler(input), query);
+        if (query['dryRun']) throw new DryRun(made);
+        if (key) await remember(key, made);
+        return made;
+      };
+      const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
+      return sendPreferred(ctx, await transaction(work, claims).catch(dryRunReply));
+    });
   };
 }
 

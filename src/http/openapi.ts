@@ -2,6 +2,7 @@ import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@aste
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Problem, type ProblemCode, type ProblemDetails, problems } from '../errors.ts';
+import { isCounted } from './limits.ts';
 import { PROBLEM_TYPE } from './middleware.ts';
 import { type Body, isConditional, JSON_TYPE, problemsOf, queryOf, type Route, writes } from './route.ts';
 import { STREAM_TYPES } from './stream.ts';
@@ -57,6 +58,8 @@ export function openapi(routes: Route[], tags: Tag[]) {
   const registry = new OpenAPIRegistry();
   const codes = new Set<ProblemCode>([...routes.flatMap(problemsOf), 'internal_error']);
   for (const code of codes) registry.registerComponent('examples', code, example(code));
+  for (const [name, header] of Object.entries(RATE_LIMIT_HEADERS))
+    registry.registerComponent('headers', name, header);
   for (const route of routes) registry.registerPath(operation(route));
   const header = {
     openapi: '3.1.0',
@@ -74,7 +77,8 @@ export function openapi(routes: Route[], tags: Tag[]) {
   };
   const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
   // The generator leaves empty objects behind for the kinds of component that nobody registered.
-  return { ...header, paths, components: { schemas: components?.schemas, examples: components?.examples } };
+  const { schemas, headers, examples } = components ?? {};
+  return { ...header, paths, components: { schemas, headers, examples } };
 }
 
 const CONVENTIONS = `\
@@ -83,6 +87,8 @@ What holds for every operation:
 - An \`id\` is 24 hexadecimal digits; a time is RFC 3339, in answers always UTC.
 - What a request says and the operation does not know, a field or a parameter, is refused, never ignored.
 - Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
+- A client may send so many requests a minute; \`RateLimit\` says how many are left and when all are there again
+  (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
 - Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. A client that sends it
   (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) chooses the id itself.
 
@@ -163,6 +169,7 @@ const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
     ...((answer.etag || (!writes(route) && answer.schema)) && { ETag: ETAG }),
     ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
     ...(writes(route) && answer.schema && { 'Preference-Applied': APPLIED }),
+    ...rateLimitOf(route),
   };
   return Object.keys(headers).length > 0 ? { headers } : {};
 };
@@ -171,7 +178,12 @@ const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
 const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
   if (!route.answer.schema) return {};
   if (!writes(route))
-    return { 304: { description: 'The client has this version already', headers: { ETag: ETAG } } };
+    return {
+      304: {
+        description: 'The client has this version already',
+        headers: { ETag: ETAG, ...rateLimitOf(route) },
+      },
+    };
   return route.answer.status === 200
     ? { 204: { description: 'Done; Prefer asked for no document', ...headersOf(route) } }
     : {};
@@ -188,6 +200,28 @@ const APPLIED = {
   schema: { type: 'string' as const },
   example: 'return=minimal',
 };
+
+const RATE_LIMIT_HEADERS = {
+  'RateLimit-Policy': {
+    description: 'The limits that hold for the request: q requests in w seconds',
+    required: true,
+    schema: { type: 'string' as const },
+    example: '"default";q=1200;w=60',
+  },
+  RateLimit: {
+    description: 'What is left of each limit: r requests, and in t seconds all of them again',
+    required: true,
+    schema: { type: 'string' as const },
+    example: '"default";r=1187;t=42',
+  },
+};
+
+const rateLimitOf = ({ path }: Route) =>
+  isCounted(path)
+    ? Object.fromEntries(
+        Object.keys(RATE_LIMIT_HEADERS).map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+      )
+    : {};
 
 const STREAMS = {
   'application/x-ndjson': {
@@ -209,10 +243,14 @@ function refusals(route: Route): Record<string, ResponseConfig> {
   const responses = [...new Set(all.map((code) => problems[code].status))].map((status) => {
     const codes = all.filter((code) => problems[code].status === status);
     const description = codes.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' ');
-    return [status, { ...refusal(codes, description), ...(status === 503 && { headers: RETRY_AFTER }) }];
+    const headers = { ...(isLater(status) && RETRY_AFTER), ...(status === 429 && rateLimitOf(route)) };
+    return [status, { ...refusal(codes, description), ...(isLater(status) && { headers }) }];
   });
   return Object.fromEntries(responses);
 }
+
+/** Whether the same request may succeed later. */
+const isLater = (status: number): boolean => status === 429 || status === 503;
 
 const refusal = (codes: ProblemCode[], description: string): ResponseConfig => ({
   description,

@@ -2,6 +2,7 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
+import { isCounted, type Limit } from './limits.ts';
 import { flag } from './query.ts';
 import type { IfMatch } from '../schema/etag.ts';
 import type { Target } from '../schema/references.ts';
@@ -83,6 +84,8 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   stream?: Stream;
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
+  /** Limits beside the general one, for what is dear or must not be guessed. */
+  limits?: Limit<z.output<B>>[];
   /** What it refuses with, beside what follows from its input. */
   problems?: ProblemCode[];
   handler: (input: {
@@ -139,6 +142,7 @@ export function problemsOf(route: Route): ProblemCode[] {
       ...(route.problems ?? []),
       ...(writes(route) ? (['write_conflict', 'outcome_unknown'] as const) : []),
       ...(route.method === 'post' ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
+      ...(isCounted(route.path) ? (['rate_limited'] as const) : []),
       'url_too_long',
       'database_unavailable',
       'query_timeout',

@@ -1,28 +1,56 @@
 import { randomUUID } from 'node:crypto';
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type Koa from 'koa';
-import { Problem, type ProblemCode, problems, reason } from '../errors.ts';
+import type { Logger } from 'pino';
+import { Problem, type ProblemCode, reason } from '../errors.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 
 /** Times in milliseconds. A client that trickles its request is cut off; one that behaves never notices. */
 const TIMES = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
-  keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 1_000,
 };
+/** How long nothing may move on a connection: a client that does not read its answer is cut off. */
+const STALL_TIME = 15_000;
+/** How long a connection is kept for a further request. A proxy's must outlast its own patience, mostly 60 s. */
+const keepAliveTime = (isBehindProxy: boolean): number => (isBehindProxy ? 65_000 : 5_000);
+/** Further ones are closed at once: each costs memory, and one of the files that a process may have open. */
+const MAX_CONNECTIONS = 5_000;
 
 /** An HTTP server that answers with problem documents also where Node itself refuses a request. */
-export function httpServer(app: Koa): Server {
+export function httpServer(app: Koa, logger: Logger): Server {
   const handle = app.callback();
-  const listener: RequestListener = (request, response) => void handle(request, response);
+  const responses = new WeakMap<Duplex, ServerResponse>();
+  const listener: RequestListener = (request, response) => {
+    responses.set(request.socket, response);
+    void handle(request, response);
+  };
   // The application refuses a request without Host, and one that expects too much: with a problem document.
-  const server = createServer({ ...TIMES, requireHostHeader: false }, listener);
+  const keepAliveTimeout = keepAliveTime(app.proxy);
+  const server = createServer({ ...TIMES, keepAliveTimeout, requireHostHeader: false }, listener);
+  server.timeout = STALL_TIME;
+  server.maxConnections = MAX_CONNECTIONS;
   server.on('checkExpectation', listener);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy();
-    else refuse(socket, parserProblem(error.code));
+    const last = responses.get(socket);
+    const underWay = last?.writableFinished === false ? last : undefined;
+    // What comes after the beginning of an answer would be read as a part of it.
+    if (error.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent) return socket.destroy();
+    const [code, detail] = parserProblem(error.code);
+    const requestId = underWay?.getHeader('X-Request-Id')?.toString() ?? randomUUID();
+    const problem = new Problem(code, detail);
+    const { status } = problem;
+    const { headers, body } = refusal(problem, requestId);
+    if (underWay) {
+      underWay.writeHead(status, headers).end(body);
+    } else {
+      // What never became a request is in the log all the same.
+      logger.info({ req: { id: requestId }, res: { status } }, 'request refused');
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+      socket.end([`HTTP/1.1 ${status} ${reason(status)}`, ...lines, '', body].join('\r\n'));
+    }
   });
   return server;
 }
@@ -35,10 +63,8 @@ const parserProblem = (code?: string): [ProblemCode, string] => {
   return ['malformed_request', 'The request cannot be understood.'];
 };
 
-function refuse(socket: Duplex, [code, detail]: [ProblemCode, string]): void {
-  const requestId = randomUUID();
-  const { status } = problems[code];
-  const body = JSON.stringify(new Problem(code, detail).toDocument('/', requestId));
+function refusal(problem: Problem, requestId: string) {
+  const body = JSON.stringify(problem.toDocument('/', requestId));
   const headers = {
     ...SECURITY_HEADERS,
     'Content-Type': PROBLEM_TYPE,
@@ -46,8 +72,7 @@ function refuse(socket: Duplex, [code, detail]: [ProblemCode, string]): void {
     'X-Request-Id': requestId,
     Connection: 'close',
   };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  socket.end([`HTTP/1.1 ${status} ${reason(status)}`, ...lines, '', body].join('\r\n'));
+  return { headers, body };
 }
 
 /** Stops taking connections, lets the requests under way end, and cuts off what is left after `patience` ms. */

@@ -1,4 +1,5 @@
 import mongoose, { type IndexDirection, type mongo } from 'mongoose';
+import { RATE_LIMITS } from './budget.ts';
 
 interface Collection {
   collection: string;
@@ -17,6 +18,13 @@ interface Collection {
 const OWN: Collection[] = [
   { collection: 'refguards', indexes: [] },
   { collection: 'idempotency', indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }] },
+  {
+    collection: RATE_LIMITS,
+    indexes: [
+      { key: { key: 1 }, unique: true },
+      { key: { expire: 1 }, expireAfterSeconds: 0 },
+    ],
+  },
 ];
 
 /**

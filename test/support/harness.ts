@@ -32,13 +32,22 @@ export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
 /** Each jest worker has a database to itself. */
 export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env['JEST_WORKER_ID']}`;
 
+interface Own {
+  resources?: AnyResource[];
+  routes?: Route[];
+  corsOrigins?: string[];
+  rateLimit?: number;
+  trustProxy?: number;
+}
+
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
  * A test may bring resources, routes and settings of its own.
  */
-export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsOrigins?: string[] } = {}) {
-  const api = { resources, routes, ...own };
+export function useApi(own: Own = {}) {
+  // No test meets the limit by accident.
+  const api = { resources, routes, rateLimit: 1_000_000, ...own };
   let base: string;
   let contract: Contract;
   let server: ReturnType<typeof httpServer>;
@@ -47,7 +56,8 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, monitorCommands: true });
     await mongoose.connection.dropDatabase();
     await makeCollections(api.resources);
-    server = httpServer(createApp({ ...api, logger: pino({ level: 'silent' }) }));
+    const logger = pino({ level: 'silent' });
+    server = httpServer(createApp({ ...api, logger }), logger);
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
@@ -112,6 +122,9 @@ function readContract(document: any): Contract {
     matches: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
   }));
 
+  const follow = (header: { $ref?: string; required?: boolean }) =>
+    header.$ref ? document.components.headers[header.$ref.split('/').at(-1) as string] : header;
+
   return {
     check(method, path, { status, headers, body }) {
       const [pathname = ''] = path.split('?');
@@ -130,7 +143,8 @@ function readContract(document: any): Contract {
       const response = declared[status];
       if (!response) throw new Error(`${where}: the status is not declared`);
       for (const [name, header] of Object.entries<any>(response.headers ?? {}))
-        if (header.required && !headers.has(name)) throw new Error(`${where}: the header ${name} is missing`);
+        if (follow(header).required && !headers.has(name))
+          throw new Error(`${where}: the header ${name} is missing`);
       if (method === 'HEAD') return;
       if (!response.content || headers.get('preference-applied') === 'return=minimal') {
         expect([where, body]).toEqual([where, undefined]);

@@ -1,0 +1,126 @@
+import mongoose from 'mongoose';
+import {
+  RateLimiterMemory,
+  RateLimiterMongo,
+  RateLimiterRes,
+  RLWrapperTimeouts,
+} from 'rate-limiter-flexible';
+
+/** So many points in so many seconds, for each key. */
+export interface Policy {
+  name: string;
+  points: number;
+  seconds: number;
+}
+
+interface Standing {
+  granted: boolean;
+  /** Points that are left to all processes together, as far as this one knows. */
+  left: number;
+  /** Milliseconds until all points are there again. */
+  reset: number;
+}
+
+/** Points of a key that this process has taken from all, to spend them by itself. */
+interface Lease {
+  left: number;
+  /** What was left to others when it was taken. */
+  beyond: number;
+  /** When the window ends, by Date.now(). */
+  end: number;
+}
+
+export const RATE_LIMITS = 'ratelimits';
+
+/** A write per request would be too dear: points are taken a twentieth of the budget at a time. */
+const PARTS = 20;
+/** Milliseconds until a database that does not answer counts as gone, for those who ask before the driver knows. */
+const PATIENCE = 2_000;
+
+export type Budget = ReturnType<typeof budget>;
+
+/**
+ * A budget that all processes on one database share, in fixed windows that begin with a key's first point. Never
+ * more points are granted than there are. What a process has taken and does not need is lost to the others until
+ * the window ends, at most a twentieth for each; small budgets are taken point by point. While the database is away
+ * each process has the whole budget for itself.
+ */
+export function budget(policy: Policy) {
+  const size = Math.max(1, Math.floor(policy.points / PARTS));
+  const leases = new Map<string, Lease>();
+  const renewals = new Map<string, Promise<void>>();
+  // Made when it is first needed: there is no database before.
+  let limiter: ReturnType<typeof insuredLimiter> | undefined;
+
+  async function take(key: string): Promise<Standing> {
+    for (;;) {
+      const lease = leases.get(key);
+      const reset = lease ? lease.end - Date.now() : 0;
+      if (lease && reset > 0) {
+        if (lease.left > 0) return { granted: true, left: --lease.left + lease.beyond, reset };
+        if (lease.beyond === 0) return { granted: false, left: 0, reset };
+      }
+      // Requests that come at once wait for the same renewal.
+      await (renewals.get(key) ?? renew(key));
+    }
+  }
+
+  /** Returns a point that was taken for what turned out not to count. */
+  function giveBack(key: string): void {
+    const lease = leases.get(key);
+    if (lease) lease.left++;
+  }
+
+  function renew(key: string): Promise<void> {
+    const renewal = draw(key).finally(() => renewals.delete(key));
+    renewals.set(key, renewal);
+    return renewal;
+  }
+
+  async function draw(key: string): Promise<void> {
+    limiter ??= insuredLimiter(policy);
+    const { shared, insurance } = limiter;
+    const isAway = mongoose.connection.readyState !== mongoose.ConnectionStates.connected;
+    const drawn = await (isAway ? insurance : shared).consume(key, size).catch((refusal: unknown) => {
+      if (refusal instanceof RateLimiterRes) return refusal;
+      throw refusal;
+    });
+    const before = drawn.consumedPoints - size;
+    forgetOld();
+    leases.delete(key);
+    leases.set(key, {
+      left: Math.min(size, Math.max(0, policy.points - before)),
+      beyond: drawn.remainingPoints,
+      end: Date.now() + drawn.msBeforeNext,
+    });
+  }
+
+  /** The oldest leases come first, and none lasts longer than a window. */
+  function forgetOld(): void {
+    for (const [key, { end }] of leases) {
+      if (end > Date.now()) break;
+      leases.delete(key);
+    }
+  }
+
+  return { policy, take, giveBack };
+}
+
+function insuredLimiter({ name, points, seconds }: Policy) {
+  const { connection } = mongoose;
+  // Processes that are configured differently, as while a change is rolled out, do not share.
+  const limit = { keyPrefix: `${name}:${points}:${seconds}`, points, duration: seconds };
+  const insurance = new RateLimiterMemory(limit);
+  const shared = new RLWrapperTimeouts({
+    limiter: new RateLimiterMongo({
+      ...limit,
+      // A count that a failover loses does no harm, so no write waits for the majority.
+      storeClient: connection.getClient().db(connection.name, { writeConcern: { w: 1 } }),
+      tableName: RATE_LIMITS,
+      disableIndexesCreation: true,
+    }),
+    timeoutMs: PATIENCE,
+    insuranceLimiter: insurance,
+  });
+  return { shared, insurance };
+}

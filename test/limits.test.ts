@@ -1,0 +1,420 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import mongoose, { type mongo } from 'mongoose';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { createApp } from '../src/app.ts';
+import { Problem } from '../src/errors.ts';
+import { route } from '../src/http/route.ts';
+import { drain, httpServer } from '../src/http/server.ts';
+import { Book, resources } from '../src/resources/index.ts';
+import { routes } from '../src/resources/routes.ts';
+import { text } from '../src/schema/fields.ts';
+import { dbName, mongoUri, useApi } from './support/harness.ts';
+import { type ServerProcess, startServer } from './support/process.ts';
+import { dial } from './support/socket.ts';
+
+const MINUTE = 60;
+
+const guess = (path: string, seconds: number) =>
+  route({
+    method: 'post',
+    path,
+    operationId: 'guess',
+    tag: 'system',
+    summary: 'Guess the password',
+    description: 'What a login does.',
+    body: {
+      schema: z.strictObject({ name: text(1, 50), password: text(1, 50) }),
+      example: { name: 'ann', password: 'right' },
+    },
+    answer: { status: 204, description: 'Guessed' },
+    problems: ['not_found'],
+    limits: [
+      {
+        name: 'name',
+        points: 10,
+        seconds,
+        onlyRefused: true,
+        by: ({ address, body }) => [address, body.name],
+      },
+      { name: 'address', points: 25, seconds, onlyRefused: true, by: ({ address }) => [address] },
+    ],
+    handler: async ({ body }) => {
+      if (body.password === 'crash') throw new Error('It is the server that fails.');
+      if (body.password !== 'right') throw new Problem('not_found', 'Wrong.');
+    },
+  });
+
+const api = { resources, routes: [...routes, guess('/guess', 15 * MINUTE), guess('/guess-soon', 1)] };
+// Behind a proxy, so that a test can be as many clients as it needs.
+const RATE_LIMIT = 20;
+const { url, get, post } = useApi({ ...api, rateLimit: RATE_LIMIT, trustProxy: 1 });
+
+/** A client whose address the proxy tells. */
+const as = (address: string, headers = {}) => ({ headers: { 'x-forwarded-for': address, ...headers } });
+
+const servers: Server[] = [];
+let program: ServerProcess;
+beforeAll(async () => {
+  const uri = new URL(mongoUri);
+  uri.pathname = `/${dbName}`;
+  program = await startServer(uri.href, {
+    RATE_LIMIT: String(RATE_LIMIT),
+    TRUST_PROXY: '1',
+    LOG_LEVEL: 'info',
+  });
+});
+afterAll(async () => {
+  await program.stop();
+  for (const server of servers) await drain(server);
+});
+
+/** Another application on the same database, and where it is. */
+async function another(
+  settings: { rateLimit?: number; trustProxy?: number } = {},
+  change: (app: ReturnType<typeof createApp>) => void = () => {},
+): Promise<string> {
+  const logger = pino({ level: 'silent' });
+  const app = createApp({ ...api, logger, rateLimit: RATE_LIMIT, ...settings });
+  change(app);
+  const server = httpServer(app, logger).listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** What an answer says of a policy: what is left, and for how many seconds. */
+function standing({ headers }: { headers: Headers }, policy = 'default') {
+  const [, left, seconds] =
+    new RegExp(`"${policy}";r=(\\d+);t=(\\d+)`).exec(headers.get('ratelimit') ?? '') ?? [];
+  return { left: Number(left), seconds: Number(seconds) };
+}
+
+const ascending = (a: number, b: number): number => a - b;
+
+const times = <T>(count: number, work: (i: number) => Promise<T>): Promise<T[]> =>
+  Promise.all(Array.from({ length: count }, (_, i) => work(i)));
+
+describe('the general limit', () => {
+  test('is told by every answer that counts, with what is left', async () => {
+    const client = as('203.0.113.1');
+    for (const [i, path] of ['/books', '/nowhere', '/books/nobody', '/books?limit=x'].entries()) {
+      const answer = await get(path, client);
+      expect(answer.headers.get('ratelimit-policy')).toBe(`"default";q=${RATE_LIMIT};w=60`);
+      expect([path, standing(answer).left]).toEqual([path, RATE_LIMIT - 1 - i]);
+      expect(standing(answer).seconds).toBeGreaterThan(MINUTE - 30);
+    }
+    for (const path of ['/health/live', '/health/ready', '/docs/assets/none.js'])
+      expect((await get(path, client)).headers.get('ratelimit')).toBeNull();
+    expect(standing(await get('/', client)).left).toBe(RATE_LIMIT - 5);
+  });
+
+  test('refuses what is beyond it, says when to come again, and leaves other clients alone', async () => {
+    const client = as('203.0.113.2');
+    const statuses = (await times(RATE_LIMIT, () => get('/', client))).map(({ status }) => status);
+    expect(statuses).toEqual(Array(RATE_LIMIT).fill(200));
+    for (const path of ['/books', '/nowhere']) {
+      const { status, headers, body } = await get(path, client);
+      expect([status, body.code, body.instance]).toEqual([429, 'rate_limited', path]);
+      const { left, seconds } = standing({ headers });
+      expect([left, headers.get('retry-after')]).toEqual([0, String(seconds)]);
+      expect(body.detail).toMatch(new RegExp(`${RATE_LIMIT} .* 60 seconds; try again in ${seconds} seconds`));
+    }
+    expect((await get('/health/live', client)).status).toBe(200);
+    expect((await get('/books', as('203.0.113.3'))).status).toBe(200);
+  });
+
+  test('is one for all processes on a database, to the point', async () => {
+    const client = as('203.0.113.4');
+    const statuses = await times(RATE_LIMIT + 6, (i) =>
+      fetch(`${i % 2 ? url() : program.url}/`, client).then(({ status }) => status),
+    );
+    expect(statuses.filter((status) => status === 200)).toHaveLength(RATE_LIMIT);
+    for (const at of [url(), program.url]) expect((await fetch(`${at}/`, client)).status).toBe(429);
+  });
+
+  test('costs the database one write for many requests, and still is to the point', async () => {
+    const client = as('203.0.113.5');
+    const [one, two] = [
+      await another({ rateLimit: 400, trustProxy: 1 }),
+      await another({ rateLimit: 400, trustProxy: 1 }),
+    ];
+    let writes = 0;
+    const note = ({ commandName, command }: mongo.CommandStartedEvent) => {
+      if (commandName === 'findAndModify' && command['findAndModify'] === 'ratelimits') writes++;
+    };
+    mongoose.connection.getClient().on('commandStarted', note);
+    const statuses = await times(520, (i) =>
+      fetch(`${i % 2 ? one : two}/`, client).then(({ status }) => status),
+    );
+    mongoose.connection.getClient().off('commandStarted', note);
+    expect(statuses.filter((status) => status === 200)).toHaveLength(400);
+    // Twenty shares, one refusal for each, and the start of the window.
+    expect(writes).toBeLessThan(26);
+  });
+
+  test('counts an account as one client, wherever it is', async () => {
+    const at = await another({ trustProxy: 1 }, ({ middleware }) =>
+      middleware.unshift((ctx, next) => {
+        const id = ctx.get('x-account');
+        if (id) ctx.state['caller'] = { id };
+        return next();
+      }),
+    );
+    const left = async (address: string, account = '') =>
+      standing(await fetch(`${at}/`, as(address, { 'x-account': account }))).left;
+    expect(await left('203.0.113.6', 'ann')).toBe(RATE_LIMIT - 1);
+    expect(await left('203.0.113.7', 'ann')).toBe(RATE_LIMIT - 2);
+    expect(await left('203.0.113.7', 'bob')).toBe(RATE_LIMIT - 1);
+    expect(await left('203.0.113.7')).toBe(RATE_LIMIT - 1);
+  });
+});
+
+describe('the address of a client', () => {
+  const left = async (at: string, forwarded: string) => standing(await fetch(`${at}/`, as(forwarded))).left;
+
+  test('is what the trusted proxies say; what stands before that is anybody’s', async () => {
+    expect(await left(url(), '203.0.113.8')).toBe(RATE_LIMIT - 1);
+    expect(await left(url(), '198.51.100.1, 203.0.113.8')).toBe(RATE_LIMIT - 2);
+    expect(await left(url(), 'unknown,198.51.100.2 ,203.0.113.8')).toBe(RATE_LIMIT - 3);
+    const behindTwo = await another({ trustProxy: 2 });
+    expect(await left(behindTwo, '203.0.113.9, 10.0.0.1')).toBe(RATE_LIMIT - 1);
+    expect(await left(behindTwo, '198.51.100.1, 203.0.113.9, 10.0.0.2')).toBe(RATE_LIMIT - 2);
+  });
+
+  test('is that of its connection where no proxy is trusted, or says nothing', async () => {
+    const alone = await another();
+    const first = await left(alone, '203.0.113.10');
+    expect(await left(alone, '203.0.113.11')).toBe(first - 1);
+    expect(await left(url(), 'unknown')).toBe(first - 2);
+    expect(standing(await get('/')).left).toBe(first - 3);
+  });
+
+  test.each([
+    ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', true],
+    ['2001:db8:1:3::1', '2001:0DB8:0001:0003::2', true],
+    ['2001:db8:1:4::1', '2001:db8:1:5::1', false],
+    ['2001:db8::1', '2001:db8:0:0:1::', true],
+    ['64:ff9b::192.0.2.1', '64:ff9b:0:0::2', true],
+    ['fe80::1%eth0', 'fe80::2', true],
+    ['::ffff:192.0.2.2', '192.0.2.2', true],
+    ['192.0.2.3:1234', '192.0.2.3', true],
+    ['192.0.2.4', '192.0.2.5', false],
+  ])('%s is the same as %s: %s', async (one, other, same) => {
+    const before = await left(url(), one);
+    expect(await left(url(), other)).toBe(same ? before - 1 : RATE_LIMIT - 1);
+  });
+});
+
+test('HSTS stands there only where the client came by TLS, as far as a trusted proxy knows', async () => {
+  const hsts = async (at: string, protocol: string) =>
+    (await fetch(`${at}/`, as('203.0.113.12', { 'x-forwarded-proto': protocol }))).headers.get(
+      'strict-transport-security',
+    );
+  expect(await hsts(url(), 'https')).toMatch(/^max-age=\d{8}$/);
+  expect(await hsts(url(), 'http')).toBeNull();
+  expect((await get('/', as('203.0.113.12'))).headers.has('strict-transport-security')).toBe(false);
+  expect(await hsts(await another(), 'https')).toBeNull();
+});
+
+describe('a route with limits of its own', () => {
+  const attempt = (name: string, password: string, client: object, path = '/guess') =>
+    post(path, { name, password }, client);
+  /** No answer that is declared. */
+  const crash = ({ headers }: { headers: Record<string, string> }) =>
+    fetch(`${url()}/guess`, {
+      method: 'POST',
+      body: JSON.stringify({ name: 'ann', password: 'crash' }),
+      headers: { ...headers, 'content-type': 'application/json' },
+    });
+
+  test('refuses the eleventh wrong guess at a name, on another process too', async () => {
+    const client = as('203.0.113.20');
+    const statuses = [];
+    for (let i = 0; i < 11; i++) statuses.push((await attempt('ann', `wrong ${i}`, client)).status);
+    expect(statuses).toEqual([...Array(10).fill(404), 429]);
+    const at = await another({ trustProxy: 1 });
+    const elsewhere = await fetch(`${at}/guess`, {
+      method: 'POST',
+      body: JSON.stringify({ name: 'ann', password: 'right' }),
+      headers: { ...client.headers, 'content-type': 'application/json' },
+    });
+    expect(elsewhere.status).toBe(429);
+    expect(Number(elsewhere.headers.get('retry-after'))).toBeGreaterThan(14 * MINUTE);
+    expect(elsewhere.headers.get('ratelimit-policy')).toBe(
+      `"default";q=${RATE_LIMIT};w=60, "name";q=10;w=900`,
+    );
+    expect(standing(elsewhere, 'name').left).toBe(0);
+    // Whoever guesses must not lock the owner out, nor another guess at once.
+    expect((await attempt('ann', 'right', as('203.0.113.21'))).status).toBe(204);
+    expect((await attempt('bob', 'wrong', client)).status).toBe(404);
+  });
+
+  test('takes no more guesses when they come at once', async () => {
+    const client = as('203.0.113.22');
+    const statuses = (await times(15, () => attempt('ann', 'wrong', client))).map(({ status }) => status);
+    expect(statuses.toSorted(ascending)).toEqual([...Array(10).fill(404), ...Array(5).fill(429)]);
+  });
+
+  test('limits also the guesses at many names', async () => {
+    const one = '203.0.113.23';
+    // The general limit is one for a client, so it takes two applications with another to get there.
+    const at = await another({ trustProxy: 1, rateLimit: 1000 });
+    const statuses = await times(27, (i) =>
+      fetch(`${at}/guess`, {
+        method: 'POST',
+        body: JSON.stringify({ name: `name ${i}`, password: 'wrong' }),
+        headers: { 'x-forwarded-for': one, 'content-type': 'application/json' },
+      }).then(({ status }) => status),
+    );
+    expect(statuses.toSorted(ascending)).toEqual([...Array(25).fill(404), 429, 429]);
+  });
+
+  test('counts what is refused only: not what is right, what is no guess, and what we fail to answer', async () => {
+    const client = as('203.0.113.24');
+    for (let i = 0; i < 4; i++) {
+      expect((await attempt('ann', 'right', client)).status).toBe(204);
+      expect((await attempt('ann', '', client)).status).toBe(422);
+    }
+    expect((await crash(client)).status).toBe(500);
+    expect(standing(await attempt('ann', 'wrong', client), 'name').left).toBe(9);
+    expect(standing(await attempt('ann', 'wrong', client), 'name').left).toBe(8);
+  });
+
+  test('takes them again when the time is over that the refusal says', async () => {
+    const client = as('203.0.113.25');
+    const answers = await times(12, () => attempt('ann', 'wrong', client, '/guess-soon'));
+    const refused = answers.find(({ status }) => status === 429);
+    expect(refused?.headers.get('retry-after')).toBe('1');
+    await sleep(1000);
+    expect((await attempt('ann', 'right', client, '/guess-soon')).status).toBe(204);
+  });
+});
+
+/** Cursors of MongoDB that wait for somebody to read on. */
+const openCursors = async (): Promise<number> => {
+  const operations = await mongoose.connection
+    .getClient()
+    .db('admin')
+    .aggregate([
+      { $currentOp: { allUsers: true, idleCursors: true } },
+      { $match: { type: 'idleCursor', ns: `${dbName}.books` } },
+    ])
+    .toArray();
+  return operations.length;
+};
+
+test('clients that are slow are cut off, and meanwhile others are answered as ever', async () => {
+  await Book.model.collection.insertMany(
+    Array.from({ length: 1500 }, (_, i) => ({
+      title: `t${i}`,
+      authors: Array(50).fill('a'.repeat(200)),
+      year: null,
+      isbn: null,
+      language: null,
+      tags: [],
+      createdAt: new Date(),
+      updatedAt: new Date(),
+    })) as any,
+  );
+  const began = performance.now();
+  const head = (i: number, rest: string) => `Host: localhost\r\nX-Forwarded-For: 198.51.100.${i}\r\n${rest}`;
+
+  /** Sends the beginning of a request and then drops, and tells when the server has had enough. */
+  const trickle = async (start: string, drop: string) => {
+    const socket = await dial(program.url);
+    socket.send(start);
+    const drops = drop && setInterval(() => socket.send(drop), 500);
+    const answer = await socket.answer();
+    expect(await socket.ends(2000)).toBe(true);
+    if (drops) clearInterval(drops);
+    socket.hangUp();
+    return { status: answer?.status, seconds: (performance.now() - began) / 1000 };
+  };
+
+  /** Asks for a stream of 15 MB, reads nothing, and tells when the server has let go of it. */
+  const stall = async () => {
+    const socket = connect(Number(new URL(program.url).port), '127.0.0.1').pause();
+    socket.write(`GET /books HTTP/1.1\r\n${head(200, 'Accept: application/x-ndjson\r\n\r\n')}`);
+    while ((await openCursors()) === 0) await sleep(50);
+    while ((await openCursors()) > 0) await sleep(250);
+    socket.destroy();
+    return (performance.now() - began) / 1000;
+  };
+
+  /** A proxy keeps its connections for the next client. */
+  const pause = async () => {
+    const socket = await dial(program.url);
+    for (const wait of [20_000, 0]) {
+      socket.send(`GET /health/live HTTP/1.1\r\n${head(201, '\r\n')}`);
+      expect((await socket.answer())?.status).toBe(200);
+      await sleep(wait);
+    }
+    socket.hangUp();
+  };
+
+  let isOver = false;
+  /** Milliseconds until each of a normal client's requests was answered. */
+  const read = async () => {
+    const latencies: number[] = [];
+    for (let i = 0; !isOver; i++) {
+      const start = performance.now();
+      const { status } = await fetch(`${program.url}/books?limit=1`, as(`192.0.2.${100 + (i % 100)}`));
+      expect(status).toBe(200);
+      latencies.push(performance.now() - start);
+      await sleep(100);
+    }
+    return latencies.toSorted(ascending);
+  };
+
+  const slow = Promise.all([
+    times(100, (i) => trickle(`GET / HTTP/1.1\r\n${head(i, '')}`, 'X-A: b\r\n')),
+    times(100, (i) =>
+      trickle(
+        `POST /books HTTP/1.1\r\n${head(i, 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{')}`,
+        ' ',
+      ),
+    ),
+    times(10, () => trickle('', '')),
+  ]).finally(() => (isOver = true));
+  const [[heads, bodies, silent], latencies, stalled] = await Promise.all([slow, read(), stall(), pause()]);
+
+  for (const { status, seconds } of [...heads, ...bodies, ...silent]) {
+    expect(status).toBe(408);
+    expect(seconds).toBeLessThan(20);
+  }
+  expect(latencies.length).toBeGreaterThan(30);
+  const median = latencies[Math.floor(latencies.length / 2)] as number;
+  const worst = latencies.at(-1) as number;
+  const last = Math.max(...bodies.map(({ seconds }) => seconds));
+  console.info(
+    `Normal client: median ${Math.round(median)} ms, worst ${Math.round(worst)} ms; last slow one cut after ${last.toFixed(1)} s, stalled reader after ${stalled.toFixed(1)} s.`,
+  );
+  expect(median).toBeLessThan(250);
+  expect(worst).toBeLessThan(2000);
+  expect(stalled).toBeLessThan(35);
+
+  // What never became a request stands in the log, too, once each.
+  const lines = program
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line));
+  expect(lines.filter(({ level }) => level > 30)).toEqual([]);
+  const late = lines.filter(({ res }) => res.status === 408);
+  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/books')).toHaveLength(100);
+  expect(late.filter(({ req, msg }) => req.id && msg === 'request refused')).toHaveLength(110);
+}, 60_000);
+
+test('without the database each process counts by itself', async () => {
+  const at = await another({ rateLimit: 10, trustProxy: 1 });
+  await mongoose.disconnect();
+  const client = as('203.0.113.30');
+  const answers = await times(12, () => fetch(`${at}/`, client));
+  expect(answers.map(({ status }) => status).toSorted(ascending)).toEqual([...Array(10).fill(200), 429, 429]);
+  for (const answer of answers) expect(standing(answer).seconds).toBeGreaterThan(0);
+});
