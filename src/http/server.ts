@@ -32,6 +32,12 @@ export function httpServer(app: Koa, logger: Logger): Server {
   const server = createServer({ ...TIMES, keepAliveTimeout, requireHostHeader: false }, listener);
   server.timeout = STALL_TIME;
   server.maxConnections = MAX_CONNECTIONS;
+  // Nothing moves either while the database looks for what a stream begins with: that is not the client's fault.
+  server.on('timeout', (socket) => {
+    const last = responses.get(socket);
+    const isWaitingForUs = last?.writableFinished === false && last.writableLength === 0;
+    if (!isWaitingForUs) socket.destroy();
+  });
   server.on('checkExpectation', listener);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
