@@ -5,7 +5,8 @@ const USAGE = `Usage: npm run bench:paging -- URL [--limit 100]
 
 Walks all books of a running server (http://127.0.0.1:3000) by cursors, in several orders, forwards and backwards,
 while another client creates and removes books; then compares pages near the end with the first one. Every book that
-nobody touched must be seen exactly once each way. Have many books: npm run seed -- 1000000`;
+nobody touched must be seen exactly once each way. Have many books: npm run seed -- 1000000. Start the server with a
+RATE_LIMIT that this does not reach, 1000000.`;
 
 const ORDERS = ['-id', 'year', '-year,title', 'title'];
 const REPEATS = 40;
