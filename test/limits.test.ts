@@ -339,11 +339,15 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
   /** Asks for a stream of 15 MB, reads nothing, and tells when the server has let go of it. */
   const stall = async () => {
     const socket = connect(Number(new URL(program.url).port), '127.0.0.1').pause();
-    socket.write(`GET /books HTTP/1.1\r\n${head(200, 'Accept: application/x-ndjson\r\n\r\n')}`);
+    const headers = 'Accept: application/x-ndjson\r\nX-Request-Id: stalled\r\n\r\n';
+    socket.write(`GET /books HTTP/1.1\r\n${head(200, headers)}`);
     while ((await openCursors()) === 0) await sleep(50);
-    while ((await openCursors()) > 0) await sleep(250);
+    // Not by the cursor: while MongoDB reads on, it does not count as one that waits.
+    while (!/"reqId":"stalled".*"msg":"request aborted"/.test(program.output())) await sleep(250);
+    const seconds = (performance.now() - began) / 1000;
+    while ((await openCursors()) > 0) await sleep(50);
     socket.destroy();
-    return (performance.now() - began) / 1000;
+    return seconds;
   };
 
   /** A proxy keeps its connections for the next client. */
@@ -389,14 +393,16 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
   }
   expect(latencies.length).toBeGreaterThan(30);
   const median = latencies[Math.floor(latencies.length / 2)] as number;
-  const worst = latencies.at(-1) as number;
+  // Not the worst: the machine may be busy with something else.
+  const most = latencies[Math.floor(0.95 * latencies.length)] as number;
   const last = Math.max(...bodies.map(({ seconds }) => seconds));
   console.info(
-    `Normal client: median ${Math.round(median)} ms, worst ${Math.round(worst)} ms; last slow one cut after ${last.toFixed(1)} s, stalled reader after ${stalled.toFixed(1)} s.`,
+    `Normal client: median ${Math.round(median)} ms, 95 % within ${Math.round(most)} ms; last slow one cut after ${last.toFixed(1)} s, stalled reader after ${stalled.toFixed(1)} s.`,
   );
   expect(median).toBeLessThan(250);
-  expect(worst).toBeLessThan(2000);
-  expect(stalled).toBeLessThan(35);
+  expect(most).toBeLessThan(1000);
+  expect(stalled).toBeGreaterThan(10);
+  expect(stalled).toBeLessThan(40);
 
   // What never became a request stands in the log, too, once each.
   const lines = program
