@@ -6,7 +6,7 @@ import { expanded, include, includePaths, partial, reverseName } from '../schema
 import type { AnyResource, Index } from '../schema/resource.ts';
 import { outOfReach, projectionOf, selectable, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
-import { all, type Found, MAX_RANKED, query, readPage, SCORE, type SortField } from './paging.ts';
+import { all, type Found, MAX_RANKED, query, readPage, SCORE, type SortField, timeFor } from './paging.ts';
 import { filters, integer, oneOrMore, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
 
@@ -231,7 +231,8 @@ function refuseInStream(asked: Record<string, unknown>): void {
 async function count(resource: AnyResource, conditions: object[], how = 'none'): Promise<{ total?: number }> {
   if (how === 'none') return {};
   const limit = how === 'capped' ? COUNT_CAP : Number.MAX_SAFE_INTEGER;
-  return { total: await resource.model.countDocuments(all(conditions), { limit, maxTimeMS: QUERY_TIME }) };
+  const maxTimeMS = timeFor(conditions);
+  return { total: await resource.model.countDocuments(all(conditions), { limit, maxTimeMS }) };
 }
 
 /** The parameters by which a client chooses what is shown of a document. */

@@ -19,8 +19,12 @@ export interface SortField {
   direction: 1 | -1;
 }
 
-/** Longest time for a full-text search, in milliseconds. */
+/** Longest time for a search through texts, in milliseconds. */
 const SEARCH_TIME = 5_000;
+
+/** How long MongoDB may take for what meets these conditions: only words and parts of texts are not found at once. */
+export const timeFor = (conditions: object[]): number =>
+  conditions.some((condition) => '$text' in condition || '$expr' in condition) ? SEARCH_TIME : QUERY_TIME;
 
 /** How many documents a full-text search compares: to read all that have a common word would take too long. */
 export const MAX_RANKED = 10_000;
@@ -90,14 +94,14 @@ interface Query {
   projection?: Record<string, 1> | undefined;
   offset?: number;
   limit?: number | undefined;
-  /** How long MongoDB may take, in milliseconds. */
+  /** How long MongoDB may take, in milliseconds, if not as long as usual. */
   time?: number;
 }
 
 /** The query for all that meets the conditions, in order, from a position on. */
 export function query(
   { model }: AnyResource,
-  { conditions, order, position, projection, offset = 0, limit = 0, time }: Query,
+  { conditions, order, position, projection, offset = 0, limit = 0, time = timeFor(conditions) }: Query,
 ) {
   const sort = Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
   const rest = position ? [beyond(order, position)] : [];
@@ -107,7 +111,7 @@ export function query(
         sort,
         skip: offset,
         limit,
-        maxTimeMS: time ?? QUERY_TIME,
+        maxTimeMS: time,
       })
       .lean<Found[]>();
   // How well a document fits is known only once it has been found, so what lies beyond is a stage of its own.
@@ -122,7 +126,7 @@ export function query(
       ...(limit > 0 ? [{ $limit: limit }] : []),
       ...(projection ? [{ $project: { ...projection, [SCORE]: 1 } }] : []),
     ])
-    .option({ maxTimeMS: time ?? SEARCH_TIME });
+    .option({ maxTimeMS: time });
 }
 
 export const all = (conditions: object[]): object => (conditions.length > 0 ? { $and: conditions } : {});
