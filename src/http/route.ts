@@ -141,6 +141,8 @@ export function problemsOf(route: Route): ProblemCode[] {
       ...(route.method === 'post' ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
       'url_too_long',
       'database_unavailable',
+      'migrations_pending',
+      'database_ahead',
       'query_timeout',
     ]),
   ];

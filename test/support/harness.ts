@@ -7,10 +7,11 @@ import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
 import type { Route } from '../../src/http/route.ts';
 import { drain, httpServer } from '../../src/http/server.ts';
-import { makeCollections } from '../../src/mongo/collections.ts';
+import { database } from '../../src/mongo/connect.ts';
 import { resources } from '../../src/resources/index.ts';
 import { routes } from '../../src/resources/routes.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
+import { makeDatabase } from './database.ts';
 
 /** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
 export interface Answer {
@@ -46,7 +47,7 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, monitorCommands: true });
     await mongoose.connection.dropDatabase();
-    await makeCollections(api.resources);
+    await makeDatabase(database(), api.resources);
     server = httpServer(createApp({ ...api, logger: pino({ level: 'silent' }) }));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
