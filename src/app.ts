@@ -30,7 +30,12 @@ interface Settings {
 }
 
 /** The application; nothing of it needs the database before the first request. */
-export function createApp({ logger, corsOrigins = [], requireReady = () => {}, ...api }: Api & Settings): Koa {
+export function createApp({
+  logger,
+  corsOrigins = [],
+  requireReady = () => {},
+  ...api
+}: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   const mount = (route: Route, ...before: Middleware[]) =>
     router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), ...before, endpoint(route));
@@ -61,11 +66,14 @@ export function createApp({ logger, corsOrigins = [], requireReady = () => {}, .
 
 /** The OpenAPI document of everything that the application answers; it needs no database. */
 export const describeApi = (api: Api) =>
-  openapi([...api.routes, ...systemRoutes(api)], [
-    ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
-    { name: 'batch', description: 'Several writes in one transaction' },
-    { name: 'system', description: 'Links, health and the kinds of problem' },
-  ]);
+  openapi(
+    [...api.routes, ...systemRoutes(api)],
+    [
+      ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+      { name: 'batch', description: 'Several writes in one transaction' },
+      { name: 'system', description: 'Links, health and the kinds of problem' },
+    ],
+  );
 
 const systemRoutes = ({ resources }: Api, requireReady = () => {}): Route[] =>
   system(

@@ -102,7 +102,12 @@ async function change({ command, to, json }: Arguments, around: Surroundings): P
     });
     const what = command === 'down' ? 'undone' : 'applied';
     if (json) print(JSON.stringify({ [what]: done }));
-    else print(done.length > 0 ? `${done.join(', ')}: ${what}` : `Nothing to do: none is ${what === 'undone' ? 'applied' : 'pending'}.`);
+    else
+      print(
+        done.length > 0
+          ? `${done.join(', ')}: ${what}`
+          : `Nothing to do: none is ${what === 'undone' ? 'applied' : 'pending'}.`,
+      );
     return 0;
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;

@@ -1,5 +1,11 @@
 import { inspect } from 'node:util';
-import { type Difference, type IndexLayout, isSame, type JsonSchema, nameOf } from '../../src/mongo/layout.ts';
+import {
+  type Difference,
+  type IndexLayout,
+  isSame,
+  type JsonSchema,
+  nameOf,
+} from '../../src/mongo/layout.ts';
 
 /** The source of a migration that makes a database what the definitions say. */
 export function skeleton(name: string, differences: Difference[]): string {
@@ -78,7 +84,9 @@ function write(source: Source, difference: Difference): void {
     case 'validation':
       return source.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
     case 'collation':
-      return source.comment(`The collation of ${collection} cannot change: make a new collection, and move the documents.`);
+      return source.comment(
+        `The collation of ${collection} cannot change: make a new collection, and move the documents.`,
+      );
   }
 }
 
@@ -115,7 +123,9 @@ const rule = (schema: JsonSchema | undefined, required: boolean): Rule | undefin
 /** A field that all documents must have comes in three steps, and goes in three. */
 function writeField(source: Source, collection: string, field: string, from?: Rule, to?: Rule): void {
   const target = literal(collection);
-  const key = literal({ [field]: 0 }).replace(/: 0 }$/, '').replace(/^{ /, '');
+  const key = literal({ [field]: 0 })
+    .replace(/: 0 }$/, '')
+    .replace(/^{ /, '');
   const change = (from?: string, to?: string) =>
     source.step(
       'structure',
@@ -135,7 +145,9 @@ function writeField(source: Source, collection: string, field: string, from?: Ru
     change(say(from, constant(`${field}Before`, from)), say(to, constant(field, to)));
   } else if (to?.required) {
     const schema = constant(field, to);
-    const value = to.schema.bsonType?.includes('null') ? 'null' : 'TODO /* what documents that lack it get */';
+    const value = to.schema.bsonType?.includes('null')
+      ? 'null'
+      : 'TODO /* what documents that lack it get */';
     change(undefined, say({ ...to, required: false }, schema));
     source.step(
       'documents',

@@ -33,7 +33,8 @@ export async function status(
     for (const { collection, odd, sampled } of shapes)
       print(`≠ ${collection}: of ${count(sampled)} documents looked at, ${count(odd)} break its rules`);
     if (settled && drift.length + shapes.length === 0) print('The database is as the definitions say.');
-    else if (settled) print('npm run migrate -- new NAME prints a migration that makes it as the definitions say.');
+    else if (settled)
+      print('npm run migrate -- new NAME prints a migration that makes it as the definitions say.');
     else if (faults.length === 0) print(`${history.pending.length} pending: npm run migrate -- up`);
   }
   if (faults.length > 0) return 2;
@@ -78,7 +79,12 @@ async function oddShapes(db: Surroundings['db'], wanted: Layout): Promise<Shapes
       .collection(collection)
       .aggregate<{ all: { n: number }[]; odd: { n: number }[] }>([
         { $sample: { size: SAMPLE } },
-        { $facet: { all: [{ $count: 'n' }], odd: [{ $match: { $nor: [{ $jsonSchema: schema }] } }, { $count: 'n' }] } },
+        {
+          $facet: {
+            all: [{ $count: 'n' }],
+            odd: [{ $match: { $nor: [{ $jsonSchema: schema }] } }, { $count: 'n' }],
+          },
+        },
       ])
       .toArray();
     const odd = found?.odd[0]?.n ?? 0;

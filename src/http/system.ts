@@ -48,7 +48,8 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     operationId: 'readReadiness',
     tag: 'system',
     summary: 'Can it serve requests?',
-    description: 'Answers 503 while the database cannot be reached, or is not as this version of the program needs it.',
+    description:
+      'Answers 503 while the database cannot be reached, or is not as this version of the program needs it.',
     answer: { status: 200, description: 'It can', schema: health, example: status },
     handler: async () => {
       requireReady();

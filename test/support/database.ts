@@ -29,9 +29,11 @@ export async function freshDatabase(uri: string): Promise<void> {
   await client.close();
 }
 
-/** Stores what breaks the rules, as it may have come there before there was a rule. */
+/** For what breaks the rules: it may have come there before there was a rule, or past it. */
+export const anyhow = { bypassDocumentValidation: true };
+
 export const storeAnyhow = ({ collection }: Pick<Model<any>, 'collection'>, ...documents: object[]) =>
-  collection.insertMany(documents as mongo.Document[], { bypassDocumentValidation: true });
+  collection.insertMany(documents as mongo.Document[], anyhow);
 
 /** Has a collection take what breaks the rules, also when it is changed later. */
 export const liftRules = ({ collection }: Pick<Model<any>, 'collection'>) =>
@@ -39,3 +41,9 @@ export const liftRules = ({ collection }: Pick<Model<any>, 'collection'>) =>
     .getClient()
     .db(mongoose.connection.name)
     .command({ collMod: collection.collectionName, validationLevel: 'off' });
+
+/** Removes all documents; what the database is made of stays, as do its migrations. */
+export async function empty(db: mongo.Db): Promise<void> {
+  for (const { name } of await db.listCollections({}, { nameOnly: true }).toArray())
+    if (!name.startsWith('migration')) await db.collection(name).deleteMany({});
+}

@@ -15,7 +15,10 @@ export const JOURNAL = {
       sha256: { bsonType: 'string', description: 'Of its source' },
       state: { enum: ['applying', 'applied', 'undoing'] },
       step: { bsonType: 'int', description: 'How many of its steps are done' },
-      checkpoint: { bsonType: 'object', description: 'How far a step has come that goes through a collection' },
+      checkpoint: {
+        bsonType: 'object',
+        description: 'How far a step has come that goes through a collection',
+      },
       changed: { bsonType: ['int', 'long', 'double'], description: 'How many documents it has changed' },
       startedAt: { bsonType: 'date' },
       finishedAt: { bsonType: ['date', 'null'] },

@@ -123,7 +123,12 @@ async function take(
     say,
     signal,
     session,
-  }: { lease: number; say: (line: string) => void; signal?: AbortSignal | undefined; session: mongo.ClientSession },
+  }: {
+    lease: number;
+    say: (line: string) => void;
+    signal?: AbortSignal | undefined;
+    session: mongo.ClientSession;
+  },
 ): Promise<number> {
   const owner = `${hostname()}, process ${process.pid}`;
   for (let told = false; ; ) {

@@ -100,8 +100,15 @@ type Bound = { last: unknown; size: number };
 
 async function endOfBatch(collection: mongo.Collection, after: unknown): Promise<Bound | undefined> {
   const rest = (after === null ? {} : { _id: { $gt: after } }) as mongo.Filter<mongo.Document>;
-  const ids = collection.find(rest, { projection: { _id: 1 } }).sort({ _id: 1 }).hint({ _id: 1 });
-  const [full] = await ids.clone().skip(BATCH - 1).limit(1).toArray();
+  const ids = collection
+    .find(rest, { projection: { _id: 1 } })
+    .sort({ _id: 1 })
+    .hint({ _id: 1 });
+  const [full] = await ids
+    .clone()
+    .skip(BATCH - 1)
+    .limit(1)
+    .toArray();
   if (full) return { last: full._id, size: BATCH };
   const tail = await ids.limit(BATCH).toArray();
   const last = tail.at(-1);

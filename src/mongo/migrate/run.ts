@@ -25,7 +25,11 @@ export async function up(db: mongo.Db, migrations: Migration[], settings: Settin
 }
 
 /** Undoes the last migration; with `to`, all that came after that one. Answers what that was. */
-export async function down(db: mongo.Db, migrations: Migration[], settings: Settings = {}): Promise<string[]> {
+export async function down(
+  db: mongo.Db,
+  migrations: Migration[],
+  settings: Settings = {},
+): Promise<string[]> {
   return locked(db, migrations, settings, async (run, { entries }) => {
     const applied = migrations.filter(({ id }) => entries.has(id));
     const kept = settings.to === undefined ? applied.length - 1 : indexOf(migrations, settings.to) + 1;
@@ -37,7 +41,11 @@ export async function down(db: mongo.Db, migrations: Migration[], settings: Sett
 }
 
 /** Undoes the last migration and applies it again. */
-export async function redo(db: mongo.Db, migrations: Migration[], settings: Settings = {}): Promise<string[]> {
+export async function redo(
+  db: mongo.Db,
+  migrations: Migration[],
+  settings: Settings = {},
+): Promise<string[]> {
   const [undone] = await down(db, migrations, { ...settings, to: undefined });
   return undone === undefined ? [] : up(db, migrations, { ...settings, to: undone });
 }
@@ -78,7 +86,8 @@ async function locked(
 
 async function apply(run: Run, migration: Migration, found: Entry | undefined): Promise<void> {
   const { id, steps } = migration;
-  if (found?.state === 'undoing') throw new Error(`${id} is half undone: npm run migrate -- down finishes that.`);
+  if (found?.state === 'undoing')
+    throw new Error(`${id} is half undone: npm run migrate -- down finishes that.`);
   const entry = found ?? (await begin(run, migration));
   try {
     await perform(
@@ -118,7 +127,8 @@ async function begin({ db, lock }: Run, migration: Migration): Promise<Entry> {
 /** A small migration that has failed leaves nothing behind, if that is possible; a long one can go on. */
 async function undoFailed(run: Run, migration: Migration, entry: Entry, error: Error): Promise<Error> {
   const { id, steps } = migration;
-  const explain = (what: string) => new Error(`${id} has failed: ${error.message}\n${what}`, { cause: error });
+  const explain = (what: string) =>
+    new Error(`${id} has failed: ${error.message}\n${what}`, { cause: error });
   const remains = explain(
     `Its first ${entry.step} of ${steps.length} steps are done. When the reason is mended, npm run migrate -- up ` +
       'goes on, or npm run migrate -- down undoes them.',

@@ -1,5 +1,5 @@
 import type { mongo } from 'mongoose';
-import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf, readLayout } from '../layout.ts';
+import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf } from '../layout.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
 
 /** The steps that change what a database is made of. */
@@ -80,7 +80,9 @@ export const changeField = (
 ): Step => ({ up: fieldRule(collection, field, to), down: fieldRule(collection, field, from) });
 
 const fieldRule = (collection: string, field: string, rule: Field | undefined): Structure => {
-  const change = (schema: JsonSchema): JsonSchema => {
+  const changed = async (db: mongo.Db): Promise<JsonSchema> => {
+    const schema = await schemaOf(db, collection);
+    if (!schema) throw new Error(`The collection ${collection} has no validator that could be changed.`);
     const { [field]: _, ...others } = schema.properties ?? {};
     const properties = rule ? { ...schema.properties, [field]: rule.schema } : others;
     const { required = [], ...rest } = schema;
@@ -90,8 +92,8 @@ const fieldRule = (collection: string, field: string, rule: Field | undefined): 
   const what = rule ? `${rule.required ? 'require' : 'allow'} ${field}` : `no longer allow ${field}`;
   return structure(
     `${what} in ${collection}`,
-    async (db) => enforce(db, collection, change(await schemaOf(db, collection))),
-    async (db) => violators(db, collection, change(await schemaOf(db, collection))),
+    async (db) => enforce(db, collection, await changed(db)),
+    async (db) => violators(db, collection, await changed(db)),
   );
 };
 
@@ -111,22 +113,25 @@ const validator = (collection: string, schema: JsonSchema): Structure =>
 /** Anything else that the driver can do; it must be possible to do it twice. */
 export const run = (
   title: string,
-  { up, down }: { up: Structure['apply']; /** Or why it cannot be undone. */ down: Structure['apply'] | string },
+  {
+    up,
+    down,
+  }: { up: Structure['apply'] /** Or why it cannot be undone. */; down: Structure['apply'] | string },
 ): Step => ({
   up: structure(title, up),
   down: typeof down === 'string' ? down : structure(`undo: ${title}`, down),
 });
 
-const structure = (
-  title: string,
-  apply: Structure['apply'],
-  foresee?: Structure['foresee'],
-): Structure => ({ kind: 'structure', title, apply, ...(foresee && { foresee }) });
+const structure = (title: string, apply: Structure['apply'], foresee?: Structure['foresee']): Structure => ({
+  kind: 'structure',
+  title,
+  apply,
+  ...(foresee && { foresee }),
+});
 
-async function schemaOf(db: mongo.Db, collection: string): Promise<JsonSchema> {
-  const schema = (await readLayout(db))[collection]?.schema;
-  if (!schema) throw new Error(`The collection ${collection} has no validator that could be changed.`);
-  return schema;
+async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema | undefined> {
+  const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
+  return (found as mongo.CollectionInfo | undefined)?.options?.['validator']?.['$jsonSchema'];
 }
 
 /**
@@ -135,11 +140,11 @@ async function schemaOf(db: mongo.Db, collection: string): Promise<JsonSchema> {
  * longer change what breaks it.
  */
 async function enforce(db: mongo.Db, collection: string, schema: JsonSchema): Promise<void> {
-  const former = (await readLayout(db))[collection];
+  const former = await schemaOf(db, collection);
   await setValidator(db, collection, schema);
   const { refused = 0, ids = [] } = await violators(db, collection, schema);
   if (refused === 0) return;
-  await setValidator(db, collection, former?.schema);
+  await setValidator(db, collection, former);
   throw new Error(
     `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
       'change them first, by a step before this one.',
