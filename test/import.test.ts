@@ -277,16 +277,14 @@ test('an export goes back into an empty database as it was, and hides what the A
   ];
   await here.collection('tags').insertMany(tags.map((tag) => ({ ...tag, ...times })));
   await here.collection('books').insertMany(books.map((book) => ({ ...book, ...times })));
-  await here
-    .collection('users')
-    .insertOne({
-      name: 'Ann',
-      email: 'a@example.org',
-      role: 'admin',
-      bio: null,
-      passwordHash: 'x',
-      ...times,
-    });
+  await here.collection('users').insertOne({
+    name: 'Ann',
+    email: 'a@example.org',
+    role: 'admin',
+    bio: null,
+    passwordHash: 'x',
+    ...times,
+  });
 
   const [csv, ndjson, users] = await Promise.all([
     run('export', ['tags', '--format', 'csv']),
