@@ -239,6 +239,7 @@ describe('a database that is killed', () => {
     mongod = await start();
     processes.push({ kill: () => mongod.stop() });
     const at = `mongodb://127.0.0.1:${launched.port}/shelf?replicaSet=rs0`;
+    await freshDatabase(at);
     const client = await new mongoose.mongo.MongoClient(at).connect();
     await client.db('admin').command({ createUser: 'shelf', pwd: 's3cret', roles: ['root'] });
     await client.close();

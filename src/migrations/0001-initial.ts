@@ -17,7 +17,7 @@ export const initial = migration(import.meta.url, [
           minLength: 1,
           maxLength: 100,
           pattern:
-            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}][^\\x00]*\\z',
+            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
         },
         email: {
           bsonType: 'string',
@@ -65,7 +65,7 @@ export const initial = migration(import.meta.url, [
           minLength: 1,
           maxLength: 60,
           pattern:
-            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}][^\\x00]*\\z',
+            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
         },
         description: {
           bsonType: ['string', 'null'],
@@ -93,7 +93,7 @@ export const initial = migration(import.meta.url, [
           minLength: 1,
           maxLength: 300,
           pattern:
-            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}][^\\x00]*\\z',
+            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
         },
         authors: {
           bsonType: 'array',
@@ -105,7 +105,7 @@ export const initial = migration(import.meta.url, [
             minLength: 1,
             maxLength: 200,
             pattern:
-              '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}][^\\x00]*\\z',
+              '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
           },
         },
         year: {
@@ -180,14 +180,14 @@ export const initial = migration(import.meta.url, [
           minLength: 1,
           maxLength: 200,
           pattern:
-            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}][^\\x00]*\\z',
+            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
         },
         body: {
           bsonType: 'string',
           minLength: 1,
           maxLength: 20000,
           pattern:
-            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}][^\\x00]*\\z',
+            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
         },
         status: { bsonType: 'string', enum: ['draft', 'published'] },
         publishedAt: { bsonType: ['date', 'null'] },

@@ -24,7 +24,7 @@ export const text = (min: number, max: number) =>
     .meta({
       minLength: min,
       maxLength: max,
-      pattern: min > 0 ? '^[^\\x00]*\\S[^\\x00]*$' : '^[^\\x00]*$',
+      pattern: min > 0 ? '^[^\\x00]*[^\\s\\x00][^\\x00]*$' : '^[^\\x00]*$',
     });
 
 /** 24 hexadecimal digits on the wire, an ObjectId in MongoDB. */

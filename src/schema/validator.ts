@@ -89,11 +89,18 @@ const SPACE =
   '\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}';
 
 /** A pattern of JavaScript in MongoDB's dialect, in which `$` would let a line break follow. */
-const toPcre = (pattern: string): string =>
-  pattern
-    .replaceAll('\\S', `[^${SPACE}]`)
-    .replace(/\\u([\da-fA-F]{4})/g, '\\x{$1}')
-    .replace(/\$$/, '\\z');
+function toPcre(pattern: string): string {
+  let inClass = false;
+  return pattern.replace(/\\u([\da-fA-F]{4})|\\.|[[\]$]/g, (token, code) => {
+    if (code) return `\\x{${code}}`;
+    if (token === '[') inClass = true;
+    else if (token === ']') inClass = false;
+    else if (token === '$' && !inClass) return '\\z';
+    else if (token === '\\s') return inClass ? SPACE : `[${SPACE}]`;
+    else if (token === '\\S' && !inClass) return `[^${SPACE}]`;
+    return token;
+  });
+}
 
 const mapValues = (
   object: Record<string, JsonSchema>,
