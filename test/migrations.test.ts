@@ -292,7 +292,7 @@ describe('a backfill', () => {
       await file('0001-n', [backfill('things', { where: { n: 0 }, each: () => ({ n: 1 }), down: never })]),
     ];
     let late: Promise<unknown> | undefined;
-    await up(db, list, { onProgress: () => (late ??= things.insertOne({ _id: -1, n: 0 })) });
+    await up(db, list, { onProgress: () => void (late ??= things.insertOne({ _id: -1, n: 0 })) });
     await late;
     expect(await things.countDocuments({ n: 1 })).toBe(3_001);
   });

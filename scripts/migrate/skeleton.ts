@@ -9,57 +9,51 @@ import {
 
 /** The source of a migration that makes a database what the definitions say. */
 export function skeleton(name: string, differences: Difference[]): string {
-  const source = new Source();
+  const source = newSource();
   for (const difference of differences) write(source, difference);
-  return source.toString(name);
+  return source.toText(name);
 }
 
-class Source {
-  readonly used = new Map<string, Set<string>>();
-  readonly constants = new Map<string, string>();
-  readonly steps: string[] = [];
+type Source = ReturnType<typeof newSource>;
 
-  /** A call of a builder. */
-  step(module: 'structure' | 'documents', builder: string, ...args: string[]): void {
-    this.use(module, builder);
-    this.steps.push(`${builder}(${args.join(', ')})`);
-  }
-
-  use(module: string, builder: string): void {
-    this.used.set(module, (this.used.get(module) ?? new Set()).add(builder));
-  }
-
-  comment(line: string): void {
-    this.steps.push(`// ${line}`);
-  }
-
-  /** A constant, so that a schema that two steps need stands there once; answers its name. */
-  constant(name: string, value: JsonSchema): string {
-    const text = literal(value);
-    let free = name;
-    for (let n = 2; this.constants.has(free) && this.constants.get(free) !== text; n++) free = `${name}${n}`;
-    this.constants.set(free, text);
-    return free;
-  }
-
-  toString(name: string): string {
-    this.use('migration', 'migration');
-    const imports = [...this.used]
-      .toSorted()
-      .map(
-        ([module, names]) =>
-          `import { ${[...names].toSorted().join(', ')} } from '../mongo/migrate/${module}.ts';`,
+/** The source as it grows. */
+function newSource() {
+  const used: Record<string, Set<string>> = {};
+  const constants: Record<string, string> = {};
+  const steps: string[] = [];
+  const use = (module: string, builder: string): void => {
+    used[module] = (used[module] ?? new Set()).add(builder);
+  };
+  return {
+    use,
+    /** A call of a builder. */
+    step(module: 'structure' | 'documents', builder: string, ...args: string[]): void {
+      use(module, builder);
+      steps.push(`${builder}(${args.join(', ')}),`);
+    },
+    comment(line: string): void {
+      steps.push(`// ${line}`);
+    },
+    /** A constant, so that a schema that two steps need stands there once; answers its name. */
+    constant(name: string, value: JsonSchema): string {
+      const text = literal(value);
+      let free = name;
+      for (let n = 2; (constants[free] ?? text) !== text; n++) free = `${name}${n}`;
+      constants[free] = text;
+      return free;
+    },
+    toText(name: string): string {
+      use('migration', 'migration');
+      const imports = Object.entries(used).map(
+        ([module, names]) => `import { ${[...names].join(', ')} } from '../mongo/migrate/${module}.ts';`,
       );
-    const constants = [...this.constants].map(([name, value]) => `const ${name} = ${value};`);
-    const steps = this.steps.length > 0 ? this.steps : ['// The database is as the definitions say.'];
-    const lines = steps.map((step) => (step.startsWith('//') ? step : `${step},`));
-    const value = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-    return [
-      imports.join('\n'),
-      ...constants,
-      `export const ${value} = migration(import.meta.url, [\n${lines.join('\n')}\n]);`,
-    ].join('\n\n');
-  }
+      const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value};`);
+      const lines = steps.length > 0 ? steps : ['// The database is as the definitions say.'];
+      const value = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+      const body = `export const ${value} = migration(import.meta.url, [\n${lines.join('\n')}\n]);`;
+      return [imports.join('\n'), ...values, body].join('\n\n');
+    },
+  };
 }
 
 function write(source: Source, difference: Difference): void {

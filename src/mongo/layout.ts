@@ -207,7 +207,7 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => {
       if (name === 'key') return [name, JSON.stringify(inner)];
-      if (name === 'required' && Array.isArray(inner)) return [name, inner.toSorted()];
+      if (name === 'required' && Array.isArray(inner)) return [name, new Set(inner)];
       return [name, canonical(inner)];
     }),
   );

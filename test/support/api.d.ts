@@ -509,7 +509,7 @@ export interface paths {
         };
         /**
          * Can it serve requests?
-         * @description Answers 503 while the database cannot be reached.
+         * @description Answers 503 while the database cannot be reached, or is not as this version of the program needs it.
          */
         get: operations["readReadiness"];
         put?: never;
@@ -709,7 +709,7 @@ export interface components {
              * @description The kind of problem, for programs
              * @enum {string}
              */
-            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "query_timeout";
+            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
             /** @description Finds the request in the log */
             requestId: string;
             /** @description Everything that is wrong with the input */
@@ -1722,7 +1722,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -1877,7 +1877,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2003,7 +2003,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2186,7 +2186,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2290,7 +2290,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2487,7 +2487,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2720,7 +2720,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2887,7 +2887,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3108,7 +3108,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3268,7 +3268,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3402,7 +3402,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3590,7 +3590,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3685,7 +3685,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3890,7 +3890,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3987,7 +3987,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4084,7 +4084,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4181,7 +4181,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4278,7 +4278,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4422,7 +4422,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4652,7 +4652,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4818,7 +4818,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4951,7 +4951,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5148,7 +5148,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5252,7 +5252,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5463,7 +5463,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5560,7 +5560,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5657,7 +5657,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5890,7 +5890,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6050,7 +6050,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6203,7 +6203,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6328,7 +6328,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6509,7 +6509,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6613,7 +6613,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6809,7 +6809,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7042,7 +7042,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7284,7 +7284,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7455,7 +7455,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7631,7 +7631,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7742,7 +7742,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7846,7 +7846,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7950,7 +7950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8060,7 +8060,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8178,7 +8178,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**

@@ -147,8 +147,8 @@ function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
   if (entry.state === 'undoing') return entry;
   const { checkpoint, ...rest } = entry;
   const done = entry.state === 'applied' ? steps.length : entry.step + (checkpoint ? 1 : 0);
-  const final = steps.slice(0, done).find(({ down }) => typeof down === 'string');
-  if (final) throw new Error(`${id} cannot be undone: ${final.up.title}: ${String(final.down)}`);
+  for (const { up, down } of steps.slice(0, done))
+    if (typeof down === 'string') throw new Error(`${id} cannot be undone: ${up.title}: ${down}`);
   return { ...rest, state: 'undoing', step: steps.length - done };
 }
 
