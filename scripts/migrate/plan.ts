@@ -40,7 +40,7 @@ function text({ changes, samples = [], refused = 0, ids = [] }: Foresight): stri
   for (const { before, after } of samples) parts.push(`\n    - ${show(before)}\n    + ${show(after)}`);
   if (refused > 0)
     parts.push(
-      `\n    ${count(refused)} documents, as they are now, stand in its way, such as ${ids.map(String).join(', ')}`,
+      `\n    ${count(refused)} documents stand in its way unless a step before it changes them, such as ${ids.map(String).join(', ')}`,
     );
   return parts.join('');
 }

@@ -44,9 +44,12 @@ function newSource() {
     },
     toText(name: string): string {
       use('migration', 'migration');
-      const imports = Object.entries(used).map(
-        ([module, names]) => `import { ${[...names].join(', ')} } from '../mongo/migrate/${module}.ts';`,
-      );
+      const imports = Object.keys(used)
+        .toSorted(alphabetically)
+        .map((module) => {
+          const names = [...(used[module] ?? [])].toSorted(alphabetically);
+          return `import { ${names.join(', ')} } from '../mongo/migrate/${module}.ts';`;
+        });
       const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value};`);
       const lines = steps.length > 0 ? steps : ['// The database is as the definitions say.'];
       const value = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
@@ -55,6 +58,8 @@ function newSource() {
     },
   };
 }
+
+const alphabetically = (a: string, b: string): number => (a < b ? -1 : 1);
 
 function write(source: Source, difference: Difference): void {
   const { what, collection } = difference;

@@ -62,7 +62,9 @@ async function nextBatch(
   { db, lock, entry }: Walk,
   checkpoint: Checkpoint,
 ): Promise<Checkpoint | undefined> {
-  const bound = await endOfBatch(db.collection(action.collection), checkpoint.last);
+  // The first time most documents match, and the index of the ids is read alone; later only few do.
+  const some = checkpoint.pass > 1 ? action.where : {};
+  const bound = await endOfBatch(db.collection(action.collection), checkpoint.last, some);
   if (!bound) return undefined;
   const next = { ...checkpoint, last: bound.last, walked: checkpoint.walked + bound.size };
   const range = { $lte: bound.last, ...(checkpoint.last !== null && { $gt: checkpoint.last }) };
@@ -98,8 +100,14 @@ async function moveCheckpoint(
 
 type Bound = { last: unknown; size: number };
 
-async function endOfBatch(collection: mongo.Collection, after: unknown): Promise<Bound | undefined> {
-  const rest = (after === null ? {} : { _id: { $gt: after } }) as mongo.Filter<mongo.Document>;
+async function endOfBatch(
+  collection: mongo.Collection,
+  after: unknown,
+  where: Filter,
+): Promise<Bound | undefined> {
+  const rest = {
+    $and: [after === null ? {} : { _id: { $gt: after } }, where],
+  } as mongo.Filter<mongo.Document>;
   const ids = collection
     .find(rest, { projection: { _id: 1 } })
     .sort({ _id: 1 })
