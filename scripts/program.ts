@@ -1,7 +1,10 @@
 import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { loadConfig } from '../src/config.ts';
-import { openDatabase } from '../src/mongo/connect.ts';
+import { migrations } from '../src/migrations/index.ts';
+import { database as db, openDatabase } from '../src/mongo/connect.ts';
+import { notReady } from '../src/mongo/migrate/ready.ts';
+import { up } from '../src/mongo/migrate/run.ts';
 import { resources } from '../src/resources/index.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 
@@ -64,10 +67,16 @@ export function formatOf(option: string | undefined, file: string | undefined): 
   return /\.(ndjson|jsonl)$/i.test(file ?? '') ? 'ndjson' : undefined;
 }
 
-/** Does the work with an open database: the one of MONGODB_URI, else the embedded one. */
+/**
+ * Does the work with an open database: the one of MONGODB_URI, if it is as this version needs it; else the embedded
+ * one, which is made so.
+ */
 export async function withDatabase<T>(work: () => Promise<T>): Promise<T> {
   const database = await openDatabase(loadConfig(), say);
   try {
+    if (database.embedded) await up(db(), migrations, { say });
+    const problem = await notReady(db(), migrations);
+    if (problem) throw problem;
     return await work();
   } finally {
     await database.close();

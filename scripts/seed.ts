@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
-import { makeCollections } from '../src/mongo/collections.ts';
-import { Book, resources, Tag } from '../src/resources/index.ts';
+import { Book, Tag } from '../src/resources/index.ts';
 import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
 
@@ -82,7 +81,6 @@ await runProgram(USAGE, async (stop) => {
   if (positionals.length !== 1 || !Number.isInteger(wanted) || wanted < 1)
     throw new UsageError('Say how many books.');
   return withDatabase(async () => {
-    await makeCollections(resources);
     const start = performance.now();
     const run = Date.now().toString(36);
     const tags = await Tag.model.insertMany(

@@ -1,10 +1,17 @@
 import Router from '@koa/router';
-import Koa from 'koa';
+import Koa, { type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
 import { generalLimit } from './http/limits.ts';
-import { acceptPatch, crossOrigin, problems, requestLog, securityHeaders } from './http/middleware.ts';
+import {
+  acceptPatch,
+  crossOrigin,
+  problems,
+  requestLog,
+  securityHeaders,
+  whenReady,
+} from './http/middleware.ts';
 import { openapi } from './http/openapi.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
@@ -23,6 +30,8 @@ interface Settings {
   rateLimit: number;
   /** How many proxies stand in front; what they say of a client is believed. */
   trustProxy?: number;
+  /** Throws the problem that resources answer with as long as the database is not as this version needs it. */
+  requireReady?: () => void;
 }
 
 /** The application; nothing of it needs the database before the first request. */
@@ -31,11 +40,14 @@ export function createApp({
   corsOrigins = [],
   rateLimit,
   trustProxy = 0,
+  requireReady = () => {},
   ...api
 }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
-  for (const route of allRoutes(api))
-    router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), endpoint(route));
+  const mount = (route: Route, ...before: Middleware[]) =>
+    router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), ...before, endpoint(route));
+  for (const route of api.routes) mount(route, whenReady(requireReady));
+  for (const route of systemRoutes(api, requireReady)) mount(route);
   // Made when it is first asked for: it takes longer than all the rest of a start.
   let document: string | undefined;
   router.get('/openapi.json', (ctx) => {
@@ -65,13 +77,17 @@ export function createApp({
 
 /** The OpenAPI document of everything that the application answers; it needs no database. */
 export const describeApi = (api: Api) =>
-  openapi(allRoutes(api), [
-    ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
-    { name: 'batch', description: 'Several writes in one transaction' },
-    { name: 'system', description: 'Links, health and the kinds of problem' },
-  ]);
+  openapi(
+    [...api.routes, ...systemRoutes(api)],
+    [
+      ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+      { name: 'batch', description: 'Several writes in one transaction' },
+      { name: 'system', description: 'Links, health and the kinds of problem' },
+    ],
+  );
 
-const allRoutes = ({ resources, routes }: Api): Route[] => [
-  ...routes,
-  ...system(resources.map(({ collection }) => collection)),
-];
+const systemRoutes = ({ resources }: Api, requireReady = () => {}): Route[] =>
+  system(
+    resources.map(({ collection }) => collection),
+    requireReady,
+  );

@@ -35,6 +35,8 @@ export const problems = {
   write_conflict: { status: 503, title: 'Too many writers at once' },
   outcome_unknown: { status: 503, title: 'The outcome of the write is not known' },
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
+  migrations_pending: { status: 503, title: 'The database is not yet as this version needs it' },
+  database_ahead: { status: 503, title: 'The database is newer than this version of the program' },
   query_timeout: { status: 503, title: 'The database took too long to answer' },
 } as const;
 

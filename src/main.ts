@@ -6,8 +6,10 @@ import { createApp } from './app.ts';
 import { type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
-import { makeCollections } from './mongo/collections.ts';
-import { openDatabase } from './mongo/connect.ts';
+import { migrations } from './migrations/index.ts';
+import { database as db, openDatabase } from './mongo/connect.ts';
+import { watchReadiness } from './mongo/migrate/ready.ts';
+import { up } from './mongo/migrate/run.ts';
 import { resources } from './resources/index.ts';
 import { routes } from './resources/routes.ts';
 import { seed } from './seed.ts';
@@ -20,24 +22,26 @@ async function main(): Promise<void> {
 
   const database = await openDatabase(config, say);
   try {
-    await makeCollections(resources);
-    if (database.embedded) await seed(say);
-    const server = await listen(
-      config,
-      createApp({
-        resources,
-        routes,
-        logger,
-        corsOrigins: config.CORS_ORIGINS,
-        rateLimit: config.RATE_LIMIT,
-        trustProxy: config.TRUST_PROXY,
-      }),
+    if (database.embedded) {
+      await up(db(), migrations, { say });
+      await seed(say);
+    }
+    const readiness = await watchReadiness(db(), migrations, say);
+    const app = createApp({
+      resources,
+      routes,
       logger,
-    );
+      corsOrigins: config.CORS_ORIGINS,
+      rateLimit: config.RATE_LIMIT,
+      trustProxy: config.TRUST_PROXY,
+      requireReady: readiness.require,
+    });
+    const server = await listen(config, app, logger);
     const { port } = server.address() as AddressInfo;
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
     say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
     say(`Stopping (${await stop}): the requests under way may end.`);
+    readiness.stop();
     await drain(server);
   } finally {
     await database.close();

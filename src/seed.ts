@@ -7,12 +7,14 @@ import { create } from './schema/store.ts';
 
 /** A few documents to look at, put into an empty database: all of them, or none. */
 export async function seed(say: (line: string) => void): Promise<void> {
-  for (const { model } of resources) if (await model.exists({})) return;
-  await transaction(async () => {
+  const stored = await transaction(async () => {
+    // In the transaction: another process that starts at the same moment may be doing the same.
+    for (const { model } of resources) if (await model.exists({})) return false;
     for (const [resource, documents] of seeds)
       for (const document of documents) await store(resource, document);
+    return true;
   });
-  say('The database was empty: a few users, tags, books and posts have been put in.');
+  if (stored) say('The database was empty: a few users, tags, books and posts have been put in.');
 }
 
 /** The seeds are written as the API writes JSON, and checked by the same rules. */

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import mongoose, { Types } from 'mongoose';
+import { database } from '../src/mongo/connect.ts';
 import { GUARDS } from '../src/mongo/guards.ts';
 import { resources } from '../src/resources/index.ts';
 import { checkReferences } from '../src/schema/check.ts';
 import { ref, setOf } from '../src/schema/fields.ts';
 import { link } from '../src/schema/references.ts';
 import { type AnyResource, resource } from '../src/schema/resource.ts';
+import { empty, freshDatabase, liftRules } from './support/database.ts';
 import { aBook, aPost, aTag } from './support/factories.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { runScript } from './support/process.ts';
@@ -15,11 +17,12 @@ const SCRIPT = 'scripts/check-references.ts';
 const run = (...args: string[]) => runScript(SCRIPT, args, { MONGODB_URI: uri });
 
 beforeAll(async () => {
+  await freshDatabase(uri);
   await mongoose.connect(uri, { bufferCommands: false });
+  // Other tools can do more than the API.
+  for (const { model } of resources) await liftRules(model);
 });
-beforeEach(async () => {
-  await mongoose.connection.dropDatabase();
-});
+beforeEach(() => empty(database()));
 afterAll(async () => {
   await mongoose.connection.dropDatabase();
   await mongoose.disconnect();

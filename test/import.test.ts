@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
+import { resources, User } from '../src/resources/index.ts';
+import { empty, makeDatabase } from './support/database.ts';
 import { start as startProgram } from './support/process.ts';
 
 const { MongoClient, ObjectId } = mongoose.mongo;
@@ -16,13 +18,17 @@ type Db = typeof here;
 let folder: string;
 beforeAll(async () => {
   await client.connect();
+  for (const db of [here, there]) {
+    await db.dropDatabase();
+    await makeDatabase(db, resources);
+  }
 });
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'import-'));
 });
 afterEach(async () => {
   await rm(folder, { recursive: true });
-  await Promise.all([here.dropDatabase(), there.dropDatabase()]);
+  await Promise.all([empty(here), empty(there)]);
 });
 afterAll(async () => client.close());
 
@@ -61,6 +67,11 @@ const refusedRows = async (name: string): Promise<any[]> =>
     .map((line) => JSON.parse(line));
 
 const all = (db: Db, collection: string) => db.collection(collection).find().sort({ _id: 1 }).toArray();
+
+const times = {
+  createdAt: new Date('2020-01-02T03:04:05.678Z'),
+  updatedAt: new Date('2021-01-02T03:04:05Z'),
+};
 
 test('a mapped CSV goes in once, and its refused rows say where and why', async () => {
   await write(
@@ -212,8 +223,10 @@ test('a dry run validates and stores nothing, without a database', async () => {
 test('what refers to others is stored where they exist, and refused otherwise', async () => {
   const author = new ObjectId();
   const tag = new ObjectId();
-  await here.collection('users').insertOne({ _id: author, name: 'Ann', email: 'ann@example.org' });
-  await here.collection('tags').insertOne({ _id: tag, name: 'epic' });
+  await here
+    .collection('users')
+    .insertOne({ _id: author, ...User.defaults, name: 'Ann', email: 'ann@example.org', ...times });
+  await here.collection('tags').insertOne({ _id: tag, name: 'epic', description: null, ...times });
   const post = { title: 'One', body: 'Text', author, tags: [tag] };
   const nobody = new ObjectId();
   const publishedAt = '2020-01-01T00:00:00.000Z';
@@ -245,10 +258,6 @@ test('what refers to others is stored where they exist, and refused otherwise', 
 });
 
 test('an export goes back into an empty database as it was, and hides what the API hides', async () => {
-  const times = {
-    createdAt: new Date('2020-01-02T03:04:05.678Z'),
-    updatedAt: new Date('2021-01-02T03:04:05Z'),
-  };
   const tags = [
     { name: 'null', description: null },
     { name: 'empty', description: '' },
@@ -260,9 +269,14 @@ test('an export goes back into an empty database as it was, and hides what the A
   ];
   await here.collection('tags').insertMany(tags.map((tag) => ({ ...tag, ...times })));
   await here.collection('books').insertMany(books.map((book) => ({ ...book, ...times })));
-  await here
-    .collection('users')
-    .insertOne({ name: 'Ann', email: 'a@example.org', role: 'admin', passwordHash: 'x', ...times });
+  await here.collection('users').insertOne({
+    name: 'Ann',
+    email: 'a@example.org',
+    role: 'admin',
+    bio: null,
+    passwordHash: 'x',
+    ...times,
+  });
 
   const [csv, ndjson, users] = await Promise.all([
     run('export', ['tags', '--format', 'csv']),

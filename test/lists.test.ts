@@ -1,11 +1,12 @@
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import type { Route } from '../src/http/route.ts';
-import { makeCollections } from '../src/mongo/collections.ts';
+import { database } from '../src/mongo/connect.ts';
 import { Book } from '../src/resources/books/book.ts';
 import { resources } from '../src/resources/index.ts';
 import { routes } from '../src/resources/routes.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
+import { makeDatabase, storeAnyhow } from './support/database.ts';
 import { aBook, aTag } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
@@ -79,7 +80,7 @@ async function manyBooks({ old = false } = {}): Promise<void> {
     Object.fromEntries(
       Object.entries(book).filter(([name]) => name !== ['title', 'year', 'createdAt'][i % 4]),
     );
-  await Book.model.collection.insertMany((old ? [...books.entries()].map(lacking) : books) as any[]);
+  await storeAnyhow(Book.model, ...(old ? [...books.entries()].map(lacking) : books));
 }
 
 const orders = ['title', '-title', 'year', '-year', 'createdAt', '-createdAt', 'id', '-id'];
@@ -216,7 +217,7 @@ describe('a cursor', () => {
     ['not a number', Number.NaN],
     ['binary', new mongoose.mongo.Binary(Buffer.from('a'))],
   ])('of a document that has %s for a year is never a failure of the server', async (_, year) => {
-    await Book.model.collection.insertMany([{ year }, { year }, { year: 5 }] as any[]);
+    await storeAnyhow(Book.model, { year }, { year }, { year: 5 });
     for (const sort of ['year', '-year']) {
       for (const limit of [1, 2]) {
         const { page } = await listPlainly({ sort, limit });
@@ -430,8 +431,8 @@ describe('the database reads little more than the page, by an index,', () => {
   const COUNT = 120;
   beforeAll(async () => {
     // An index of a field that ever held a list, as an older document above, sorts no more.
-    for (const { model } of resources) await model.collection.dropIndexes();
-    await makeCollections(resources);
+    await mongoose.connection.dropDatabase();
+    await makeDatabase(database(), resources);
   });
 
   const lists = resources.map((resource) => {
@@ -501,7 +502,7 @@ describe('the database reads little more than the page, by an index,', () => {
       ),
       createdAt: new Date(i % 4),
     }));
-    await model.collection.insertMany(documents);
+    await storeAnyhow(model, ...documents);
   }
 
   function sample({ def }: any, kind: number): unknown {

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkReferences } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import { Post, resources } from '../src/resources/index.ts';
+import { freshDatabase } from './support/database.ts';
 import { type Arena, arenas, type Duel, duels, type Request } from './support/duels.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
@@ -14,8 +15,8 @@ const uri = Object.assign(new URL(mongoUri), { pathname: `/${dbName}_references`
 const servers: ServerProcess[] = [];
 
 beforeAll(async () => {
+  await freshDatabase(uri);
   await mongoose.connect(uri, { bufferCommands: false });
-  await mongoose.connection.dropDatabase();
   servers.push(...(await Promise.all([startServer(uri), startServer(uri)])));
 });
 

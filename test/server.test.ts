@@ -11,6 +11,7 @@ import { readConfig } from '../src/config.ts';
 import { findMongod, type MongodBinary } from '../src/mongo/embedded/binary.ts';
 import { openDatabase } from '../src/mongo/connect.ts';
 import { launch, type Mongod } from '../src/mongo/embedded/mongod.ts';
+import { freshDatabase } from './support/database.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
@@ -22,11 +23,7 @@ uri.pathname = `/${dbName}_server`;
 const folders: string[] = [];
 const processes: { kill(): unknown }[] = [];
 
-beforeAll(async () => {
-  const client = await new mongoose.mongo.MongoClient(uri.href).connect();
-  await client.db().dropDatabase();
-  await client.close();
-});
+beforeAll(() => freshDatabase(uri.href));
 afterAll(async () => {
   for (const started of processes) await started.kill();
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
@@ -254,6 +251,7 @@ describe('a database that is killed', () => {
     mongod = await start();
     processes.push({ kill: () => mongod.stop() });
     const at = `mongodb://127.0.0.1:${launched.port}/shelf?replicaSet=rs0`;
+    await freshDatabase(at);
     const client = await new mongoose.mongo.MongoClient(at).connect();
     await client.db('admin').command({ createUser: 'shelf', pwd: 's3cret', roles: ['root'] });
     await client.close();

@@ -3,6 +3,7 @@ import mongoose from 'mongoose';
 import { GUARDS } from '../src/mongo/guards.ts';
 import { currentSession, transaction } from '../src/mongo/transaction.ts';
 import { Book, resources, Tag } from '../src/resources/index.ts';
+import { anyhow } from './support/database.ts';
 import { aBook, aTag } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
@@ -42,7 +43,7 @@ describe('a transaction whose work fails takes back', () => {
     ],
     [
       'a call of the driver with currentSession()',
-      () => driver().insertOne({ name: 'native' } as any, { session: currentSession() }),
+      () => driver().insertOne({ name: 'native' } as any, { ...anyhow, session: currentSession() }),
     ],
   ])('%s', async (_, write) => {
     const [book] = [await aBook(), await aBook(), await aTag()];

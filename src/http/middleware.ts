@@ -4,7 +4,7 @@ import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { Problem } from '../errors.ts';
-import { databaseProblem } from '../mongo/failures.ts';
+import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 const MAX_URL = 8 * 1024;
@@ -44,7 +44,7 @@ export const problems: Middleware = async (ctx, next) => {
     if (ctx.status >= 400 && !ctx.body) throw unanswered(ctx);
   } catch (error) {
     const problem = toProblem(error);
-    if (problem.status === 500) ctx.app.emit('error', error, ctx);
+    if (problem.status === 500) ctx.app.emit('error', refusalByValidator(error) ?? error, ctx);
     ctx.status = problem.status;
     ctx.set(problem.headers);
     ctx.type = PROBLEM_TYPE;
@@ -95,6 +95,14 @@ const unanswered = (ctx: Context): Problem => {
     `There is nothing at ${ctx.method} ${ctx.path}; the root (/) links to what there is.`,
   );
 };
+
+/** Answers with the problem that `requireReady` throws, if it throws one. */
+export const whenReady =
+  (requireReady: () => void): Middleware =>
+  (_ctx, next) => {
+    requireReady();
+    return next();
+  };
 
 /** What a browser must not do with an answer that is data. */
 export const SECURITY_HEADERS = {

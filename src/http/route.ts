@@ -145,6 +145,8 @@ export function problemsOf(route: Route): ProblemCode[] {
       ...(isCounted(route.path) ? (['rate_limited'] as const) : []),
       'url_too_long',
       'database_unavailable',
+      'migrations_pending',
+      'database_ahead',
       'query_timeout',
     ]),
   ];

@@ -16,7 +16,7 @@ const kind = z
   .meta({ id: 'ProblemKind', description: 'What an answer with this code means' });
 
 /** The routes around the resources: the entrance, health, and what the problem types mean. */
-export const system = (collections: string[]): Route[] => [
+export const system = (collections: string[], requireReady: () => void): Route[] => [
   route({
     method: 'get',
     path: '/',
@@ -48,9 +48,11 @@ export const system = (collections: string[]): Route[] => [
     operationId: 'readReadiness',
     tag: 'system',
     summary: 'Can it serve requests?',
-    description: 'Answers 503 while the database cannot be reached.',
+    description:
+      'Answers 503 while the database cannot be reached, or is not as this version of the program needs it.',
     answer: { status: 200, description: 'It can', schema: health, example: status },
     handler: async () => {
+      requireReady();
       await mongoose.connection.getClient().db('admin').command({ ping: 1, maxTimeMS: 1_000 });
       return status;
     },

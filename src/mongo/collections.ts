@@ -1,9 +1,15 @@
-import mongoose, { type IndexDirection, type mongo } from 'mongoose';
+import type { IndexDirection, mongo } from 'mongoose';
 import { RATE_LIMITS } from './budget.ts';
+import type { JsonSchema } from './layout.ts';
+import { JOURNAL } from './migrate/journal.ts';
+import { LOCK } from './migrate/lock.ts';
 
-interface Collection {
+/** A collection as a definition declares it. */
+export interface Collection {
   collection: string;
   collation?: mongo.CollationOptions | undefined;
+  /** What MongoDB takes for a document of it. */
+  schema?: JsonSchema;
   indexes: {
     key: Record<string, IndexDirection>;
     unique?: true;
@@ -15,58 +21,61 @@ interface Collection {
 }
 
 /** The collections that serve no resource. */
-const OWN: Collection[] = [
-  { collection: 'refguards', indexes: [] },
-  { collection: 'idempotency', indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }] },
+export const OWN: Collection[] = [
+  {
+    collection: 'refguards',
+    indexes: [],
+    schema: {
+      title: 'Guard',
+      description: 'Keeps a document in existence while others come to refer to it',
+      bsonType: 'object',
+      properties: {
+        _id: { bsonType: 'string', description: 'collection:id:stripe' },
+        n: { bsonType: ['int', 'long', 'double'], description: 'Counts the changes' },
+      },
+      required: ['_id', 'n'],
+      additionalProperties: false,
+    },
+  },
+  {
+    collection: 'idempotency',
+    indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }],
+    schema: {
+      title: 'Remembered answer',
+      description: 'The answer to a request that had an Idempotency-Key',
+      bsonType: 'object',
+      properties: {
+        _id: { bsonType: 'string', description: 'Made from the method, the path and the key' },
+        fingerprint: { bsonType: 'string', description: 'Made from the rest of the request' },
+        status: { bsonType: 'int' },
+        headers: { bsonType: 'object' },
+        body: { bsonType: ['string', 'null'] },
+        expireAt: { bsonType: 'date', description: 'When it is forgotten' },
+      },
+      required: ['_id', 'fingerprint', 'status', 'headers', 'body', 'expireAt'],
+      additionalProperties: false,
+    },
+  },
   {
     collection: RATE_LIMITS,
     indexes: [
       { key: { key: 1 }, unique: true },
       { key: { expire: 1 }, expireAfterSeconds: 0 },
     ],
+    schema: {
+      title: 'Rate limit',
+      description: 'How much of a limit a client has used in its current window',
+      bsonType: 'object',
+      properties: {
+        _id: { bsonType: 'objectId' },
+        key: { bsonType: 'string', description: 'The limit and the client' },
+        points: { bsonType: ['int', 'long', 'double'], description: 'What is used' },
+        expire: { bsonType: ['date', 'null'], description: 'When the window ends' },
+      },
+      required: ['key', 'points'],
+      additionalProperties: false,
+    },
   },
+  JOURNAL,
+  LOCK,
 ];
-
-/**
- * Makes the collections and indexes that do not exist yet. Before the server listens, because a collection or
- * an index that comes into being under traffic makes transactions fail.
- */
-export async function makeCollections(collections: Collection[]): Promise<void> {
-  const db = mongoose.connection.getClient().db(mongoose.connection.name);
-  const existing = new Set(
-    (await db.listCollections({}, { nameOnly: true }).toArray()).map(({ name }) => name),
-  );
-  for (const { collection, collation, indexes, search = [] } of [...collections, ...OWN]) {
-    if (!existing.has(collection)) await create(db, collection, collation);
-    if (search.length > 0) await db.collection(collection).createIndex(...textIndex(search));
-    if (indexes.length > 0)
-      await db.collection(collection).createIndexes(
-        indexes.map(({ key, unique, where, expireAfterSeconds }) => ({
-          key: key as mongo.IndexDescription['key'],
-          ...(unique && { unique }),
-          ...(expireAfterSeconds !== undefined && { expireAfterSeconds }),
-          ...(where && { partialFilterExpression: where }),
-        })),
-      );
-  }
-}
-
-/**
- * No language, so that every word counts as it stands, and none is taken from the document: MongoDB would read its
- * field `language`, and refuse a document whose language it does not know.
- */
-const textIndex = (fields: string[]): [mongo.IndexSpecification, mongo.CreateIndexesOptions] => [
-  Object.fromEntries(fields.map((field) => [field, 'text'])),
-  { name: 'search', default_language: 'none', language_override: '_none', collation: { locale: 'simple' } },
-];
-
-const NAMESPACE_EXISTS = 48;
-
-/** Another process that starts at the same moment may have been faster. */
-async function create(db: mongo.Db, name: string, collation?: mongo.CollationOptions): Promise<void> {
-  try {
-    await db.createCollection(name, { ...(collation && { collation }) });
-  } catch (error) {
-    if ((error as mongo.MongoServerError).code !== NAMESPACE_EXISTS) throw error;
-  }
-}

@@ -1,4 +1,4 @@
-import mongoose from 'mongoose';
+import mongoose, { type mongo } from 'mongoose';
 import type { Config } from '../config.ts';
 
 export interface Database {
@@ -33,6 +33,9 @@ export async function openDatabase(place: Place, say: (line: string) => void): P
   }
   return { embedded: true, close };
 }
+
+/** The driver's handle of the database that Mongoose is connected to. */
+export const database = (): mongo.Db => mongoose.connection.getClient().db(mongoose.connection.name);
 
 async function connect(uri: string): Promise<void> {
   try {

@@ -7,6 +7,7 @@ interface Failure {
   code?: unknown;
   errorLabels?: string[];
   keyPattern?: Record<string, unknown>;
+  errInfo?: unknown;
   cause?: unknown;
   errorResponse?: unknown;
 }
@@ -92,6 +93,44 @@ function duplicateKey(fields: string[]): Problem {
   return new Problem('duplicate_key', `Another document already has this value of ${pointers.join(', ')}.`, {
     errors: pointers.map((pointer) => ({ in: 'body', pointer, code: 'duplicate', message })),
   });
+}
+
+const DOCUMENT_VALIDATION = 121;
+
+/**
+ * The database refused what the API had accepted, so that its validator and the definition differ: an alert for the
+ * log. Names the rules, never the values.
+ */
+export function refusalByValidator(error: unknown): Error | undefined {
+  const refusal = failures(error).find(({ code }) => code === DOCUMENT_VALIDATION);
+  if (!refusal) return undefined;
+  return new Error(
+    `The database refused a document that the API had accepted (${brokenRules(refusal.errInfo).join(', ')}): ` +
+      'its validator and the definition differ, see npm run migrate -- status',
+  );
+}
+
+/** The rules in what MongoDB says of a refused document, as paths: year.minimum. */
+function brokenRules(details: unknown, path: string[] = []): string[] {
+  if (Array.isArray(details)) return details.flatMap((detail) => brokenRules(detail, path));
+  if (details === null || typeof details !== 'object') return [];
+  const { operatorName, propertyName, missingProperties, additionalProperties, ...rest } = details as Details;
+  const here = propertyName === undefined ? path : [...path, propertyName];
+  const inner = ['details', 'schemaRulesNotSatisfied', 'propertiesNotSatisfied', 'clausesNotSatisfied'];
+  const deeper = inner.flatMap((name) => brokenRules((rest as Record<string, unknown>)[name], here));
+  if (deeper.length > 0) return deeper;
+  const names = missingProperties ?? additionalProperties ?? [];
+  if (operatorName === undefined) return [];
+  return names.length > 0
+    ? names.map((name) => [...here, name, operatorName].join('.'))
+    : [[...here, operatorName].join('.')];
+}
+
+interface Details {
+  operatorName?: string;
+  propertyName?: string;
+  missingProperties?: string[];
+  additionalProperties?: string[];
 }
 
 /** The outcome of a commit that was not confirmed in time. */

@@ -21,7 +21,11 @@ export const text = (min: number, max: number) =>
       else if (length > max) fault(`must have at most ${max} characters, not ${length}`, 'too_long');
       else if (min > 0 && !/\S/.test(value)) fault('must not be blank', 'blank');
     })
-    .meta({ minLength: min, maxLength: max, ...(min > 0 && { pattern: '\\S' }) });
+    .meta({
+      minLength: min,
+      maxLength: max,
+      pattern: min > 0 ? '^[^\\x00]*[^\\s\\x00][^\\x00]*$' : '^[^\\x00]*$',
+    });
 
 /** 24 hexadecimal digits on the wire, an ObjectId in MongoDB. */
 export const objectId = () =>

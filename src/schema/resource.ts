@@ -20,6 +20,8 @@ export interface Index {
    * Not `$type`: MongoDB would not see that a filter by one value needs no other documents.
    */
   where?: Record<string, { $gt: '' }>;
+  /** MongoDB removes a document so many seconds after the time in the index's field. */
+  expireAfterSeconds?: number;
 }
 
 /**
@@ -52,7 +54,7 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   example: { id: string } & Wire<Readable<F, A>>;
 }
 
-const stamps = {
+export const stamps = {
   createdAt: instant().describe('When it was created'),
   updatedAt: instant().describe('When it was last changed'),
 };

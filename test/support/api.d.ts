@@ -509,7 +509,7 @@ export interface paths {
         };
         /**
          * Can it serve requests?
-         * @description Answers 503 while the database cannot be reached.
+         * @description Answers 503 while the database cannot be reached, or is not as this version of the program needs it.
          */
         get: operations["readReadiness"];
         put?: never;
@@ -709,7 +709,7 @@ export interface components {
              * @description The kind of problem, for programs
              * @enum {string}
              */
-            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "query_timeout";
+            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
             /** @description Finds the request in the log */
             requestId: string;
             /** @description Everything that is wrong with the input */
@@ -1753,7 +1753,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -1926,7 +1926,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2072,7 +2072,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2275,7 +2275,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2397,7 +2397,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2614,7 +2614,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2642,7 +2642,7 @@ export interface operations {
     listUserPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -2867,7 +2867,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3054,7 +3054,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3082,7 +3082,7 @@ export interface operations {
     listPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -3295,7 +3295,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3473,7 +3473,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3627,7 +3627,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3835,7 +3835,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3948,7 +3948,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4173,7 +4173,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4288,7 +4288,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4403,7 +4403,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4518,7 +4518,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4633,7 +4633,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4797,7 +4797,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4825,7 +4825,7 @@ export interface operations {
     listBooks: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -5047,7 +5047,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5231,7 +5231,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5384,7 +5384,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5601,7 +5601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5723,7 +5723,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5954,7 +5954,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6069,7 +6069,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6184,7 +6184,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6212,7 +6212,7 @@ export interface operations {
     listBookPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -6437,7 +6437,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6617,7 +6617,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6788,7 +6788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6933,7 +6933,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7134,7 +7134,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7256,7 +7256,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7472,7 +7472,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7500,7 +7500,7 @@ export interface operations {
     listTagPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -7725,7 +7725,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7753,7 +7753,7 @@ export interface operations {
     listTagBooks: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -7987,7 +7987,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8178,7 +8178,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8374,7 +8374,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8505,7 +8505,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8609,7 +8609,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8713,7 +8713,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8843,7 +8843,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8981,7 +8981,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**

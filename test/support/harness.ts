@@ -5,12 +5,11 @@ import formats from 'ajv-formats';
 import mongoose from 'mongoose';
 import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
-import type { Route } from '../../src/http/route.ts';
 import { drain, httpServer } from '../../src/http/server.ts';
-import { makeCollections } from '../../src/mongo/collections.ts';
+import { database } from '../../src/mongo/connect.ts';
 import { resources } from '../../src/resources/index.ts';
 import { routes } from '../../src/resources/routes.ts';
-import type { AnyResource } from '../../src/schema/resource.ts';
+import { makeDatabase } from './database.ts';
 
 /** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
 export interface Answer {
@@ -32,12 +31,15 @@ export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
 /** Each jest worker has a database to itself. */
 export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env['JEST_WORKER_ID']}`;
 
-interface Own {
-  resources?: AnyResource[];
-  routes?: Route[];
-  corsOrigins?: string[];
-  rateLimit?: number;
-  trustProxy?: number;
+type Settings = Parameters<typeof createApp>[0];
+type Own = Partial<Omit<Settings, 'logger'>>;
+
+/** The application on a free port of this machine. No test meets the limit of requests by accident. */
+export async function serve({ logger = pino({ level: 'silent' }), ...own }: Partial<Settings>) {
+  const app = createApp({ resources, routes, rateLimit: 1_000_000, ...own, logger });
+  const server = httpServer(app, logger);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 /**
@@ -46,8 +48,7 @@ interface Own {
  * A test may bring resources, routes and settings of its own.
  */
 export function useApi(own: Own = {}) {
-  // No test meets the limit by accident.
-  const api = { resources, routes, rateLimit: 1_000_000, ...own };
+  const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
   let server: ReturnType<typeof httpServer>;
@@ -55,11 +56,8 @@ export function useApi(own: Own = {}) {
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, monitorCommands: true });
     await mongoose.connection.dropDatabase();
-    await makeCollections(api.resources);
-    const logger = pino({ level: 'silent' });
-    server = httpServer(createApp({ ...api, logger }), logger);
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await makeDatabase(database(), api.resources);
+    ({ server, url: base } = await serve(api));
     contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
   });
   beforeEach(async () => {

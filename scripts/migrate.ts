@@ -1,0 +1,47 @@
+import { loadConfig } from '../src/config.ts';
+import { migrations } from '../src/migrations/index.ts';
+import { database as db, openDatabase } from '../src/mongo/connect.ts';
+import { resources } from '../src/resources/index.ts';
+import { databaseOf } from '../src/schema/layout.ts';
+import { migrate, readArguments } from './migrate/command.ts';
+import { runProgram, say } from './program.ts';
+import { startProgress } from './progress.ts';
+
+const USAGE = `Usage: npm run migrate -- status | up | down | redo | plan | new NAME   [--to MIGRATION] [--dry-run] [--json]
+
+Brings the database to what the program needs, by the migrations of src/migrations. It may run while the API does,
+and several times at once: one does the work, the others wait.
+
+  status      what is applied and what is pending; then how the database differs from the definitions, and how many
+              of a thousand documents of each collection break the rules
+  up          apply what is pending; Ctrl-C stops it after the batch under way, and the next up goes on from there
+  down        undo the last one; with --to all that came after that one, with --to 0 all
+  redo        undo the last one and apply it again
+  plan        what up would do: how many documents change, a few of them before and after, and what stands in the way
+  new NAME    print a migration that makes the database what the definitions say, to be completed by hand:
+              npm run --silent migrate -- new add-publisher > src/migrations/0002-add-publisher.ts
+  --to        the last migration to apply, or to keep: its name or its number
+  --dry-run   with up: the same as plan
+  --json      print the result as JSON
+
+Exit codes: 0 all is applied and as defined, or done; 1 status, plan: migrations are pending; 2 it could not run or
+could not finish, or the migrations are not in order; 3 status: all is applied, and the database is not as defined;
+130 interrupted.`;
+
+await runProgram(USAGE, async (signal) => {
+  const args = readArguments(process.argv.slice(2));
+  const database = await openDatabase(loadConfig(), say);
+  try {
+    return await migrate(args, {
+      db: db(),
+      migrations,
+      wanted: databaseOf(resources),
+      signal,
+      say,
+      print: (text) => console.log(text),
+      startProgress,
+    });
+  } finally {
+    await database.close();
+  }
+});

@@ -1,0 +1,140 @@
+import { parseArgs } from 'node:util';
+import type { mongo } from 'mongoose';
+import { differences, type Layout, readLayout } from '../../src/mongo/layout.ts';
+import { readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
+import { Interrupted } from '../../src/mongo/migrate/lock.ts';
+import type { Migration } from '../../src/mongo/migrate/migration.ts';
+import type { Progress } from '../../src/mongo/migrate/online.ts';
+import { down, redo, up } from '../../src/mongo/migrate/run.ts';
+import { UsageError } from '../program.ts';
+import type { Progress as Bar } from '../progress.ts';
+import { plan } from './plan.ts';
+import { skeleton } from './skeleton.ts';
+import { status } from './status.ts';
+
+const COMMANDS = ['status', 'up', 'down', 'redo', 'plan', 'new'] as const;
+
+export interface Arguments {
+  command: (typeof COMMANDS)[number];
+  name?: string | undefined;
+  to?: string | undefined;
+  json: boolean;
+}
+
+export function readArguments(argv: string[]): Arguments {
+  const { values, positionals } = parseArgs({
+    args: argv,
+    allowPositionals: true,
+    options: {
+      to: { type: 'string' },
+      'dry-run': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const [word, name, ...more] = positionals;
+  const command = COMMANDS.find((known) => known === word);
+  if (!command) throw new UsageError(`Say what to do: ${COMMANDS.join(', ')}.`);
+  const extra = command === 'new' ? more[0] : name;
+  if (extra !== undefined) throw new UsageError(`This is one argument too many: ${extra}`);
+  if (command === 'new' && !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name ?? ''))
+    throw new UsageError('Name the migration in lower case, such as add-publisher.');
+  if (values['dry-run'] && command !== 'up') throw new UsageError('--dry-run belongs to up.');
+  if (values.to !== undefined && command !== 'up' && command !== 'down' && command !== 'plan')
+    throw new UsageError('--to belongs to up, down and plan.');
+  return { command: values['dry-run'] ? 'plan' : command, name, to: values.to, json: values.json };
+}
+
+export interface Surroundings {
+  db: mongo.Db;
+  migrations: Migration[];
+  /** What the definitions say. */
+  wanted: Layout;
+  signal: AbortSignal;
+  /** For people. */
+  say: (line: string) => void;
+  /** The result. */
+  print: (text: string) => void;
+  startProgress: (total: number) => Bar;
+}
+
+/** Does what the arguments say; answers the exit code. */
+export async function migrate(args: Arguments, around: Surroundings): Promise<number> {
+  const { db, migrations, wanted, print } = around;
+  switch (args.command) {
+    case 'status':
+      return status(around, args.json);
+    case 'plan':
+      return plan(around, args);
+    case 'new':
+      await refuseUnfinished(db, migrations);
+      print(skeleton(args.name as string, differences(wanted, await readLayout(db))));
+      return 0;
+    default:
+      return change(args, around);
+  }
+}
+
+/** Against a database that is behind, the difference would have in it what is in migrations already. */
+async function refuseUnfinished(db: mongo.Db, migrations: Migration[]): Promise<void> {
+  const history = await readHistory(db, migrations);
+  await refuseFaults(migrations, history);
+  const { pending } = history;
+  if (pending.length > 0)
+    throw new Error(
+      `Apply what is pending first (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up`,
+    );
+}
+
+const WORK = { up, down, redo };
+
+async function change({ command, to, json }: Arguments, around: Surroundings): Promise<number> {
+  const { db, migrations, signal, say, print } = around;
+  const progress = bars(around);
+  try {
+    const done = await WORK[command as keyof typeof WORK](db, migrations, {
+      to,
+      signal,
+      say: (line) => {
+        progress.stop();
+        say(line);
+      },
+      onProgress: progress.update,
+    });
+    const what = command === 'down' ? 'undone' : 'applied';
+    if (json) print(JSON.stringify({ [what]: done }));
+    else
+      print(
+        done.length > 0
+          ? `${done.join(', ')}: ${what}`
+          : `Nothing to do: none is ${what === 'undone' ? 'applied' : 'pending'}.`,
+      );
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    progress.stop();
+    say(command === 'up' ? error.message : error.message.replace('-- up', `-- ${command}`));
+    return Number(signal.reason);
+  } finally {
+    progress.stop();
+  }
+}
+
+/** A bar for each step that goes through a collection. */
+function bars({ startProgress, say }: Surroundings) {
+  let current: { title: string; bar: Bar } | undefined;
+  const stop = () => {
+    current?.bar.stop();
+    current = undefined;
+  };
+  return {
+    stop,
+    update: ({ title, walked, total }: Progress) => {
+      if (current?.title !== title) {
+        stop();
+        say(title);
+        current = { title, bar: startProgress(total) };
+      }
+      current.bar.update(walked, walked);
+    },
+  };
+}

@@ -1,0 +1,94 @@
+import { type Difference, differences, type Layout, readLayout } from '../../src/mongo/layout.ts';
+import { type Entry, faultsOf, readHistory } from '../../src/mongo/migrate/journal.ts';
+import { count } from '../program.ts';
+import type { Surroundings } from './command.ts';
+
+/** What is applied, what is pending, and how the database differs from the definitions; answers the exit code. */
+export async function status(
+  { db, migrations, wanted, print }: Surroundings,
+  json: boolean,
+): Promise<number> {
+  const history = await readHistory(db, migrations);
+  const faults = await faultsOf(migrations, history);
+  const ids = [...new Set([...history.entries.keys(), ...migrations.map(({ id }) => id)])].toSorted();
+  const list = ids.map((id) => history.entries.get(id) ?? { _id: id, state: 'pending' as const });
+  // What pending migrations would mend is no news.
+  const settled = faults.length === 0 && history.pending.length === 0;
+  const drift = settled ? differences(wanted, await readLayout(db)) : [];
+  const shapes = settled ? await oddShapes(db, wanted) : [];
+
+  if (json)
+    print(
+      JSON.stringify({
+        migrations: list.map(({ _id, ...entry }) => ({ id: _id, ...entry })),
+        faults,
+        drift: settled ? drift : null,
+        shapes: settled ? shapes : null,
+      }),
+    );
+  else {
+    for (const entry of list) print(line(entry));
+    for (const fault of faults) print(`✗ ${fault}`);
+    for (const difference of drift) print(`≠ ${describe(difference)}`);
+    for (const { collection, odd, sampled } of shapes)
+      print(`≠ ${collection}: of ${count(sampled)} documents looked at, ${count(odd)} break its rules`);
+    if (settled && drift.length + shapes.length === 0) print('The database is as the definitions say.');
+    else if (settled)
+      print('npm run migrate -- new NAME prints a migration that makes it as the definitions say.');
+    else if (faults.length === 0) print(`${history.pending.length} pending: npm run migrate -- up`);
+  }
+  if (faults.length > 0) return 2;
+  if (!settled) return 1;
+  return drift.length + shapes.length > 0 ? 3 : 0;
+}
+
+function line(entry: Entry | { _id: string; state: 'pending' }): string {
+  if (entry.state === 'pending') return `${entry._id}  pending`;
+  if (entry.state !== 'applied') {
+    const walked = entry.checkpoint ? `, ${count(entry.checkpoint.walked)} documents into the next` : '';
+    return `${entry._id}  ${entry.state}: ${entry.step} steps done${walked}`;
+  }
+  const changed = entry.changed > 0 ? `, ${count(entry.changed)} documents changed` : '';
+  return `${entry._id}  applied ${entry.finishedAt?.toISOString()} in ${count(entry.durationMs ?? 0)} ms${changed}`;
+}
+
+export function describe(difference: Difference): string {
+  const { what, collection, wanted, found } = difference;
+  const name = what === 'index' ? ` ${difference.name}` : '';
+  const subject = `${collection}: the ${what}${name}`;
+  if (what === 'validation') return `${collection}: its validator is not enforced (${String(found)})`;
+  if (!found) return `${subject} is missing`;
+  if (!wanted) return `${subject} is in no definition`;
+  return `${subject} is not as defined`;
+}
+
+const SAMPLE = 1_000;
+
+interface Shapes {
+  collection: string;
+  sampled: number;
+  odd: number;
+}
+
+/** Documents that break the rules, in a sample of each collection: made before the rules, or past them. */
+async function oddShapes(db: Surroundings['db'], wanted: Layout): Promise<Shapes[]> {
+  const all: Shapes[] = [];
+  for (const [collection, { schema }] of Object.entries(wanted)) {
+    if (!schema) continue;
+    const [found] = await db
+      .collection(collection)
+      .aggregate<{ all: { n: number }[]; odd: { n: number }[] }>([
+        { $sample: { size: SAMPLE } },
+        {
+          $facet: {
+            all: [{ $count: 'n' }],
+            odd: [{ $match: { $nor: [{ $jsonSchema: schema }] } }, { $count: 'n' }],
+          },
+        },
+      ])
+      .toArray();
+    const odd = found?.odd[0]?.n ?? 0;
+    if (odd > 0) all.push({ collection, sampled: found?.all[0]?.n ?? 0, odd });
+  }
+  return all;
+}

@@ -1,0 +1,5 @@
+import type { Migration } from '../mongo/migrate/migration.ts';
+import { initial } from './0001-initial.ts';
+
+/** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
+export const migrations: Migration[] = [initial];

@@ -1,0 +1,214 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { mongo } from 'mongoose';
+import type { Collection } from './collections.ts';
+
+/**
+ * How a database is laid out: its collections, with what MongoDB checks and how strings compare in them, and their
+ * indexes. One form for what the definitions want and for what a database has, so that the two can be compared.
+ */
+export type Layout = Record<string, CollectionLayout>;
+
+export interface CollectionLayout {
+  collation?: mongo.CollationOptions;
+  /** What a document must be like. */
+  schema?: JsonSchema;
+  /** By name. */
+  indexes: Record<string, IndexLayout>;
+  /** Set where MongoDB does not refuse what breaks the schema. */
+  validation?: string;
+}
+
+/** An index as createIndexes takes it. */
+export type IndexLayout = { key: Record<string, unknown> } & Record<string, unknown>;
+
+/** A schema in MongoDB's dialect of JSON Schema. */
+export interface JsonSchema {
+  title?: string;
+  description?: string;
+  bsonType?: string | string[];
+  required?: string[];
+  properties?: Record<string, JsonSchema>;
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+  enum?: unknown[];
+  [keyword: string]: any;
+}
+
+/** The layout that declared collections want. */
+export const layoutOf = (collections: Collection[]): Layout =>
+  Object.fromEntries(
+    collections.map(({ collection, collation, schema, indexes, search = [] }) => [
+      collection,
+      {
+        ...(collation && { collation }),
+        ...(schema && { schema }),
+        indexes: Object.fromEntries([
+          ...indexes.map(({ key, unique, where, expireAfterSeconds }) => [
+            nameOf(key),
+            {
+              key,
+              ...(unique && { unique }),
+              ...(where && { partialFilterExpression: where }),
+              ...(expireAfterSeconds !== undefined && { expireAfterSeconds }),
+            },
+          ]),
+          ...(search.length > 0 ? [['search', textIndex(search, collation !== undefined)]] : []),
+        ]) as CollectionLayout['indexes'],
+      },
+    ]),
+  );
+
+/** The name that MongoDB gives an index. */
+export const nameOf = (key: object): string =>
+  Object.entries(key)
+    .map(([field, direction]) => `${field}_${direction}`)
+    .join('_');
+
+/**
+ * No language, so that every word counts as it stands, and none is taken from the document: MongoDB would read its
+ * field `language`, and refuse a document whose language it does not know. It knows no collation either.
+ */
+const textIndex = (fields: string[], collated: boolean): IndexLayout => ({
+  key: Object.fromEntries(fields.toSorted().map((field) => [field, 'text'])),
+  default_language: 'none',
+  language_override: '_none',
+  ...(collated && { collation: SIMPLE }),
+});
+
+const SIMPLE = { locale: 'simple' };
+
+/** The layout that a database has. */
+export async function readLayout(db: mongo.Db): Promise<Layout> {
+  const layout: Layout = {};
+  const found = await db.listCollections({ type: 'collection' }, { nameOnly: false }).toArray();
+  for (const { name, options = {} } of found.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (name.startsWith('system.')) continue;
+    const { validator, validationLevel = 'strict', validationAction = 'error' } = options as Options;
+    const collation = options.collation && withoutDefaults(options.collation);
+    const validation = `${validationLevel} ${validationAction}`;
+    const indexes = await db.collection(name).indexes();
+    layout[name] = {
+      ...(collation && { collation }),
+      // A validator need not be a schema; one that somebody has made otherwise is no schema of ours.
+      ...(validator && { schema: (validator['$jsonSchema'] ?? { validator }) as JsonSchema }),
+      ...(validator && validation !== 'strict error' && { validation }),
+      indexes: Object.fromEntries(
+        indexes
+          .filter(({ name }) => name !== '_id_')
+          .map((index) => [index.name as string, indexLayout(index, collation)]),
+      ),
+    };
+  }
+  return layout;
+}
+
+type Options = { validator?: mongo.Document; validationLevel?: string; validationAction?: string };
+
+function indexLayout(
+  index: mongo.IndexDescriptionInfo,
+  inherited: mongo.CollationOptions | undefined,
+): IndexLayout {
+  const { v, name, key, weights, textIndexVersion, collation, ...options } = index as mongo.Document;
+  const own = collation ? withoutDefaults(collation) : inherited && SIMPLE;
+  return {
+    key: weights ? textKey(key, weights) : key,
+    ...options,
+    ...(own && !isDeepStrictEqual(own, inherited) && { collation: own }),
+  };
+}
+
+/** MongoDB stores `{ title: 'text' }` as `{ _fts: 'text', _ftsx: 1 }` and a weight for each field. */
+const textKey = (key: object, weights: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(key).flatMap(([field, direction]) => {
+      if (field === '_ftsx') return [];
+      if (field !== '_fts') return [[field, direction]];
+      return Object.keys(weights)
+        .toSorted()
+        .map((weighed) => [weighed, 'text']);
+    }),
+  );
+
+/** MongoDB fills in what was not said. */
+const COLLATION: Record<string, unknown> = {
+  caseLevel: false,
+  caseFirst: 'off',
+  strength: 3,
+  numericOrdering: false,
+  alternate: 'non-ignorable',
+  maxVariable: 'punct',
+  normalization: false,
+  backwards: false,
+};
+
+const withoutDefaults = (collation: object): mongo.CollationOptions =>
+  Object.fromEntries(
+    Object.entries(collation).filter(([name, value]) => name !== 'version' && COLLATION[name] !== value),
+  ) as unknown as mongo.CollationOptions;
+
+/** One thing in which a database is not as the definitions want it; what it should not have, or lacks, is undefined. */
+export type Difference =
+  | {
+      what: 'collection';
+      collection: string;
+      wanted: CollectionLayout | undefined;
+      found: CollectionLayout | undefined;
+    }
+  | {
+      what: 'index';
+      collection: string;
+      name: string;
+      wanted: IndexLayout | undefined;
+      found: IndexLayout | undefined;
+    }
+  | {
+      what: 'validator';
+      collection: string;
+      wanted: JsonSchema | undefined;
+      found: JsonSchema | undefined;
+    }
+  | {
+      what: 'collation' | 'validation';
+      collection: string;
+      wanted: unknown;
+      found: unknown;
+    };
+
+export function differences(wanted: Layout, found: Layout): Difference[] {
+  const all: Difference[] = [];
+  for (const collection of keysOf(wanted, found)) {
+    const [want, have] = [wanted[collection], found[collection]];
+    if (!want || !have) {
+      all.push({ what: 'collection', collection, wanted: want, found: have });
+      continue;
+    }
+    if (!isSame(want.collation, have.collation))
+      all.push({ what: 'collation', collection, wanted: want.collation, found: have.collation });
+    if (!isSame(want.schema, have.schema))
+      all.push({ what: 'validator', collection, wanted: want.schema, found: have.schema });
+    if (want.validation !== have.validation)
+      all.push({ what: 'validation', collection, wanted: want.validation, found: have.validation });
+    for (const name of keysOf(want.indexes, have.indexes)) {
+      const index = { wanted: want.indexes[name], found: have.indexes[name] };
+      if (!isSame(index.wanted, index.found)) all.push({ what: 'index', collection, name, ...index });
+    }
+  }
+  return all;
+}
+
+const keysOf = (...objects: object[]): string[] => [...new Set(objects.flatMap(Object.keys))];
+
+/** In the key of an index the order of the fields counts; elsewhere it does not, nor does that of `required`. */
+export const isSame = (a: unknown, b: unknown): boolean => isDeepStrictEqual(canonical(a), canonical(b));
+
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => {
+      if (name === 'key') return [name, JSON.stringify(inner)];
+      if (name === 'required' && Array.isArray(inner)) return [name, new Set(inner)];
+      return [name, canonical(inner)];
+    }),
+  );
+}

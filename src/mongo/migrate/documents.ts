@@ -1,0 +1,100 @@
+import type { mongo } from 'mongoose';
+import type { Documents, Filter, Foresight, How, Step } from './migration.ts';
+
+type Change = { where: Filter } & How;
+
+/**
+ * Changes documents in one transaction: all of them, or none. Changes that follow each other in a migration are one
+ * transaction together. For up to 10,000 documents; more are for `backfill`.
+ */
+export const change = (
+  collection: string,
+  { down, ...up }: Change & { /** What undoes it, or why nothing can. */ down: Change | string },
+): Step => ({
+  up: documents(collection, up),
+  down: typeof down === 'string' ? down : documents(collection, down),
+});
+
+type OnlineChange = Change & {
+  /** What no document may match at the end; the same as `where` unless said. */
+  verify?: Filter;
+};
+
+/**
+ * Changes any number of documents while others read and write them: batch by batch in the order of the ids, each
+ * a transaction that also notes how far it has come. So it can be stopped or killed at any moment, and goes on where
+ * it was; each document is changed once.
+ */
+export const backfill = (
+  collection: string,
+  { down, ...up }: OnlineChange & { /** What undoes it, or why nothing can. */ down: OnlineChange | string },
+): Step => ({
+  up: online(collection, up),
+  down: typeof down === 'string' ? down : online(collection, down),
+});
+
+const documents = (collection: string, { where, ...how }: Change): Documents => ({
+  kind: 'documents',
+  title: `change documents of ${collection}`,
+  collection,
+  where,
+  how,
+});
+
+const online = (collection: string, { verify, ...change }: OnlineChange): Documents => ({
+  ...documents(collection, change),
+  title: `backfill ${collection}`,
+  online: { verify: verify ?? change.where, repeatable: verify === undefined },
+});
+
+/** Changes the documents that match, inside a transaction; answers how many changed. */
+export async function changeMatching(
+  db: mongo.Db,
+  { collection, how }: Documents,
+  where: Filter,
+  options: { session: mongo.ClientSession; hint?: mongo.Hint },
+): Promise<number> {
+  const documents = db.collection(collection);
+  if ('update' in how) return (await documents.updateMany(where, how.update, options)).modifiedCount;
+  const found = await documents.find(where, options).toArray();
+  const writes = found.flatMap((document) => {
+    const update = updateOf(how.each(document));
+    return update ? [{ updateOne: { filter: { _id: document._id }, update } }] : [];
+  });
+  if (writes.length === 0) return 0;
+  return (await documents.bulkWrite(writes, { session: options.session, ordered: false })).modifiedCount;
+}
+
+function updateOf(fields: Record<string, unknown>): mongo.UpdateFilter<mongo.Document> | undefined {
+  const entries = Object.entries(fields);
+  const set = entries.filter(([, value]) => value !== undefined);
+  const unset = entries.filter(([, value]) => value === undefined);
+  if (entries.length === 0) return undefined;
+  return {
+    ...(set.length > 0 && { $set: Object.fromEntries(set) }),
+    ...(unset.length > 0 && { $unset: Object.fromEntries(unset.map(([name]) => [name, ''])) }),
+  };
+}
+
+const SAMPLES = 2;
+
+/** How many documents would change, and the first of them as they are and as they would be. */
+export async function foreseeDocuments(
+  db: mongo.Db,
+  { collection, where, how }: Documents,
+): Promise<Foresight> {
+  const documents = db.collection(collection);
+  const first = [{ $match: where }, { $sort: { _id: 1 } }, { $limit: SAMPLES }];
+  const before = await documents.aggregate(first).toArray();
+  const after =
+    'update' in how
+      ? await documents.aggregate([...first, ...how.update]).toArray()
+      : before.map((document) => merged(document, how.each(document)));
+  return {
+    changes: await documents.countDocuments(where),
+    samples: before.map((document, i) => ({ before: document, after: after[i] })),
+  };
+}
+
+const merged = (document: object, fields: object): object =>
+  Object.fromEntries(Object.entries({ ...document, ...fields }).filter(([, value]) => value !== undefined));

@@ -1,0 +1,111 @@
+import type { mongo } from 'mongoose';
+import { checksumOf, type Migration } from './migration.ts';
+import { unlessExists } from './structure.ts';
+
+/** What the database remembers of its migrations. */
+export const JOURNAL = {
+  collection: 'migrations',
+  indexes: [],
+  schema: {
+    title: 'Migration',
+    description: 'A migration that has been applied to this database, or that is under way',
+    bsonType: 'object',
+    properties: {
+      _id: { bsonType: 'string', description: 'The name of its file' },
+      sha256: { bsonType: 'string', description: 'Of its source' },
+      state: { enum: ['applying', 'applied', 'undoing'] },
+      step: { bsonType: 'int', description: 'How many of its steps are done' },
+      checkpoint: {
+        bsonType: 'object',
+        description: 'How far a step has come that goes through a collection',
+      },
+      changed: { bsonType: ['int', 'long', 'double'], description: 'How many documents it has changed' },
+      startedAt: { bsonType: 'date' },
+      finishedAt: { bsonType: ['date', 'null'] },
+      durationMs: { bsonType: ['int', 'long', 'double', 'null'], description: 'From start to finish' },
+    },
+    required: ['_id', 'sha256', 'state', 'step', 'changed', 'startedAt', 'finishedAt', 'durationMs'],
+    additionalProperties: false,
+  },
+};
+
+export interface Entry {
+  _id: string;
+  sha256: string;
+  state: 'applying' | 'applied' | 'undoing';
+  step: number;
+  checkpoint?: Checkpoint;
+  changed: number;
+  startedAt: Date;
+  finishedAt: Date | null;
+  durationMs: number | null;
+}
+
+/** How far a walk through a collection has come. */
+export interface Checkpoint {
+  /** The id of the last document of the last batch. */
+  last: unknown;
+  /** How many documents lie behind. */
+  walked: number;
+  /** How often it has been through. */
+  pass: number;
+}
+
+export const journalOf = (db: mongo.Db): mongo.Collection<Entry> => db.collection(JOURNAL.collection);
+
+export const prepareJournal = (db: mongo.Db): Promise<unknown> =>
+  unlessExists(db.createCollection(JOURNAL.collection, { validator: { $jsonSchema: JOURNAL.schema } }));
+
+/** What a database's journal and a list of migrations say together. */
+export interface History {
+  entries: Map<string, Entry>;
+  /** Not applied, or not to the end. */
+  pending: Migration[];
+  /** Applied by a version of the program that is newer than this one. */
+  ahead: string[];
+  /** Applied, and gone from the list, though later ones are known. */
+  missing: string[];
+}
+
+export async function readHistory(db: mongo.Db, migrations: Migration[]): Promise<History> {
+  const found = await journalOf(db).find().sort({ _id: 1 }).toArray();
+  const entries = new Map(found.map((entry) => [entry._id, entry]));
+  const known = new Set(migrations.map(({ id }) => id));
+  const unknown = [...entries.keys()].filter((id) => !known.has(id));
+  const last = migrations.at(-1)?.id ?? '';
+  return {
+    entries,
+    pending: migrations.filter(({ id }) => entries.get(id)?.state !== 'applied'),
+    ahead: unknown.filter((id) => id > last),
+    missing: unknown.filter((id) => id < last),
+  };
+}
+
+/** Everything because of which nothing can be applied, and what to do about it. */
+export async function faultsOf(migrations: Migration[], history: History): Promise<string[]> {
+  const { entries, pending, ahead, missing } = history;
+  const faults = [
+    ...ahead.map((id) => `${id} was applied by a newer version of the program: deploy that one.`),
+    ...missing.map((id) => `${id} was applied, and its file is gone: put the file back.`),
+  ];
+  const lastApplied = migrations.findLast(({ id }) => entries.has(id))?.id ?? '';
+  for (const { id } of pending)
+    if (id < lastApplied && !entries.has(id))
+      faults.push(`${id} comes before ${lastApplied}, which is applied: give it a later number.`);
+  for (const migration of migrations) {
+    const entry = entries.get(migration.id);
+    if (entry && entry.sha256 !== (await checksumOf(migration)))
+      faults.push(
+        entry.state === 'applied'
+          ? `${entry._id} was edited after it had been applied: put the file back as it was, and make the change in a new migration.`
+          : `${entry._id} was edited while it is half applied: put the file back as it was, and finish it (up) or undo it (down).`,
+      );
+  }
+  return faults;
+}
+
+/** Throws an Error that names all of the faults. */
+export async function refuseFaults(migrations: Migration[], history: History): Promise<void> {
+  const faults = await faultsOf(migrations, history);
+  if (faults.length > 0) throw new Error(`The migrations are not in order:\n  ${faults.join('\n  ')}`);
+}

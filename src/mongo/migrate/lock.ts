@@ -1,0 +1,203 @@
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { mongo } from 'mongoose';
+import { isTransient } from '../failures.ts';
+import { unlessExists } from './structure.ts';
+
+/**
+ * One process at a time migrates a database. The lock is a document that holds for a while, by the server's clock,
+ * and is renewed. Who was frozen for longer has lost it: whoever takes over counts up `fence`, every transaction of
+ * a runner changes the lock only with its own number, and one that comes too late changes nothing.
+ */
+export const LOCK = {
+  collection: 'migrationlock',
+  indexes: [],
+  schema: {
+    title: 'Migration lock',
+    description: 'Who migrates this database at the moment',
+    bsonType: 'object',
+    properties: {
+      _id: { bsonType: 'string' },
+      fence: { bsonType: ['int', 'long', 'double'], description: 'Counts those who have had the lock' },
+      beats: { bsonType: ['int', 'long', 'double'], description: 'Counts its renewals' },
+      until: { bsonType: 'date', description: 'When it is free, unless renewed' },
+      owner: { bsonType: ['string', 'null'], description: 'Host and process' },
+      session: { bsonType: ['object', 'null'], description: 'The session of its transactions' },
+    },
+    required: ['_id', 'fence', 'beats', 'until', 'owner', 'session'],
+    additionalProperties: false,
+  },
+};
+
+interface LockDocument {
+  _id: string;
+  fence: number;
+  beats: number;
+  until: Date;
+  owner: string | null;
+  session: mongo.Document | null;
+}
+
+export interface Lock {
+  /** Runs `work` as one transaction, perhaps several times, that commits only while the lock is ours. */
+  transaction: (work: (session: mongo.ClientSession) => Promise<void>) => Promise<void>;
+  /** Throws if the lock is not ours any more. To be called before what no transaction can contain. */
+  check: () => Promise<void>;
+}
+
+/** Another process has taken over. */
+export class LostLock extends Error {
+  constructor() {
+    super(
+      'This process had stopped for so long that another one has taken over the migration. What was under way is ' +
+        'undone or done by that one: npm run migrate -- status',
+    );
+  }
+}
+
+const ID = 'lock';
+const OPTIONS = {
+  readConcern: { level: 'snapshot' },
+  writeConcern: { w: 'majority' },
+  readPreference: 'primary',
+} as const;
+
+export interface LockSettings {
+  /** Milliseconds that the lock holds without being renewed. */
+  lease?: number;
+  say?: (line: string) => void;
+  signal?: AbortSignal;
+}
+
+/** Does the work as soon as no other process migrates. */
+export async function withLock<T>(
+  db: mongo.Db,
+  { lease = 15_000, say = () => {}, signal }: LockSettings,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const lock = db.collection<LockDocument>(LOCK.collection);
+  const session = db.client.startSession();
+  try {
+    const fence = await take(lock, { lease, say, signal, session });
+    const beat = async (options: { session?: mongo.ClientSession } = {}): Promise<void> => {
+      const until = { $add: ['$$NOW', lease] };
+      const change = [{ $set: { until, beats: { $add: ['$beats', 1] } } }];
+      const { matchedCount } = await lock.updateOne({ _id: ID, fence }, change, options);
+      if (matchedCount === 0) throw new LostLock();
+    };
+    let busy = false;
+    const heart = setInterval(() => {
+      // A transaction renews it too, and the two would be in each other's way.
+      if (!busy) beat().catch(() => {});
+    }, lease / 3);
+    try {
+      return await work({
+        check: () => beat(),
+        transaction: async (work) => {
+          busy = true;
+          await patiently(() =>
+            session.withTransaction(async () => {
+              await beat({ session });
+              await work(session);
+            }, OPTIONS),
+          ).finally(() => (busy = false));
+        },
+      });
+    } finally {
+      clearInterval(heart);
+      await lock.updateOne({ _id: ID, fence }, { $set: FREE }).catch(() => {});
+    }
+  } finally {
+    await session.endSession().catch(() => {});
+  }
+}
+
+const FREE = { until: new Date(0), owner: null, session: null };
+const POLL = 200;
+
+/** Waits until the lock is free and takes it; answers the number of this holder. */
+async function take(
+  lock: mongo.Collection<LockDocument>,
+  {
+    lease,
+    say,
+    signal,
+    session,
+  }: {
+    lease: number;
+    say: (line: string) => void;
+    signal?: AbortSignal | undefined;
+    session: mongo.ClientSession;
+  },
+): Promise<number> {
+  const owner = `${hostname()}, process ${process.pid}`;
+  for (let told = false; ; ) {
+    const current = await lock.findOne({ _id: ID, $expr: { $lt: ['$until', '$$NOW'] } });
+    if (current) {
+      // Its transaction may still be open, and would keep us waiting as long as MongoDB lets it live.
+      if (current.session) await killSession(lock, current.session);
+      const taken = await lock.findOneAndUpdate(
+        { _id: ID, fence: current.fence, $expr: { $lt: ['$until', '$$NOW'] } },
+        [
+          {
+            $set: {
+              fence: { $add: ['$fence', 1] },
+              until: { $add: ['$$NOW', lease] },
+              owner,
+              session: { $literal: session.id },
+            },
+          },
+        ],
+        { returnDocument: 'after' },
+      );
+      if (taken) return taken.fence;
+      continue;
+    }
+    if (!told) {
+      const holder = await lock.findOne({ _id: ID });
+      if (holder?.owner) say(`Waiting: ${holder.owner}, migrates this database.`);
+      told = holder?.owner !== undefined;
+    }
+    if (signal?.aborted) throw new Interrupted();
+    await sleep(POLL);
+  }
+}
+
+/** It was told to stop. What is done is noted, and will not be done again. */
+export class Interrupted extends Error {
+  constructor() {
+    super('Interrupted: what is done is kept. To go on: npm run migrate -- up');
+  }
+}
+
+/** Not everybody may; then the transaction has to expire. */
+const killSession = (lock: mongo.Collection<LockDocument>, session: mongo.Document) =>
+  lock.db
+    .admin()
+    .command({ killSessions: [session] })
+    .catch(() => {});
+
+/** Makes the collections that a runner needs, and the lock. */
+export async function prepareLock(db: mongo.Db): Promise<void> {
+  await unlessExists(db.createCollection(LOCK.collection, { validator: { $jsonSchema: LOCK.schema } }));
+  await db
+    .collection<LockDocument>(LOCK.collection)
+    .updateOne({ _id: ID }, { $setOnInsert: { fence: 0, beats: 0, ...FREE } }, { upsert: true });
+}
+
+/** How long a database that cannot be reached is waited for. */
+const PATIENCE = 60_000;
+
+/** The driver repeats a transaction that has failed in passing, except where a lost primary leaves no label. */
+async function patiently(work: () => Promise<unknown>): Promise<void> {
+  const deadline = performance.now() + PATIENCE;
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!isTransient(error) || performance.now() > deadline) throw error;
+      await sleep(200);
+    }
+  }
+}

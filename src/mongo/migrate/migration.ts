@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { mongo } from 'mongoose';
+
+/**
+ * A migration is a value: a file of its own, that never changes once it has been applied anywhere, and the steps
+ * that it consists of. Steps come from `structure.ts` and `documents.ts`, and are literals: what a migration does
+ * must not change when a definition does.
+ */
+export interface Migration {
+  /** The name of its file: 0001-initial. */
+  id: string;
+  file: string;
+  steps: Step[];
+}
+
+export interface Step {
+  up: Action;
+  /** What undoes it, or why nothing can. */
+  down: Action | string;
+}
+
+export type Action = Structure | Documents;
+
+/** A change of what no transaction can contain: collections, indexes, validators. */
+export interface Structure {
+  kind: 'structure';
+  title: string;
+  /** Can be done twice: who is killed right after it is followed by somebody who does it again. */
+  apply: (db: mongo.Db) => Promise<void>;
+  foresee?: (db: mongo.Db) => Promise<Foresight>;
+}
+
+/** A change of the documents of one collection. */
+export interface Documents {
+  kind: 'documents';
+  title: string;
+  collection: string;
+  where: Filter;
+  how: How;
+  /** In batches, beside whatever else uses the collection; undefined: all of it in one transaction. */
+  online?: {
+    /** What no document may match afterwards. */
+    verify: Filter;
+    /** What comes to match `where` meanwhile is changed too: `verify` is the same. */
+    repeatable: boolean;
+  };
+}
+
+export type Filter = Record<string, unknown>;
+/** An aggregation pipeline; or a function that says which fields to set, undefined to remove one. */
+export type How = { update: mongo.Document[] } | { each: (document: any) => Record<string, unknown> };
+
+/** What an action would do. */
+export interface Foresight {
+  /** How many documents would change, and a few of them. */
+  changes?: number;
+  samples?: { before: unknown; after: unknown }[];
+  /** How many documents stand in its way, and the ids of a few. */
+  refused?: number;
+  ids?: unknown[];
+}
+
+/** A migration, in the file of this URL (`import.meta.url`). */
+export function migration(url: string, steps: Step[]): Migration {
+  // Built code stands beside its source, so that the checksum is that of the source in either case.
+  const file = fileURLToPath(url).replace(/\.js$/, '.ts');
+  return { id: basename(file, '.ts'), file, steps };
+}
+
+/** The SHA-256 of a migration's source; line ends do not count. */
+export async function checksumOf({ id, file }: Migration): Promise<string> {
+  try {
+    const source = await readFile(file, 'utf8');
+    return createHash('sha256').update(source.replaceAll('\r\n', '\n')).digest('hex');
+  } catch (error) {
+    throw new Error(`The source of the migration ${id} cannot be read: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,232 @@
+import type { mongo } from 'mongoose';
+import { changeMatching } from './documents.ts';
+import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
+import { Interrupted, type Lock, type LockSettings, LostLock, prepareLock, withLock } from './lock.ts';
+import { type Action, checksumOf, type Documents, type Migration } from './migration.ts';
+import { type Progress, runOnline } from './online.ts';
+
+export interface Settings extends LockSettings {
+  /** The last migration that is to be applied, or to stay: its name, or the beginning of it. */
+  to?: string | undefined;
+  onProgress?: (progress: Progress) => void;
+}
+
+/** Applies what is pending, in order, and answers what that was. Of several that run at once one does it. */
+export async function up(db: mongo.Db, migrations: Migration[], settings: Settings = {}): Promise<string[]> {
+  const wanted = upTo(migrations, settings.to);
+  const open = ({ pending }: History) => wanted.filter((migration) => pending.includes(migration));
+  const history = await readHistory(db, migrations);
+  await refuseFaults(migrations, history);
+  if (open(history).length === 0) return [];
+  return locked(db, migrations, settings, async (run, history) => {
+    for (const migration of open(history)) await apply(run, migration, history.entries.get(migration.id));
+    return open(history).map(({ id }) => id);
+  });
+}
+
+/** Undoes the last migration; with `to`, all that came after that one. Answers what that was. */
+export async function down(
+  db: mongo.Db,
+  migrations: Migration[],
+  settings: Settings = {},
+): Promise<string[]> {
+  return locked(db, migrations, settings, async (run, { entries }) => {
+    const applied = migrations.filter(({ id }) => entries.has(id));
+    const kept = settings.to === undefined ? applied.length - 1 : indexOf(migrations, settings.to) + 1;
+    const undone = applied.slice(Math.max(kept, 0)).toReversed();
+    const positions = undone.map((migration) => beginUndoing(migration, entries.get(migration.id) as Entry));
+    for (const [i, migration] of undone.entries()) await undo(run, migration, positions[i] as Entry);
+    return undone.map(({ id }) => id);
+  });
+}
+
+/** Undoes the last migration and applies it again. */
+export async function redo(
+  db: mongo.Db,
+  migrations: Migration[],
+  settings: Settings = {},
+): Promise<string[]> {
+  const [undone] = await down(db, migrations, { ...settings, to: undefined });
+  return undone === undefined ? [] : up(db, migrations, { ...settings, to: undone });
+}
+
+export const upTo = (migrations: Migration[], to: string | undefined): Migration[] =>
+  migrations.slice(0, indexOf(migrations, to) + 1);
+
+/** -1 for '0', which stands before the first. */
+function indexOf(migrations: Migration[], to: string | undefined): number {
+  if (to === undefined) return migrations.length - 1;
+  if (/^0+$/.test(to)) return -1;
+  const found = migrations.filter(({ id }) => id === to || id.startsWith(`${to}-`));
+  if (found.length === 1) return migrations.indexOf(found[0] as Migration);
+  throw new Error(`There is no migration "${to}"; there are ${migrations.map(({ id }) => id).join(', ')}.`);
+}
+
+interface Run extends Required<Pick<Settings, 'say' | 'onProgress'>> {
+  db: mongo.Db;
+  lock: Lock;
+  signal: AbortSignal | undefined;
+}
+
+async function locked(
+  db: mongo.Db,
+  migrations: Migration[],
+  settings: Settings,
+  work: (run: Run, history: History) => Promise<string[]>,
+): Promise<string[]> {
+  await prepareJournal(db);
+  await prepareLock(db);
+  return withLock(db, settings, async (lock) => {
+    const history = await readHistory(db, migrations);
+    await refuseFaults(migrations, history);
+    const { say = () => {}, onProgress = () => {}, signal } = settings;
+    return work({ db, lock, say, onProgress, signal }, history);
+  });
+}
+
+async function apply(run: Run, migration: Migration, found: Entry | undefined): Promise<void> {
+  const { id, steps } = migration;
+  if (found?.state === 'undoing')
+    throw new Error(`${id} is half undone: npm run migrate -- down finishes that.`);
+  const entry = found ?? (await begin(run, migration));
+  try {
+    await perform(
+      run,
+      entry,
+      steps.map((step) => step.up),
+    );
+  } catch (error) {
+    if (error instanceof LostLock || error instanceof Interrupted) throw error;
+    throw await undoFailed(run, migration, entry, error as Error);
+  }
+  const finishedAt = new Date();
+  const durationMs = finishedAt.getTime() - entry.startedAt.getTime();
+  await run.lock.transaction(async (session) => {
+    const change = { $set: { state: 'applied' as const, finishedAt, durationMs } };
+    await journalOf(run.db).updateOne({ _id: id }, change, { session });
+  });
+}
+
+async function begin({ db, lock }: Run, migration: Migration): Promise<Entry> {
+  const entry: Entry = {
+    _id: migration.id,
+    sha256: await checksumOf(migration),
+    state: 'applying',
+    step: 0,
+    changed: 0,
+    startedAt: new Date(),
+    finishedAt: null,
+    durationMs: null,
+  };
+  await lock.transaction(async (session) => {
+    await journalOf(db).insertOne(entry, { session });
+  });
+  return entry;
+}
+
+/** A small migration that has failed leaves nothing behind, if that is possible; a long one can go on. */
+async function undoFailed(run: Run, migration: Migration, entry: Entry, error: Error): Promise<Error> {
+  const { id, steps } = migration;
+  const explain = (what: string) =>
+    new Error(`${id} has failed: ${error.message}\n${what}`, { cause: error });
+  const remains = explain(
+    `Its first ${entry.step} of ${steps.length} steps are done. When the reason is mended, npm run migrate -- up ` +
+      'goes on, or npm run migrate -- down undoes them.',
+  );
+  if (steps.some(({ up }) => up.kind === 'documents' && up.online)) return remains;
+  try {
+    await undo(run, migration, beginUndoing(migration, entry));
+    return explain('It was undone: nothing of it remains.');
+  } catch {
+    return remains;
+  }
+}
+
+/** Where the undoing of a migration starts; throws if something of it cannot be undone. */
+function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
+  if (entry.state === 'undoing') return entry;
+  const { checkpoint, ...rest } = entry;
+  const done = entry.state === 'applied' ? steps.length : entry.step + (checkpoint ? 1 : 0);
+  for (const { up, down } of steps.slice(0, done))
+    if (typeof down === 'string') throw new Error(`${id} cannot be undone: ${up.title}: ${down}`);
+  return { ...rest, state: 'undoing', step: steps.length - done };
+}
+
+async function undo(run: Run, { id, steps }: Migration, entry: Entry): Promise<void> {
+  const { db, lock } = run;
+  await lock.transaction(async (session) => {
+    await journalOf(db).replaceOne({ _id: id }, entry, { session });
+  });
+  await perform(
+    run,
+    entry,
+    steps.toReversed().map(({ down }) => down as Action),
+  );
+  await lock.transaction(async (session) => {
+    await journalOf(db).deleteOne({ _id: id }, { session });
+  });
+}
+
+/** What `change` takes in one transaction: MongoDB ends one that takes too long. */
+const MOST = 10_000;
+
+/** Does what remains to be done of a migration, step by step, and notes each. */
+async function perform(run: Run, entry: Entry, actions: Action[]): Promise<void> {
+  const { db, lock, say, signal } = run;
+  while (entry.step < actions.length) {
+    if (signal?.aborted) throw new Interrupted();
+    const start = performance.now();
+    const first = entry.step;
+    const action = actions[first] as Action;
+    if (action.kind === 'structure') {
+      await lock.check();
+      await action.apply(db);
+      await lock.transaction((session) => note(db, entry, first + 1, 0, session));
+      entry.step++;
+    } else if (action.online) {
+      await runOnline(action, { ...run, entry });
+      await lock.transaction((session) => note(db, entry, first + 1, 0, session));
+      entry.step++;
+    } else {
+      const together = smallOnes(actions.slice(first));
+      for (const { collection, where } of together) await refuseMany(db, collection, where);
+      await lock.transaction(async (session) => {
+        let changed = 0;
+        for (const one of together) changed += await changeMatching(db, one, one.where, { session });
+        await note(db, entry, first + together.length, changed, session);
+      });
+      entry.step += together.length;
+    }
+    delete entry.checkpoint;
+    const titles = actions.slice(first, entry.step).map(({ title }) => title);
+    say(`${entry._id}: ${titles.join(', ')} (${Math.round(performance.now() - start)} ms)`);
+  }
+}
+
+/** The changes of documents at the start of a list that can be made in one transaction. */
+function smallOnes(actions: Action[]): Documents[] {
+  const end = actions.findIndex((action) => action.kind !== 'documents' || action.online);
+  return actions.slice(0, end < 0 ? undefined : end) as Documents[];
+}
+
+async function refuseMany(db: mongo.Db, collection: string, where: object): Promise<void> {
+  const many = await db.collection(collection).countDocuments(where, { limit: MOST + 1 });
+  if (many > MOST)
+    throw new Error(`More than ${MOST} documents of ${collection} would change at once: use backfill().`);
+}
+
+/** Only from the step where it is, so that none is counted twice. */
+async function note(
+  db: mongo.Db,
+  { _id, step }: Entry,
+  done: number,
+  changed: number,
+  session: mongo.ClientSession,
+): Promise<void> {
+  const { matchedCount } = await journalOf(db).updateOne(
+    { _id, step },
+    { $set: { step: done }, $unset: { checkpoint: '' }, $inc: { changed } },
+    { session },
+  );
+  if (matchedCount === 0) throw new LostLock();
+}

@@ -1,0 +1,203 @@
+import type { mongo } from 'mongoose';
+import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf } from '../layout.ts';
+import type { Foresight, Step, Structure } from './migration.ts';
+
+/** The steps that change what a database is made of. */
+
+/** An index as createIndexes takes it; its name, if it is not the usual one. */
+type Index = { name?: string } & IndexLayout;
+
+type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation'> & { indexes?: Index[] };
+
+/** Makes a collection, or gives one that exists what it lacks. Undone only while it is empty. */
+export const createCollection = (name: string, layout: NewCollection): Step => ({
+  up: structure(`create the collection ${name}`, async (db) => {
+    const { collation, schema, indexes = [] } = layout;
+    const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
+    if (!exists) await unlessExists(db.createCollection(name, { ...(collation && { collation }) }));
+    if (schema) await enforce(db, name, schema);
+    if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
+  }),
+  down: structure(
+    `drop the collection ${name}`,
+    async (db) => {
+      const documents = await db.collection(name).countDocuments();
+      if (documents > 0)
+        throw new Error(
+          `The collection ${name} has ${documents} documents, which would be lost: remove them first.`,
+        );
+      await db.dropCollection(name);
+    },
+    async (db) => ({ refused: await db.collection(name).countDocuments() }),
+  ),
+});
+
+export const createIndex = (collection: string, index: Index): Step => ({
+  up: makeIndex(collection, index),
+  down: removeIndex(collection, index),
+});
+
+/** Names the whole index, so that it can be made again. */
+export const dropIndex = (collection: string, index: Index): Step => ({
+  up: removeIndex(collection, index),
+  down: makeIndex(collection, index),
+});
+
+const makeIndex = (collection: string, index: Index): Structure => {
+  const { name } = named(index);
+  return structure(
+    `create the index ${name} of ${collection}`,
+    async (db) => {
+      await db.collection(collection).createIndexes([named(index)]);
+    },
+    async (db) => (index['unique'] ? duplicates(db, collection, index) : {}),
+  );
+};
+
+const removeIndex = (collection: string, index: Index): Structure => {
+  const { name } = named(index);
+  return structure(`drop the index ${name} of ${collection}`, async (db) => {
+    await db.collection(collection).dropIndex(name).catch(ignore(INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND));
+  });
+};
+
+const named = (index: Index) =>
+  ({ name: nameOf(index.key), ...index }) as unknown as mongo.IndexDescription & { name: string };
+
+/** The rules of one field in a validator. */
+interface Field {
+  schema: JsonSchema;
+  required: boolean;
+}
+export const optional = (schema: JsonSchema): Field => ({ schema, required: false });
+export const required = (schema: JsonSchema): Field => ({ schema, required: true });
+
+/** Changes what the validator says of one field; without `from` the field is new, without `to` it goes. */
+export const changeField = (
+  collection: string,
+  field: string,
+  { from, to }: { from?: Field; to?: Field },
+): Step => ({ up: fieldRule(collection, field, to), down: fieldRule(collection, field, from) });
+
+const fieldRule = (collection: string, field: string, rule: Field | undefined): Structure => {
+  const changed = async (db: mongo.Db): Promise<JsonSchema> => {
+    const schema = await schemaOf(db, collection);
+    if (!schema) throw new Error(`The collection ${collection} has no validator that could be changed.`);
+    const { [field]: _, ...others } = schema.properties ?? {};
+    const properties = rule ? { ...schema.properties, [field]: rule.schema } : others;
+    const { required = [], ...rest } = schema;
+    const names = required.filter((name) => name !== field).concat(rule?.required ? field : []);
+    return { ...rest, properties, ...(names.length > 0 && { required: names }) };
+  };
+  const what = rule ? `${rule.required ? 'require' : 'allow'} ${field}` : `no longer allow ${field}`;
+  return structure(
+    `${what} in ${collection}`,
+    async (db) => enforce(db, collection, await changed(db)),
+    async (db) => violators(db, collection, await changed(db)),
+  );
+};
+
+/** Changes what else a validator says: its title, its description, several fields at once. */
+export const changeValidator = (
+  collection: string,
+  { from, to }: { from: JsonSchema; to: JsonSchema },
+): Step => ({ up: validator(collection, to), down: validator(collection, from) });
+
+const validator = (collection: string, schema: JsonSchema): Structure =>
+  structure(
+    `change the validator of ${collection}`,
+    (db) => enforce(db, collection, schema),
+    (db) => violators(db, collection, schema),
+  );
+
+/** Anything else that the driver can do; it must be possible to do it twice. */
+export const run = (
+  title: string,
+  {
+    up,
+    down,
+  }: { up: Structure['apply'] /** Or why it cannot be undone. */; down: Structure['apply'] | string },
+): Step => ({
+  up: structure(title, up),
+  down: typeof down === 'string' ? down : structure(`undo: ${title}`, down),
+});
+
+const structure = (title: string, apply: Structure['apply'], foresee?: Structure['foresee']): Structure => ({
+  kind: 'structure',
+  title,
+  apply,
+  ...(foresee && { foresee }),
+});
+
+async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema | undefined> {
+  const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
+  return (found as mongo.CollectionInfo | undefined)?.options?.['validator']?.['$jsonSchema'];
+}
+
+/**
+ * Gives a collection a validator that all of its documents obey. First the validator, then the look at what is
+ * there: nothing that breaks it can come in between. Otherwise the former one is put back, because the API could no
+ * longer change what breaks it.
+ */
+async function enforce(db: mongo.Db, collection: string, schema: JsonSchema): Promise<void> {
+  const former = await schemaOf(db, collection);
+  await setValidator(db, collection, schema);
+  const { refused = 0, ids = [] } = await violators(db, collection, schema);
+  if (refused === 0) return;
+  await setValidator(db, collection, former);
+  throw new Error(
+    `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
+      'change them first, by a step before this one.',
+  );
+}
+
+const setValidator = (db: mongo.Db, collection: string, schema: JsonSchema | undefined) =>
+  db.command({
+    collMod: collection,
+    validator: schema ? { $jsonSchema: schema } : {},
+    validationLevel: 'strict',
+    validationAction: 'error',
+  });
+
+const SHOWN = 5;
+
+async function violators(db: mongo.Db, collection: string, schema: JsonSchema): Promise<Foresight> {
+  const where = { $nor: [{ $jsonSchema: schema }] };
+  const refused = await db.collection(collection).countDocuments(where);
+  const some = refused > 0 ? db.collection(collection).find(where, { projection: { _id: 1 } }) : undefined;
+  return { refused, ids: ((await some?.limit(SHOWN).toArray()) ?? []).map(({ _id }) => _id) };
+}
+
+/** Documents that have a value in common which is to be unique. */
+async function duplicates(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {
+  const groups = await db
+    .collection(collection)
+    .aggregate([
+      { $match: index['partialFilterExpression'] ?? {} },
+      {
+        $group: {
+          _id: Object.keys(index.key).map((field) => ({ $ifNull: [`$${field}`, null] })),
+          count: { $sum: 1 },
+          ids: { $push: '$_id' },
+        },
+      },
+      { $match: { count: { $gt: 1 } } },
+      { $group: { _id: null, refused: { $sum: '$count' }, ids: { $first: '$ids' } } },
+    ])
+    .toArray();
+  return { refused: groups[0]?.['refused'] ?? 0, ids: groups[0]?.['ids']?.slice(0, SHOWN) ?? [] };
+}
+
+const NAMESPACE_NOT_FOUND = 26;
+const INDEX_NOT_FOUND = 27;
+const NAMESPACE_EXISTS = 48;
+
+const ignore =
+  (...codes: number[]) =>
+  (error: unknown): void => {
+    if (!codes.includes((error as mongo.MongoServerError).code as number)) throw error;
+  };
+
+/** Another process that starts at the same moment may have been faster. */
+export const unlessExists = (created: Promise<unknown>): Promise<unknown> =>
+  created.catch(ignore(NAMESPACE_EXISTS));

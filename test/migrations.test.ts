@@ -1,0 +1,532 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import mongoose from 'mongoose';
+import { type Arguments, migrate, readArguments } from '../scripts/migrate/command.ts';
+import { migrations as product } from '../src/migrations/index.ts';
+import { layoutOf, readLayout } from '../src/mongo/layout.ts';
+import { backfill, change } from '../src/mongo/migrate/documents.ts';
+import { JOURNAL, journalOf } from '../src/mongo/migrate/journal.ts';
+import { LOCK } from '../src/mongo/migrate/lock.ts';
+import { type Migration, migration, type Step } from '../src/mongo/migrate/migration.ts';
+import { down, redo, up } from '../src/mongo/migrate/run.ts';
+import {
+  changeField,
+  createCollection,
+  createIndex,
+  dropIndex,
+  optional,
+  required,
+  run,
+} from '../src/mongo/migrate/structure.ts';
+import { dbName, mongoUri } from './support/harness.ts';
+import { type ServerProcess, startServer } from './support/process.ts';
+
+/** The runner, on a database and with migrations of the tests' own. */
+
+const uri = Object.assign(new URL(mongoUri), { pathname: `/${dbName}_migrations` }).href;
+const client = new mongoose.mongo.MongoClient(uri);
+const db = client.db();
+const things = db.collection<{ _id: number; [field: string]: unknown }>('things');
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'migrations-'));
+  await client.connect();
+});
+beforeEach(() => db.dropDatabase());
+afterAll(async () => {
+  await db.dropDatabase();
+  await client.close();
+  await rm(folder, { recursive: true });
+});
+
+/** A migration whose source is what a test says. */
+async function file(id: string, steps: Step[], source = id): Promise<Migration> {
+  const path = join(folder, `${id}.ts`);
+  await writeFile(path, source);
+  return migration(pathToFileURL(path).href, steps);
+}
+
+const schema = {
+  bsonType: 'object',
+  properties: { _id: {}, n: { bsonType: 'int' } },
+  required: ['_id', 'n'],
+  additionalProperties: false,
+};
+const initial = () => file('0001-initial', [createCollection('things', { schema })]);
+const store = (count: number, fields: object = { n: 0 }) =>
+  things.insertMany(Array.from({ length: count }, (_, i) => ({ _id: i + 1, ...fields })));
+const states = async () =>
+  (await journalOf(db).find().sort({ _id: 1 }).toArray()).map(({ _id, state, step }) => [_id, state, step]);
+const never = 'It is not meant to be undone.';
+const increment = { where: {}, update: [{ $set: { n: { $add: ['$n', 1] } } }] };
+
+describe('what is pending', () => {
+  test('is applied in order and once, and noted with time, duration and checksum', async () => {
+    const order: string[] = [];
+    const note = (name: string) => run(name, { up: async () => void order.push(name), down: never });
+    const list = [await file('0001-a', [note('a')]), await file('0002-b', [note('b'), note('c')])];
+    expect(await up(db, list)).toEqual(['0001-a', '0002-b']);
+    expect(await up(db, list)).toEqual([]);
+    expect(order).toEqual(['a', 'b', 'c']);
+    expect(await journalOf(db).find().toArray()).toEqual(
+      list.map(({ id, steps }) => ({
+        _id: id,
+        sha256: expect.stringMatching(/^[\da-f]{64}$/),
+        state: 'applied',
+        step: steps.length,
+        changed: 0,
+        startedAt: expect.any(Date),
+        finishedAt: expect.any(Date),
+        durationMs: expect.any(Number),
+      })),
+    );
+  });
+
+  test('is applied by one of several that start at once; the others wait', async () => {
+    let times = 0;
+    const slow = run('wait', {
+      up: async () => {
+        times++;
+        await sleep(300);
+      },
+      down: never,
+    });
+    const list = [await file('0001-slow', [slow])];
+    const said: string[] = [];
+    const say = (line: string) => said.push(line);
+    const answers = await Promise.all([1, 2, 3].map(() => up(db, list, { say })));
+    expect(answers.flat()).toEqual(['0001-slow']);
+    expect(times).toBe(1);
+    expect(said.join()).toMatch(/Waiting: .*, process \d+, migrates this database/);
+  });
+
+  test('does not depend on how the lines of its file end', async () => {
+    await up(db, [await file('0001-a', [], 'one\ntwo\n')]);
+    expect(await up(db, [await file('0001-a', [], 'one\r\ntwo\r\n')])).toEqual([]);
+  });
+
+  test.each([
+    [
+      'an edited one',
+      () => file('0002-b', [], 'edited'),
+      '0002-b was edited after it had been applied: put the file back',
+    ],
+    [
+      'one out of order',
+      () => file('0001-b', []),
+      '0001-b comes before 0002-b, which is applied: give it a later number',
+    ],
+    [
+      'a missing one',
+      () => file('0003-c', []),
+      '0002-b was applied, and its file is gone: put the file back',
+    ],
+    ['an unknown one', undefined, '0002-b was applied by a newer version of the program: deploy that one'],
+  ])('is refused beside %s, with what to do', async (what, other, message) => {
+    const [a, b] = [await file('0001-a', []), await file('0002-b', [])];
+    await up(db, [a, b]);
+    const list = [a, ...(what === 'one out of order' ? [await other?.(), b] : [await other?.()])];
+    const known = list.filter((one) => one !== undefined);
+    await expect(up(db, known)).rejects.toThrow(message);
+    await expect(down(db, known)).rejects.toThrow(message);
+  });
+
+  test('goes as far as it is told', async () => {
+    const list = await Promise.all(['0001-a', '0002-b', '0003-c'].map((id) => file(id, [])));
+    expect(await up(db, list, { to: '0002' })).toEqual(['0001-a', '0002-b']);
+    await expect(up(db, list, { to: '0009' })).rejects.toThrow('no migration "0009"; there are 0001-a, ');
+    expect(await up(db, list)).toEqual(['0003-c']);
+    expect(await down(db, list)).toEqual(['0003-c']);
+    expect(await down(db, list, { to: '0' })).toEqual(['0002-b', '0001-a']);
+    expect(await states()).toEqual([]);
+  });
+});
+
+describe('a small migration', () => {
+  test('that fails leaves nothing behind, neither documents nor indexes', async () => {
+    const first = await initial();
+    await up(db, [first]);
+    await store(3);
+    const before = [await readLayout(db), await things.find().toArray()];
+    const bad = await file('0002-bad', [
+      createIndex('things', { key: { n: 1 } }),
+      change('things', { ...increment, down: never }),
+      change('things', { where: { _id: 2 }, update: [{ $set: { n: 'two' } }], down: never }),
+    ]);
+    await expect(up(db, [first, bad])).rejects.toThrow(/0002-bad has failed: [^]*nothing of it remains/);
+    expect([await readLayout(db), await things.find().toArray()]).toEqual(before);
+    expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
+  });
+
+  test('that fails after what cannot be undone goes on from there, when the reason is mended', async () => {
+    const first = await initial();
+    await up(db, [first]);
+    await store(3);
+    let mended = false;
+    const second = await file('0002-second', [
+      change('things', { ...increment, down: never }),
+      run('fail', {
+        up: async () => {
+          if (!mended) throw new Error('Not yet.');
+        },
+        down: never,
+      }),
+    ]);
+    await expect(up(db, [first, second])).rejects.toThrow(/Not yet\.\nIts first 1 of 2 steps are done/);
+    await expect(up(db, [first, await file('0002-second', [], 'edited')])).rejects.toThrow(
+      '0002-second was edited while it is half applied',
+    );
+    await file('0002-second', []);
+    mended = true;
+    await up(db, [first, second]);
+    expect(await things.distinct('n')).toEqual([1]);
+  });
+
+  test('does not tighten a rule that documents break, and says which', async () => {
+    const first = await initial();
+    await up(db, [first]);
+    await store(3);
+    await things.updateOne({ _id: 2 }, { $set: { n: -1 } });
+    const layout = await readLayout(db);
+    const field = (minimum: number) => required({ bsonType: 'int', minimum });
+    const tighter = await file('0002-tighter', [
+      changeField('things', 'n', { from: field(-9), to: field(0) }),
+    ]);
+    await expect(up(db, [first, tighter])).rejects.toThrow(
+      '1 documents of things break the new rules, such as 2',
+    );
+    expect(await readLayout(db)).toEqual(layout);
+  });
+
+  test('is for up to 10,000 documents', async () => {
+    const first = await initial();
+    await up(db, [first]);
+    await store(10_001);
+    const many = await file('0002-many', [change('things', { ...increment, down: never })]);
+    await expect(up(db, [first, many])).rejects.toThrow('use backfill()');
+    expect(await things.distinct('n')).toEqual([0]);
+  });
+
+  test('is undone step by step, and applied again', async () => {
+    const index = { key: { tag: 1 }, unique: true, partialFilterExpression: { tag: { $gt: '' } } };
+    const list = [
+      await initial(),
+      await file('0002-second', [
+        changeField('things', 'tag', { to: optional({ bsonType: 'string' }) }),
+        createIndex('things', index),
+        change('things', {
+          where: { tag: { $exists: false } },
+          each: ({ _id }) => ({ tag: `t${_id}` }),
+          down: { where: {}, each: () => ({ tag: undefined }) },
+        }),
+      ]),
+      await file('0003-third', [dropIndex('things', index)]),
+    ];
+    await up(db, list, { to: '0001' });
+    await store(3);
+    const before = [await readLayout(db), await things.find().toArray()];
+    await up(db, list, { to: '0002' });
+    expect(await things.distinct('tag')).toEqual(['t1', 't2', 't3']);
+    expect(await redo(db, list.slice(0, 2))).toEqual(['0002-second']);
+    const after = await readLayout(db);
+    await up(db, list);
+    await down(db, list);
+    expect(Object.keys(after['things']?.indexes ?? {})).toEqual(['tag_1']);
+    await down(db, list);
+    expect([await readLayout(db), await things.find().toArray()]).toEqual(before);
+    await expect(down(db, list)).rejects.toThrow('has 3 documents, which would be lost');
+  });
+
+  test('that cannot be undone says why, and nothing else is undone then', async () => {
+    const list = [
+      await file('0001-a', [run('burn', { up: async () => {}, down: 'Ashes.' })]),
+      await file('0002-b', []),
+    ];
+    await up(db, list);
+    await expect(down(db, list, { to: '0' })).rejects.toThrow('0001-a cannot be undone: burn: Ashes.');
+    expect(await states()).toHaveLength(2);
+  });
+});
+
+describe('a backfill', () => {
+  const counted = backfill('things', { ...increment, verify: { n: { $ne: 1 } }, down: never });
+
+  test('stops when it is told to, and goes on from there: each document is changed once', async () => {
+    await store(5_000);
+    const list = [await file('0001-count', [counted])];
+    const stop = new AbortController();
+    const onProgress = ({ walked }: { walked: number }) => walked >= 2_000 && stop.abort(130);
+    await expect(up(db, list, { signal: stop.signal, onProgress })).rejects.toThrow('npm run migrate -- up');
+    expect(await things.countDocuments({ n: 1 })).toBe(2_000);
+    expect(await states()).toEqual([['0001-count', 'applying', 0]]);
+    await up(db, list);
+    expect(await things.countDocuments({ n: 1 })).toBe(5_000);
+    expect(await journalOf(db).findOne()).toMatchObject({ changed: 5_000, state: 'applied' });
+  });
+
+  test('half done, is undone as far as it came', async () => {
+    await store(3_000);
+    const undo = { where: { n: 1 }, update: [{ $set: { n: 0 } }] };
+    const list = [
+      await file('0001-count', [backfill('things', { ...increment, verify: { n: 0 }, down: undo })]),
+    ];
+    const stop = new AbortController();
+    const signal = stop.signal;
+    await expect(up(db, list, { signal, onProgress: () => stop.abort(130) })).rejects.toThrow('Interrupted');
+    expect(await things.countDocuments({ n: 1 })).toBe(1_000);
+    await down(db, list);
+    expect(await things.countDocuments({ n: 0 })).toBe(3_000);
+    expect(await states()).toEqual([]);
+  });
+
+  test('also changes what comes to match behind its back', async () => {
+    await store(3_000);
+    const list = [
+      await file('0001-n', [backfill('things', { where: { n: 0 }, each: () => ({ n: 1 }), down: never })]),
+    ];
+    let late: Promise<unknown> | undefined;
+    await up(db, list, { onProgress: () => void (late ??= things.insertOne({ _id: -1, n: 0 })) });
+    await late;
+    expect(await things.countDocuments({ n: 1 })).toBe(3_001);
+  });
+
+  test('says how many documents are not as they should be in the end', async () => {
+    await store(10);
+    const list = [
+      await file('0001-n', [
+        backfill('things', { where: { n: 0 }, each: ({ _id }) => (_id > 3 ? { n: 1 } : {}), down: never }),
+      ]),
+    ];
+    await expect(up(db, list)).rejects.toThrow('3 documents still match {"n":0}');
+    await things.deleteMany({ _id: { $lte: 3 } });
+    expect(await up(db, list)).toEqual(['0001-n']);
+  });
+
+  test('changes each document once, though runners are frozen and killed', async () => {
+    const COUNT = 20_000;
+    await store(COUNT);
+    const runners = new Set(['a', 'b', 'c'].map(() => startRunner()));
+    const frozen: Runner[] = [];
+    for (const signal of ['SIGSTOP', 'SIGSTOP', 'SIGKILL'] as const) {
+      const working = await Promise.race([...runners].map((runner) => runner.works.then(() => runner)));
+      working.child.kill(signal);
+      runners.delete(working);
+      if (signal === 'SIGSTOP') frozen.push(working);
+    }
+    const last = startRunner();
+    await last.works;
+    for (const { child } of frozen) child.kill('SIGCONT');
+    expect(await last.ended).toContain('applied 1');
+    for (const { ended } of frozen) expect(await ended).toMatch(/another one has taken over|applied 0/);
+    expect(await things.countDocuments({ n: 1 })).toBe(COUNT);
+    expect(await states()).toEqual([['runner', 'applied', 1]]);
+  }, 60_000);
+});
+
+interface Runner {
+  child: ChildProcess;
+  /** It has changed some documents. */
+  works: Promise<unknown>;
+  /** What it has said in all. */
+  ended: Promise<string>;
+}
+
+function startRunner(): Runner {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'test/support/runner.ts', uri, '1000'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  let said = '';
+  const works = new Promise((resolve) =>
+    child.stdout.on('data', (text) => /walked/.test((said += text)) && resolve(undefined)),
+  );
+  return { child, works, ended: once(child, 'close').then(() => said) };
+}
+
+describe('npm run migrate', () => {
+  const wanted = layoutOf([{ collection: 'things', schema, indexes: [{ key: { n: 1 } }] }, JOURNAL, LOCK]);
+
+  async function command(line: string, migrations: Migration[], layout = wanted) {
+    const printed: string[] = [];
+    const said: string[] = [];
+    const code = await migrate(readArguments(line.split(' ')) as Arguments, {
+      db,
+      migrations,
+      wanted: layout,
+      signal: new AbortController().signal,
+      say: (line) => said.push(line),
+      print: (text) => printed.push(text),
+      startProgress: () => ({ update() {}, stop() {} }),
+    });
+    return { code, text: printed.join('\n'), said: said.join('\n') };
+  }
+
+  test('status tells what is pending (1), what differs (3), and that all is well (0)', async () => {
+    const list = [await initial()];
+    expect(await command('status', list)).toMatchObject({
+      code: 1,
+      text: expect.stringContaining('1 pending'),
+    });
+    expect(await command('up', list)).toMatchObject({ code: 0, text: '0001-initial: applied' });
+    const drift = await command('status', list);
+    expect(drift).toMatchObject({
+      code: 3,
+      text: expect.stringContaining('things: the index n_1 is missing'),
+    });
+    await things.createIndex({ n: 1 });
+    expect(await command('status', list)).toMatchObject({
+      code: 0,
+      text: expect.stringContaining('as the definitions say'),
+    });
+    await things.insertMany(
+      [
+        { _id: 1, n: 1 },
+        { _id: 2, n: 'two' },
+      ],
+      { bypassDocumentValidation: true },
+    );
+    expect(await command('status', list)).toMatchObject({
+      code: 3,
+      text: expect.stringContaining('of 2 documents looked at, 1 break'),
+    });
+    await db.command({ collMod: 'things', validationAction: 'warn' });
+    expect((await command('status', list)).text).toContain('not enforced (strict warn)');
+    const json = JSON.parse((await command('status --json', list)).text);
+    expect(json).toMatchObject({ migrations: [{ id: '0001-initial', state: 'applied' }], faults: [] });
+    expect([json.drift, json.shapes]).toMatchObject([
+      [{ what: 'validation' }],
+      [{ collection: 'things', odd: 1 }],
+    ]);
+    await file('0001-initial', [], 'edited');
+    expect(await command('status', list)).toMatchObject({
+      code: 2,
+      text: expect.stringContaining('✗ 0001-initial was edited'),
+    });
+  });
+
+  test('plan tells what would change, and what stands in the way', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    await store(3);
+    list.push(
+      await file('0002-n', [
+        change('things', { where: { _id: { $gt: 1 } }, update: [{ $set: { n: 7 } }], down: never }),
+        createIndex('things', { key: { n: 1 }, unique: true }),
+        changeField('things', 'n', { to: required({ bsonType: 'int', minimum: 1 }) }),
+      ]),
+    );
+    for (const line of ['plan', 'up --dry-run']) {
+      const { code, text } = await command(line, list);
+      expect(code).toBe(1);
+      expect(text).toContain('change documents of things: 2 documents change');
+      expect(text).toContain('- { _id: 2, n: 0 }\n    + { _id: 2, n: 7 }');
+      expect(text).toMatch(/index n_1 of things\n +3 documents stand in its way/);
+      expect(text).toMatch(
+        /require n in things\n +3 documents stand in its way unless a step before it changes them, such as 1, 2, 3/,
+      );
+    }
+    expect(JSON.parse((await command('plan --json', list)).text).pending[0].steps).toHaveLength(3);
+    expect(await things.distinct('n')).toEqual([0]);
+    expect(await command('plan --to 1', list).catch(String)).toContain('no migration "1"');
+    expect(await command('plan --to 0001', list)).toEqual({ code: 0, text: 'Nothing is pending.', said: '' });
+  });
+
+  test('new prints a migration that makes the database as the definitions say', async () => {
+    const list = [await initial()];
+    await expect(command('new more', list)).rejects.toThrow('Apply what is pending first (0001-initial)');
+    await up(db, list);
+    const label = { bsonType: 'string', maxLength: 9 };
+    const layout = layoutOf([
+      {
+        collection: 'things',
+        schema: { ...schema, properties: { ...schema.properties, label }, required: ['_id', 'n', 'label'] },
+        indexes: [{ key: { label: 1 }, unique: true }],
+      },
+      { collection: 'others', collation: { locale: 'en', strength: 2 }, indexes: [], search: ['b', 'a'] },
+      JOURNAL,
+      LOCK,
+    ]);
+    const { text } = await command('new add-label', list, layout);
+    expect(text).toContain('export const addLabel = migration(import.meta.url, [');
+    expect(text).toContain('$set: { label: TODO');
+
+    const path = join(folder, '0002-add-label.ts');
+    const source = text.replace(/TODO[^}]*/, "'x' ").replaceAll("'../mongo", `'${process.cwd()}/src/mongo`);
+    await writeFile(path, source.replace(', unique: true', ''));
+    const { addLabel } = (await import(path)) as { addLabel: Migration };
+    await store(2_500);
+    await up(db, [...list, addLabel]);
+    expect(await things.countDocuments({ label: 'x' })).toBe(2_500);
+    const found = await readLayout(db);
+    expect(found['others']).toEqual(layout['others']);
+    expect(found['things']?.schema).toEqual(layout['things']?.schema);
+    await down(db, [...list, addLabel]);
+    expect(await things.countDocuments({ label: { $exists: true } })).toBe(0);
+    expect((await readLayout(db))['things']?.schema).toEqual(schema);
+  });
+
+  test.each([
+    ['', 'Say what to do: status, up'],
+    ['sideways', 'Say what to do: status, up'],
+    ['up 0002', 'one argument too many: 0002'],
+    ['new', 'Name the migration in lower case'],
+    ['new Add_Field', 'Name the migration in lower case'],
+    ['down --dry-run', '--dry-run belongs to up'],
+    ['redo --to 1', '--to belongs to up, down and plan'],
+    ['up --too 1', 'Unknown option'],
+  ])('%s is refused', (line, message) => {
+    expect(() => readArguments(line.split(' '))).toThrow(message);
+  });
+});
+
+describe('a server', () => {
+  const servers: ServerProcess[] = [];
+  afterAll(() => Promise.all(servers.map((server) => server.stop())));
+  const serve = async () => {
+    const server = await startServer(uri);
+    servers.push(server);
+    return server;
+  };
+  const get = async (server: ServerProcess, path: string) => {
+    const response = await fetch(server.url + path);
+    const retry = response.headers.get('retry-after');
+    return { ...((await response.json()) as any), retry, status: response.status };
+  };
+
+  test('is not ready before its migrations are applied, nor on a database that is ahead of it', async () => {
+    const server = await serve();
+    for (const path of ['/health/ready', '/books', '/posts/65f000000000000000000d01', '/books?nonsense'])
+      expect(await get(server, path)).toMatchObject({
+        status: 503,
+        code: 'migrations_pending',
+        retry: '5',
+        detail: expect.stringContaining('(0001-initial): npm run migrate -- up'),
+      });
+    expect((await get(server, '/health/live')).status).toBe(200);
+    expect((await get(server, '/')).status).toBe(200);
+
+    await up(db, product);
+    while ((await get(server, '/health/ready')).status !== 200) await sleep(50);
+    expect(await get(server, '/books')).toMatchObject({ status: 200, items: [] });
+    expect(server.output()).toMatch(/Not ready: [^]*Ready: the migrations are applied/);
+
+    const applied = await journalOf(db).findOne();
+    await journalOf(db).insertOne({ ...(applied as NonNullable<typeof applied>), _id: '9999-later' });
+    const other = await serve();
+    for (const path of ['/health/ready', '/books'])
+      expect(await get(other, path)).toMatchObject({
+        status: 503,
+        code: 'database_ahead',
+        detail: expect.stringContaining('9999-later'),
+      });
+    // One that was ready when the later migration came goes on.
+    expect((await get(server, '/books')).status).toBe(200);
+  });
+});
