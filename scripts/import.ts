@@ -3,7 +3,7 @@ import { basename, resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { makeCollections } from '../src/mongo/collections.ts';
-import { resources } from '../src/resources/index.ts';
+import { collections, resources } from '../src/resources/index.ts';
 import { converter } from './import/convert.ts';
 import { readCsv } from './import/csv.ts';
 import { rowSchema } from './import/document.ts';
@@ -52,7 +52,7 @@ async function main(stop: AbortSignal): Promise<number> {
 
   const counts: Counts = { read: 0, stored: 0, present: 0, refused: 0, line: 0 };
   const run = async (): Promise<void> => {
-    if (!dryRun) await makeCollections(resources);
+    if (!dryRun) await makeCollections(collections);
     const start = performance.now();
     const progress = startProgress(size);
     const onProgress = () => progress.update(position(), counts.read);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { makeCollections } from '../src/mongo/collections.ts';
-import { Book, resources, Tag } from '../src/resources/index.ts';
+import { Book, collections, Tag } from '../src/resources/index.ts';
 import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
 
@@ -82,7 +82,7 @@ await runProgram(USAGE, async (stop) => {
   if (positionals.length !== 1 || !Number.isInteger(wanted) || wanted < 1)
     throw new UsageError('Say how many books.');
   return withDatabase(async () => {
-    await makeCollections(resources);
+    await makeCollections(collections);
     const start = performance.now();
     const run = Date.now().toString(36);
     const tags = await Tag.model.insertMany(

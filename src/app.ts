@@ -3,10 +3,12 @@ import Koa from 'koa';
 import type { Logger } from 'pino';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
+import { entrance } from './http/entrance.ts';
 import { acceptPatch, crossOrigin, problems, requestLog, securityHeaders } from './http/middleware.ts';
 import { openapi } from './http/openapi.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
+import { authenticate } from './resources/sessions/authenticate.ts';
 import type { AnyResource } from './schema/resource.ts';
 
 interface Api {
@@ -24,7 +26,11 @@ interface Settings {
 export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   for (const route of allRoutes(api))
-    router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), endpoint(route));
+    router[route.method](
+      route.path.replace(/\{(\w+)\}/g, ':$1'),
+      entrance(route, authenticate),
+      endpoint(route),
+    );
   // Made when it is first asked for: it takes longer than all the rest of a start.
   let document: string | undefined;
   router.get('/openapi.json', (ctx) => {
@@ -52,6 +58,8 @@ export function createApp({ logger, corsOrigins = [], ...api }: Api & Settings):
 export const describeApi = (api: Api) =>
   openapi(allRoutes(api), [
     ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+    { name: 'auth', description: 'Logging in, and what belongs to oneself' },
+    { name: 'audit', description: 'What was changed, by whom and when' },
     { name: 'batch', description: 'Several writes in one transaction' },
     { name: 'system', description: 'Links, health and the kinds of problem' },
   ]);

@@ -1,8 +1,13 @@
 import { z } from 'zod';
+import { password } from './auth/passwords.ts';
+import { readKeys, type SigningKey } from './auth/tokens.ts';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
+
 const environment = z.object({
+  NODE_ENV: z.string().optional(),
   PORT: z
     .string()
     .regex(/^\d{1,5}$/, 'must be a port number')
@@ -29,10 +34,55 @@ const environment = z.object({
       (origins) => origins.every((origin) => origin === '*' || /^https?:\/\/[^/\s]+$/.test(origin)),
       'must be * or web origins like https://example.org, separated by commas',
     ),
+  TOKEN_KEYS: z
+    .string()
+    .transform((pems, ctx): SigningKey[] => {
+      try {
+        return readKeys(pems);
+      } catch (error) {
+        ctx.addIssue((error as Error).message);
+        return z.NEVER;
+      }
+    })
+    .optional(),
+  ADMIN_EMAIL: z.email('must be an e-mail address').max(254).optional(),
+  ADMIN_PASSWORD: password().optional(),
   LOG_LEVEL: z.enum(levels, `must be one of ${levels.join(', ')}`).default('info'),
 });
 
 export type Config = z.output<typeof environment>;
+
+/** What is not wrong by itself, but beside what else is set. */
+function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
+  const fault = (name: string, message: string) => ctx.addIssue({ code: 'custom', path: [name], message });
+  const { HOST, MONGODB_URI, NODE_ENV, ADMIN_EMAIL, ADMIN_PASSWORD } = config;
+  if (!MONGODB_URI && !LOOPBACK.test(HOST))
+    fault(
+      'HOST',
+      'must be a loopback address as long as MONGODB_URI is not set: the embedded database has demo accounts, whose passwords everybody knows',
+    );
+  if (!MONGODB_URI && NODE_ENV === 'production')
+    fault(
+      'MONGODB_URI',
+      'must be set where NODE_ENV is production: the embedded database is for development',
+    );
+  if (ADMIN_EMAIL && !ADMIN_PASSWORD)
+    fault('ADMIN_PASSWORD', 'must be set where ADMIN_EMAIL is: the first admin needs both');
+  if (ADMIN_PASSWORD && !ADMIN_EMAIL)
+    fault('ADMIN_EMAIL', 'must be set where ADMIN_PASSWORD is: the first admin needs both');
+}
+
+/** Whether others may depend on it, or reach it: then nothing that everybody knows may open it. */
+export const isProduction = ({ NODE_ENV, MONGODB_URI }: Config): boolean =>
+  NODE_ENV === 'production' || (MONGODB_URI !== undefined && !hostsOf(MONGODB_URI).every(isLoopback));
+
+const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
+
+const hostsOf = (uri: string): string[] =>
+  uri
+    .replace(/^[^:]+:\/\/([^/]*@)?/, '')
+    .replace(/[/?].*$/, '')
+    .split(',');
 
 /**
  * The configuration that the environment gives; an empty variable counts as one that is not set.
@@ -40,7 +90,7 @@ export type Config = z.output<typeof environment>;
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = environment.safeParse(given);
+  const result = environment.superRefine(checkTogether).safeParse(given);
   if (result.success) return result.data;
   const faults = result.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
   throw new Error(`The environment is not usable:\n${faults.join('\n')}`);

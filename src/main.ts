@@ -5,9 +5,13 @@ import { createApp } from './app.ts';
 import { type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
+import { DEMO_PASSWORD } from './auth/passwords.ts';
+import { useKeys } from './auth/tokens.ts';
+import { openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
+import { signingKeys } from './signing-keys.ts';
 import { makeCollections } from './mongo/collections.ts';
 import { openDatabase } from './mongo/connect.ts';
-import { resources } from './resources/index.ts';
+import { collections, resources } from './resources/index.ts';
 import { routes } from './resources/routes.ts';
 import { seed } from './seed.ts';
 
@@ -16,11 +20,13 @@ async function main(): Promise<void> {
   const logger = createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
   const stop = stopSignal();
+  useKeys(await signingKeys(config));
 
   const database = await openDatabase(config, say);
   try {
-    await makeCollections(resources);
+    await makeCollections(collections);
     if (database.embedded) await seed(say);
+    await prepareAccounts(config, say);
     const server = await listen(
       config,
       createApp({ resources, routes, logger, corsOrigins: config.CORS_ORIGINS }),
@@ -28,11 +34,19 @@ async function main(): Promise<void> {
     const { port } = server.address() as AddressInfo;
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
     say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
+    if (database.embedded) await tellDemoAccounts(say);
     say(`Stopping (${await stop}): the requests under way may end.`);
     await drain(server);
   } finally {
     await database.close();
   }
+}
+
+async function tellDemoAccounts(say: (line: string) => void): Promise<void> {
+  const accounts = await openDemoAccounts();
+  if (accounts.length === 0) return;
+  say(`This is a development set-up: everybody knows these logins, all with the password ${DEMO_PASSWORD}`);
+  for (const { email, role } of accounts) say(`  ${email} (${role})`);
 }
 
 const listen = (config: Config, app: Koa): Promise<Server> =>

@@ -129,6 +129,7 @@ export const crossOrigin = (origins: string[]): Middleware =>
       'Link',
       'Location',
       'Retry-After',
+      'WWW-Authenticate',
       'X-Request-Id',
       'Idempotency-Replayed',
       'Preference-Applied',

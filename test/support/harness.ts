@@ -2,13 +2,15 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import mongoose from 'mongoose';
+import mongoose, { Types } from 'mongoose';
 import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
+import type { Role } from '../../src/auth/caller.ts';
+import { makeKey, readKeys, signToken, useKeys } from '../../src/auth/tokens.ts';
 import type { Route } from '../../src/http/route.ts';
 import { drain, httpServer } from '../../src/http/server.ts';
 import { makeCollections } from '../../src/mongo/collections.ts';
-import { resources } from '../../src/resources/index.ts';
+import { collections, resources, Session, User } from '../../src/resources/index.ts';
 import { routes } from '../../src/resources/routes.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
 
@@ -25,12 +27,44 @@ interface Request {
   /** Sent as it is. */
   raw?: string | Uint8Array | ReadableStream;
   headers?: Record<string, string>;
+  /** The token of the caller; that of the admin unless told, and with '' none. */
+  as?: string;
 }
 
 /** The replica set of this test run. */
 export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
 /** Each jest worker has a database to itself. */
 export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env['JEST_WORKER_ID']}`;
+
+/** The admin on whose behalf a test calls that does not say otherwise. Stored as any user, with a session. */
+export const admin = {
+  _id: new Types.ObjectId('65f000000000000000000fff'),
+  name: 'The Caller',
+  email: 'caller@tests.example',
+  role: 'admin' as const,
+  bio: null,
+  passwordHash: null,
+};
+
+/** All users but that admin. */
+export const users = { _id: { $ne: admin._id } };
+
+/** A token of this user, in a session of its own. */
+export async function tokenOf(user: Types.ObjectId): Promise<string> {
+  const expiresAt = new Date(Date.now() + 3_600_000);
+  const { _id } = await Session.model.create({ user, digest: 'none', expiresAt });
+  return signToken({ user: user.toHexString(), session: _id.toHexString() });
+}
+
+/** A user with this role and the token of one. */
+export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: string }> {
+  const id = new Types.ObjectId();
+  await User.model.create({ ...admin, _id: id, name: role, email: `${id.toHexString()}@tests.example`, role });
+  return { id, token: await tokenOf(id) };
+}
+
+/** Keys for this process and for those that it starts. */
+export const TOKEN_KEYS = makeKey();
 
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
@@ -41,29 +75,37 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
+  let token: string;
   let server: ReturnType<typeof httpServer>;
 
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, monitorCommands: true });
     await mongoose.connection.dropDatabase();
-    await makeCollections(api.resources);
+    await makeCollections([...new Set([...collections, ...api.resources])]);
+    useKeys(readKeys(TOKEN_KEYS));
+    await User.model.create(admin);
+    token = await tokenOf(admin._id);
     server = httpServer(createApp({ ...api, logger: pino({ level: 'silent' }) }));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
   });
   beforeEach(async () => {
-    for (const { model } of api.resources) await model.deleteMany({});
+    for (const { model } of api.resources) await model.deleteMany({ _id: { $ne: admin._id } });
   });
   afterAll(async () => {
     await drain(server);
     await mongoose.disconnect();
   });
 
-  async function call(method: string, path: string, { body, raw, headers }: Request = {}): Promise<Answer> {
+  async function call(
+    method: string,
+    path: string,
+    { body, raw, headers, as = token }: Request = {},
+  ): Promise<Answer> {
     const response = await fetch(base + path, {
       method,
-      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...credentials(as), ...headers },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(raw !== undefined && { body: raw, duplex: 'half' }),
     } as RequestInit);
@@ -85,6 +127,8 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   return {
     call,
     url: () => base,
+    /** The header of the admin, for what does not go through call(). */
+    credentials: () => credentials(token),
     get: (path: string, request?: Request) => call('GET', path, request),
     post: (path: string, body?: unknown, request?: Request) => call('POST', path, { body, ...request }),
     put: (path: string, body?: unknown, request?: Request) => call('PUT', path, { body, ...request }),
@@ -92,6 +136,9 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
     delete: (path: string, request?: Request) => call('DELETE', path, request),
   };
 }
+
+const credentials = (token: string): Record<string, string> =>
+  token === '' ? {} : { authorization: `Bearer ${token}` };
 
 interface Contract {
   check(method: string, path: string, answer: Answer): void;

@@ -17,6 +17,7 @@ export const Post = resource('Post', {
     books: setOf(ref(Book, 'restrict'), 20).describe('A book that posts are about cannot be removed'),
     tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its posts'),
   },
+  policy: { manage: 'editor', owner: 'author', public: { status: 'published' } },
   access: { status: 'readonly', publishedAt: 'readonly' },
   defaults: { status: 'draft', publishedAt: null, books: [], tags: [] },
   indexes: [

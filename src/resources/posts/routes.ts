@@ -1,3 +1,4 @@
+import { toWrite } from '../../auth/policy.ts';
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
 import { list } from '../../http/list.ts';
 import { byId, route } from '../../http/route.ts';
@@ -33,6 +34,7 @@ export const posts = [
     tag: 'posts',
     summary: 'Publish a draft',
     description: 'From now on everybody can read it. A post that is published already stays as it is.',
+    policy: toWrite(Post),
     params: byId(Post),
     answer: { status: 200, description: 'The post', schema: Post.document, example: Post.example },
     handler: ({ params }) => publish(params.id),

@@ -1,0 +1,24 @@
+import type { Middleware } from 'koa';
+import { ANONYMOUS, type Caller, runAs } from '../auth/caller.ts';
+import { requireAccess } from '../auth/policy.ts';
+import type { Route } from './route.ts';
+
+/** Finds out who is calling from the header Authorization; throws the problem of a token that is not valid. */
+export type Authenticate = (authorization: string) => Promise<Caller>;
+
+/**
+ * The door of a route: finds out who is calling, keeps it in `ctx.state.caller` for the layers further in, refuses
+ * who may not enter, and has all the rest run on behalf of the caller.
+ */
+export function entrance({ policy, secret, method, path }: Route, authenticate: Authenticate): Middleware {
+  if (!policy)
+    throw new Error(`${method.toUpperCase()} ${path} does not say who may call it: give it a policy.`);
+  return async (ctx, next) => {
+    if (secret) ctx.set('Cache-Control', 'no-store');
+    ctx.vary('Authorization');
+    const who = policy.credentials ? ANONYMOUS : await authenticate(ctx.get('Authorization'));
+    ctx.state['caller'] = who;
+    requireAccess(policy, who);
+    await runAs(who, next);
+  };
+}
