@@ -84,6 +84,12 @@ const seeds: Seeds[] = [
         author: '65f000000000000000000c01',
       },
       {
+        id: '65f000000000000000000d03',
+        title: 'A draft, to be published',
+        body: 'Only its author and editors see it.',
+        author: '65f000000000000000000c01',
+      },
+      {
         title: 'An ocean that thinks',
         body: 'What if the other one does not want to talk?',
         status: 'published',

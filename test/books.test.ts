@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { Book } from '../src/resources/books/book.ts';
 import { aBook } from './support/factories.ts';
-import { useApi } from './support/harness.ts';
+import { CREDENTIALS, useApi } from './support/harness.ts';
 
 const api = useApi();
 
@@ -338,7 +338,7 @@ describe('a document that is older than a rule', () => {
   async function plainly(path: string, init?: { method: string; body: string }): Promise<any> {
     const response = await fetch(api.url() + path, {
       ...init,
-      headers: { 'content-type': 'application/json' },
+      headers: { authorization: CREDENTIALS, 'content-type': 'application/json' },
     });
     expect([path, response.status]).toEqual([path, 200]);
     return response.json();

@@ -7,7 +7,7 @@ import { resources } from '../src/resources/index.ts';
 import { routes } from '../src/resources/routes.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { aBook, aTag } from './support/factories.ts';
-import { useApi } from './support/harness.ts';
+import { admin, CREDENTIALS, useApi } from './support/harness.ts';
 
 const api = useApi();
 
@@ -30,7 +30,7 @@ async function list(query: Query): Promise<Page> {
 
 /** Without the check against the schema, which what other tools have stored need not fit. */
 async function plainly(path: string): Promise<any> {
-  const response = await fetch(api.url() + path);
+  const response = await fetch(api.url() + path, { headers: { authorization: CREDENTIALS } });
   expect([path, response.status]).toEqual([path, 200]);
   return response.json();
 }
@@ -532,7 +532,9 @@ describe('the database reads little more than the page, by an index,', () => {
     const body = await plainly(path);
     await db.command({ profile: 0 });
     const ns = `${db.databaseName}.${path.slice(1).replace(/\?.*/, '')}`;
-    const [query, ...others] = await profile.find({ ns, op: 'query' }).toArray();
+    const [query, ...others] = await profile
+      .find({ ns, op: 'query', 'command.filter._id': { $ne: admin._id } })
+      .toArray();
     expect(others.map(({ command }) => command)).toEqual([]);
     return {
       path,

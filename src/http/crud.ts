@@ -39,7 +39,7 @@ export const create = <R extends AnyResource>(
     body: { schema: resource.creation, example: { ...example, ...intake } },
     answer: {
       status: 201,
-      ...theDocument(resource, example),
+      ...theDocument(resource, { ...resource.defaults, ...example }),
       headers: {
         Location: {
           description: 'Where it is',

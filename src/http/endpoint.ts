@@ -1,7 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { caller, iterateAs } from '../auth/caller.ts';
 import { invalid, notFound, Problem } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { recording } from '../schema/changes.ts';
@@ -62,8 +61,7 @@ export function endpoint(route: Route): Middleware {
 
     if (stream && type !== JSON_TYPE) {
       ctx.type = type;
-      const batches = iterateAs(caller(), await stream.batches(input));
-      ctx.body = streamOf(type, batches, shapeItem, stream.columns(query));
+      ctx.body = streamOf(type, await stream.batches(input), shapeItem, stream.columns(query));
       return;
     }
     if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));

@@ -59,12 +59,32 @@ export async function tokenOf(user: Types.ObjectId): Promise<string> {
 /** A user with this role and the token of one. */
 export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: string }> {
   const id = new Types.ObjectId();
-  await User.model.create({ ...admin, _id: id, name: role, email: `${id.toHexString()}@tests.example`, role });
+  await User.model.create({
+    ...admin,
+    _id: id,
+    name: role,
+    email: `${id.toHexString()}@tests.example`,
+    role,
+  });
   return { id, token: await tokenOf(id) };
 }
 
 /** Keys for this process and for those that it starts. */
 export const TOKEN_KEYS = makeKey();
+useKeys(readKeys(TOKEN_KEYS));
+
+const session = { _id: new Types.ObjectId(), user: admin._id, digest: 'none' };
+/** The header of that admin, for what does not go through call(). */
+export const CREDENTIALS = `Bearer ${await signToken({ user: String(admin._id), session: String(session._id) })}`;
+
+/** Makes a database know that admin. */
+export async function letIn(db: mongoose.mongo.Db): Promise<void> {
+  const now = new Date();
+  const stamps = { createdAt: now, updatedAt: now };
+  await db.collection('users').insertOne({ ...admin, ...stamps });
+  const expiresAt = new Date(now.getTime() + 3_600_000);
+  await db.collection('sessions').insertOne({ ...session, expiresAt, ...stamps });
+}
 
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
@@ -75,17 +95,16 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
-  let token: string;
   let server: ReturnType<typeof httpServer>;
 
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, monitorCommands: true });
     await mongoose.connection.dropDatabase();
     await makeCollections([...new Set([...collections, ...api.resources])]);
-    useKeys(readKeys(TOKEN_KEYS));
-    await User.model.create(admin);
-    token = await tokenOf(admin._id);
-    server = httpServer(createApp({ ...api, logger: pino({ level: 'silent' }) }));
+    await letIn(mongoose.connection.db as mongoose.mongo.Db);
+    server = httpServer(
+      createApp({ ...api, logger: pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }) }),
+    );
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
@@ -101,11 +120,15 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   async function call(
     method: string,
     path: string,
-    { body, raw, headers, as = token }: Request = {},
+    { body, raw, headers, as }: Request = {},
   ): Promise<Answer> {
     const response = await fetch(base + path, {
       method,
-      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...credentials(as), ...headers },
+      headers: {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...credentials(as),
+        ...headers,
+      },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(raw !== undefined && { body: raw, duplex: 'half' }),
     } as RequestInit);
@@ -127,8 +150,6 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   return {
     call,
     url: () => base,
-    /** The header of the admin, for what does not go through call(). */
-    credentials: () => credentials(token),
     get: (path: string, request?: Request) => call('GET', path, request),
     post: (path: string, body?: unknown, request?: Request) => call('POST', path, { body, ...request }),
     put: (path: string, body?: unknown, request?: Request) => call('PUT', path, { body, ...request }),
@@ -137,8 +158,8 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
   };
 }
 
-const credentials = (token: string): Record<string, string> =>
-  token === '' ? {} : { authorization: `Bearer ${token}` };
+const credentials = (token?: string): Record<string, string> =>
+  token === '' ? {} : { authorization: token === undefined ? CREDENTIALS : `Bearer ${token}` };
 
 interface Contract {
   check(method: string, path: string, answer: Answer): void;

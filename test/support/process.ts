@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { TOKEN_KEYS } from './harness.ts';
 
 /** The program as a user runs it: in processes of its own. */
 
@@ -61,5 +62,5 @@ const start = (args: string[], env: Record<string, string>): ChildProcess =>
   spawn(process.execPath, ['--import', 'tsx', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     // Not jest's: its options are not for the program.
-    env: { ...process.env, NODE_OPTIONS: '', ...env },
+    env: { ...process.env, NODE_OPTIONS: '', TOKEN_KEYS, ...env },
   });
