@@ -102,6 +102,7 @@ export async function verifyToken(token: string): Promise<Claims | 'expired' | u
       session: String(payload['sid']),
       expires: Number(payload.exp) * 1_000,
     };
+    if (!isId(claims.user) || !isId(claims.session)) return undefined;
     if (verified.size >= MAX_VERIFIED) verified.delete(verified.keys().next().value as string);
     verified.set(token, claims);
     return claims;
@@ -109,6 +110,8 @@ export async function verifyToken(token: string): Promise<Claims | 'expired' | u
     return (error as { code?: unknown }).code === 'ERR_JWT_EXPIRED' ? 'expired' : undefined;
   }
 }
+
+const isId = (text: string): boolean => /^[0-9a-f]{24}$/.test(text);
 
 /** By the id alone: a key that the token itself brings or points to is not looked at. */
 function publicKey(id: unknown): KeyObject {

@@ -139,6 +139,7 @@ export const remove = (resource: AnyResource, { example }: { example: string }):
       ...(resource.referrers.some(({ policy }) => policy === 'restrict')
         ? (['still_referenced'] as const)
         : []),
+      ...(resource.beforeRemove?.problems ?? []),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
     handler: ({ params, ifMatch }) => store.remove(resource, params.id, ifMatch),

@@ -58,7 +58,7 @@ async function removeAll(
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<number> {
-  await resource.beforeRemove?.(ids);
+  await resource.beforeRemove?.check(ids);
   const { deletedCount } = await resource.model.deleteMany({ _id: { $in: ids } });
   if (deletedCount > 0) for (const id of ids) noteChange(resource, id, 'remove');
   if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;

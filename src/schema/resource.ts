@@ -1,6 +1,7 @@
 import type { IndexDirection, Model, mongo, Types } from 'mongoose';
 import { z } from 'zod';
 import { type AccessPolicy, CLOSED, maySeePrivate } from '../auth/policy.ts';
+import type { ProblemCode } from '../errors.ts';
 import { instant, objectId } from './fields.ts';
 import { makeModel } from './model.ts';
 import type { Reference } from './references.ts';
@@ -35,6 +36,12 @@ type Readable<F extends Fields, A> = {
   [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
 };
 
+export interface Veto {
+  /** The problems that it throws. */
+  problems: ProblemCode[];
+  check: (ids: Types.ObjectId[]) => Promise<void>;
+}
+
 export interface Intake {
   fields: Fields;
   toStored: (given: Record<string, unknown>) => Promise<object>;
@@ -54,7 +61,7 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   /** What a create takes that is not stored as it comes, and what is stored instead. */
   intake?: Intake;
   /** May refuse that these documents are removed; in the transaction that would remove them. */
-  beforeRemove?: (ids: Types.ObjectId[]) => Promise<void>;
+  beforeRemove?: Veto;
   /**
    * What is stored for a field that a create or a replace leaves out. Not `.default()` in the fields:
    * a PATCH would then reset what it does not mention.
@@ -163,7 +170,7 @@ export interface AnyResource {
   readable: string[];
   policy: AccessPolicy;
   intake: Intake | undefined;
-  beforeRemove: ((ids: Types.ObjectId[]) => Promise<void>) | undefined;
+  beforeRemove: Veto | undefined;
   defaults: object;
   blank: object;
   indexes: Index[];

@@ -1,6 +1,4 @@
 import { AuditEntry } from '../../http/audit.ts';
 import { list } from '../../http/list.ts';
 
-export const audit = [
-  list(AuditEntry, { filter: ['actor', 'operation', 'request', 'documents', 'key', 'method'], sort: [] }),
-];
+export const audit = [list(AuditEntry, { filter: ['actor', 'operation', 'request', 'documents'], sort: [] })];

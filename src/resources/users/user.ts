@@ -23,7 +23,7 @@ export const User = resource('User', {
       passwordHash: typeof password === 'string' ? await hashPassword(password) : withoutPassword(),
     }),
   },
-  beforeRemove: keepAnAdmin,
+  beforeRemove: { problems: ['last_admin'], check: (ids) => keepAnAdmin(ids) },
   access: { email: 'private', role: 'readonly', passwordHash: 'hidden' },
   defaults: { role: 'member', bio: null, passwordHash: null },
   indexes: [
