@@ -6,6 +6,7 @@ import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tok
 import { AuditEntry } from '../src/http/audit.ts';
 import { ApiKey, Session, User } from '../src/resources/index.ts';
 import { aBook, aPost, aUser } from './support/factories.ts';
+import { forge, now, own } from './support/forge.ts';
 import { aCaller, admin, type Answer, TOKEN_KEYS, tokenOf, useApi } from './support/harness.ts';
 
 const api = useApi();
@@ -279,34 +280,10 @@ describe('registration', () => {
 });
 
 describe('a forged token is refused:', () => {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const [key] = readKeys(TOKEN_KEYS);
-  const own = key as NonNullable<typeof key>;
   const stranger = generateKeyPairSync('ed25519').privateKey;
-  const now = () => Math.floor(Date.now() / 1000);
   const publicPem = own.public.export({ type: 'spki', format: 'pem' }) as string;
   const publicDer = own.public.export({ type: 'spki', format: 'der' });
 
-  /** A token that is right but for what a test changes. */
-  function forge(
-    { header = {}, claims = {} }: { header?: object; claims?: object },
-    signed: (text: string) => Buffer = (text) => sign(null, Buffer.from(text), own.private),
-  ) {
-    return async (user: string, session: string) => {
-      const head = part({ alg: 'EdDSA', kid: own.id, typ: 'at+jwt', ...header });
-      const body = part({
-        sid: session,
-        iss: 'shelfmark',
-        aud: 'shelfmark-api',
-        sub: user,
-        jti: 'x',
-        iat: now(),
-        exp: now() + 900,
-        ...claims,
-      });
-      return `${head}.${body}.${signed(`${head}.${body}`).toString('base64url')}`;
-    };
-  }
   const signedBy = (key: KeyObject) => (text: string) => sign(null, Buffer.from(text), key);
   const hmac = (secret: string | Buffer) => (text: string) =>
     createHmac('sha256', secret).update(text).digest();

@@ -86,13 +86,22 @@ export async function letIn(db: mongoose.mongo.Db): Promise<void> {
   await db.collection('sessions').insertOne({ ...session, expiresAt, ...stamps });
 }
 
+interface Own {
+  resources?: AnyResource[];
+  routes?: Route[];
+  corsOrigins?: string[];
+  /** Gets each line of the log. */
+  log?: (line: string) => void;
+}
+
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
  * A test may bring resources, routes and settings of its own.
  */
-export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsOrigins?: string[] } = {}) {
+export function useApi({ log, ...own }: Own = {}) {
   const api = { resources, routes, ...own };
+  const logger = log ? pino({ level: 'trace' }, { write: log }) : pino({ level: 'silent' });
   let base: string;
   let contract: Contract;
   let server: ReturnType<typeof httpServer>;
@@ -102,9 +111,7 @@ export function useApi(own: { resources?: AnyResource[]; routes?: Route[]; corsO
     await mongoose.connection.dropDatabase();
     await makeCollections([...new Set([...collections, ...api.resources])]);
     await letIn(mongoose.connection.db as mongoose.mongo.Db);
-    server = httpServer(
-      createApp({ ...api, logger: pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'silent' }) }),
-    );
+    server = httpServer(createApp({ ...api, logger }));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
