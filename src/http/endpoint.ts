@@ -11,7 +11,7 @@ import { record } from './audit.ts';
 import { bodyReader } from './body.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import { checkBody, queryReader } from './input.ts';
-import { isIdempotent, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
+import { isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
 import { STREAM_TYPES, streamOf } from './stream.ts';
 
 /** An answer, ready to be sent. */
@@ -81,7 +81,7 @@ export function endpoint(route: Route): Middleware {
     const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
     const outcome = await transaction(work, claims).catch(dryRunReply);
     if (outcome instanceof Problem) throw outcome;
-    return sendPreferred(ctx, outcome);
+    return isPreferable(route) ? sendPreferred(ctx, outcome) : send(ctx, outcome);
   };
 
   const { refusal } = route;

@@ -8,6 +8,7 @@ import {
   type Body,
   isConditional,
   isIdempotent,
+  isPreferable,
   JSON_TYPE,
   problemsOf,
   queryOf,
@@ -167,7 +168,7 @@ const content = ({ types = [JSON_TYPE], schema, example }: Body<z.ZodType>) =>
 const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
   ...(isIdempotent(route) && { 'Idempotency-Key': idempotencyKey }),
   ...(isConditional(route) && { 'If-Match': ifMatch }),
-  ...(writes(route) && route.answer.schema && { Prefer: prefer }),
+  ...(isPreferable(route) && { Prefer: prefer }),
   ...(!writes(route) && route.answer.schema && { 'If-None-Match': ifNoneMatch }),
 });
 
@@ -201,7 +202,7 @@ const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
     ...((answer.etag || (!writes(route) && answer.schema)) && { ETag: ETAG }),
     ...(isIdempotent(route) && { 'Idempotency-Replayed': REPLAYED }),
     ...(secret && { 'Cache-Control': NO_STORE }),
-    ...(writes(route) && answer.schema && { 'Preference-Applied': APPLIED }),
+    ...(isPreferable(route) && { 'Preference-Applied': APPLIED }),
   };
   return Object.keys(headers).length > 0 ? { headers } : {};
 };
@@ -211,7 +212,7 @@ const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
   if (!route.answer.schema) return {};
   if (!writes(route))
     return { 304: { description: 'The client has this version already', headers: { ETag: ETAG } } };
-  return route.answer.status === 200
+  return route.answer.status === 200 && isPreferable(route)
     ? { 204: { description: 'Done; Prefer asked for no document', ...headersOf(route) } }
     : {};
 };

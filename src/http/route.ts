@@ -124,6 +124,10 @@ export const writes = ({ method }: Route): boolean => method !== 'get';
 /** Whether an Idempotency-Key has a meaning. */
 export const isIdempotent = ({ method, secret }: Route): boolean => method === 'post' && !secret;
 
+/** Whether a client may ask for an answer without the document. */
+export const isPreferable = (route: Route): boolean =>
+  writes(route) && route.answer.schema !== undefined && !route.secret;
+
 /** Whether If-Match has a meaning: it changes a document that a client may have read. */
 export const isConditional = ({ method, secret }: Route): boolean =>
   !secret && (method === 'put' || method === 'patch' || method === 'delete');
@@ -132,10 +136,16 @@ const dryRun = flag().describe('Check everything and answer as if, but write not
 
 /** All query parameters of a route. */
 export const queryOf = (route: Route): z.ZodObject =>
-  writes(route) ? z.strictObject({ dryRun }) : (route.query ?? z.strictObject({}));
+  writes(route) && !route.policy.credentials
+    ? z.strictObject({ dryRun })
+    : (route.query ?? z.strictObject({}));
 
 /** The problems that a route can answer with: its own and those that follow from what it takes. */
 export function problemsOf(route: Route): ProblemCode[] {
+  const always: ProblemCode[] = ['url_too_long', 'database_unavailable', 'query_timeout'];
+  const ofWrites: ProblemCode[] = writes(route) ? ['write_conflict', 'outcome_unknown'] : [];
+  // Whatever else is wrong is worded as one of its own.
+  if (route.refusal) return [...(route.problems ?? []), ...ofWrites, ...always];
   return [
     ...new Set<ProblemCode>([
       'malformed_query',
@@ -150,11 +160,9 @@ export function problemsOf(route: Route): ProblemCode[] {
         ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
         : []),
       ...(route.problems ?? []),
-      ...(writes(route) ? (['write_conflict', 'outcome_unknown'] as const) : []),
+      ...ofWrites,
       ...(isIdempotent(route) ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
-      'url_too_long',
-      'database_unavailable',
-      'query_timeout',
+      ...always,
     ]),
   ];
 }

@@ -7,7 +7,7 @@ import { login, refresh, revoke } from './login.ts';
 
 /** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
 
-/** Not strict: what a client says beyond this is ignored (RFC 6749, section 3.2). */
+/** Swagger UI fills a form in from the examples of its fields. Not strict: what a client says beyond this is ignored (RFC 6749, section 3.2). */
 const form = <S extends z.ZodRawShape>(fields: S) => z.object(fields);
 const short = z.string().max(1_000);
 
@@ -16,10 +16,23 @@ const tokenRequest = form({
     .string()
     .max(100)
     .optional()
-    .meta({ description: '`password`, or `refresh_token`', enum: ['password', 'refresh_token'] }),
-  username: short.optional().describe('For `password`: the e-mail address'),
-  password: short.optional().meta({ description: 'For `password`', format: 'password', writeOnly: true }),
-  refresh_token: short.optional().describe('For `refresh_token`: the one that was given last'),
+    .meta({
+      description: '`password`, or `refresh_token`',
+      enum: ['password', 'refresh_token'],
+      example: 'password',
+    }),
+  username: short
+    .optional()
+    .meta({ description: 'For `password`: the e-mail address', example: 'admin@example.org' }),
+  password: short.optional().meta({
+    description: 'For `password`',
+    format: 'password',
+    writeOnly: true,
+    example: DEMO_PASSWORD,
+  }),
+  refresh_token: short
+    .optional()
+    .meta({ description: 'For `refresh_token`: the one that was given last', example: '' }),
 }).meta({ id: 'TokenRequest', description: 'By what to get a token' });
 
 const tokenAnswer = z
