@@ -521,6 +521,21 @@ describe('an API key', () => {
   });
 });
 
+test('logins and keys are shown with no user, and cannot be reached by a batch', async () => {
+  const { user, access } = await loggedIn();
+  await api.post('/me/keys', { name: 'x', scopes: ['books:read'] }, { as: access });
+  for (const collection of ['sessions', 'keys', 'audit']) {
+    expect((await api.get(`/users?include=${collection}`)).status).toBe(422);
+    const operations = [{ method: 'remove', resource: collection, id: String(user._id) }];
+    expect((await api.post('/batch', { operations })).body.errors).toMatchObject([
+      { pointer: '/operations/0/resource' },
+    ]);
+  }
+  expect(JSON.stringify((await api.get(`/users/${user._id}?include=posts`)).body)).not.toMatch(
+    /digest|scopes/,
+  );
+});
+
 describe('admins', () => {
   test('the last one can neither be demoted nor removed, nor by a batch', async () => {
     const path = `/users/${admin._id}`;

@@ -209,8 +209,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
   );
   const document = (await (await fetch(`${api.url()}/openapi.json`)).json()) as any;
   const lists = Object.entries<any>(document.paths).filter(
-    ([path, { get }]) =>
-      get?.operationId.startsWith('list') && !path.includes('problems') && !path.includes('{'),
+    ([path, { get }]) => get?.operationId.startsWith('list') && !/problems|keys|audit|\{/.test(path),
   );
   let asked = 0;
   for (const [path, { get }] of lists) {
@@ -219,7 +218,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
       if (where !== 'query') continue;
       const answers = await Promise.all(
         [...values.map((value) => `${name}=${value}`), `${name}[$ne]=1`].map((query) =>
-          api.get(`${at}?${query}`, get['x-policy'].role === 'anyone' ? { as: '' } : {}),
+          api.get(`${at}?${query}`, { as: '' }),
         ),
       );
       for (const { status } of answers) expect([200, 400, 404, 422]).toContain(status);
