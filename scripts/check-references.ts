@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { GUARDS, guards } from '../src/mongo/guards.ts';
-import { resources } from '../src/resources/index.ts';
+import { collections } from '../src/resources/index.ts';
 import { checkReferences, type Dangling, isObjectId } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import type { Reference } from '../src/schema/references.ts';
@@ -35,7 +35,7 @@ type Tallies = Map<string, Tally>;
 
 const SHOWN = 20;
 
-const referring = resources.filter(({ references }) => references.length > 0);
+const referring = collections.filter(({ references }) => references.length > 0);
 
 async function main(stop: AbortSignal): Promise<number> {
   const mode = readArguments();

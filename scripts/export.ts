@@ -19,7 +19,7 @@ import { startProgress } from './progress.ts';
 
 const USAGE = `Usage: npm run --silent export -- RESOURCE [--format ndjson|csv] [--out FILE]
 
-Writes every document as the API shows it, in the order of the ids, to standard output or to a file. An import
+Writes every document as the API shows it to an admin, in the order of the ids, to standard output or to a file. An import
 takes the result back: npm run import -- RESOURCE FILE. (--silent keeps npm's own two lines out of the data.)
 
   RESOURCE      what to export, as the API's path names it: ${resources.map(({ collection }) => collection).join(', ')}
@@ -27,7 +27,8 @@ takes the result back: npm run import -- RESOURCE FILE. (--silent keeps npm's ow
   --out FILE    write to a file; what it contained is lost
 
 In CSV a list stands as its JSON, null as an empty cell and an empty text as "". Values are written as they are:
-a spreadsheet may take one that starts with = + - or @ for a formula.
+a spreadsheet may take one that starts with = + - or @ for a formula. Users come with their e-mail addresses,
+without which no import could take them back, and without anything of their passwords.
 
 Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 

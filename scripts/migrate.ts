@@ -1,7 +1,7 @@
 import { loadConfig } from '../src/config.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database as db, openDatabase } from '../src/mongo/connect.ts';
-import { resources } from '../src/resources/index.ts';
+import { collections } from '../src/resources/index.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import { migrate, readArguments } from './migrate/command.ts';
 import { runProgram, say } from './program.ts';
@@ -35,7 +35,7 @@ await runProgram(USAGE, async (signal) => {
     return await migrate(args, {
       db: db(),
       migrations,
-      wanted: databaseOf(resources),
+      wanted: databaseOf(collections),
       signal,
       say,
       print: (text) => console.log(text),

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
+import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { loadConfig } from '../src/config.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database as db, openDatabase } from '../src/mongo/connect.ts';
@@ -19,7 +20,7 @@ export async function runProgram(usage: string, work: (stop: AbortSignal) => Pro
   setFlagsFromString('--heap-growing-percent=50');
   if (process.argv.includes('--help') || process.argv.includes('-h')) return console.log(usage);
   try {
-    process.exitCode = await work(stopSignal());
+    process.exitCode = await runAs(SYSTEM, () => work(stopSignal()));
   } catch (error) {
     say(error instanceof Error ? error.message : String(error));
     if (isUsageError(error)) say(`\n${usage}`);

@@ -3,6 +3,7 @@ import Koa, { type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
+import { entrance } from './http/entrance.ts';
 import { generalLimit } from './http/limits.ts';
 import {
   acceptPatch,
@@ -15,6 +16,7 @@ import {
 import { openapi } from './http/openapi.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
+import { authenticate } from './resources/sessions/authenticate.ts';
 import type { AnyResource } from './schema/resource.ts';
 
 interface Api {
@@ -44,8 +46,14 @@ export function createApp({
   ...api
 }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
+  const limit = generalLimit(rateLimit);
   const mount = (route: Route, ...before: Middleware[]) =>
-    router[route.method](route.path.replace(/\{(\w+)\}/g, ':$1'), ...before, endpoint(route));
+    router[route.method](
+      route.path.replace(/\{(\w+)\}/g, ':$1'),
+      ...before,
+      entrance(route, authenticate, limit),
+      endpoint(route),
+    );
   for (const route of api.routes) mount(route, whenReady(requireReady));
   for (const route of systemRoutes(api, requireReady)) mount(route);
   // Made when it is first asked for: it takes longer than all the rest of a start.
@@ -81,6 +89,8 @@ export const describeApi = (api: Api) =>
     [...api.routes, ...systemRoutes(api)],
     [
       ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+      { name: 'auth', description: 'Logging in, and what belongs to oneself' },
+      { name: 'audit', description: 'What was changed, by whom and when' },
       { name: 'batch', description: 'Several writes in one transaction' },
       { name: 'system', description: 'Links, health and the kinds of problem' },
     ],

@@ -1,6 +1,10 @@
 import { z } from 'zod';
+import { password } from './auth/passwords.ts';
+import { readKeys, type SigningKey } from './auth/tokens.ts';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/;
 
 const whole = (least: number, most: number) =>
   z
@@ -10,6 +14,7 @@ const whole = (least: number, most: number) =>
     .refine((number) => number >= least && number <= most, `must be from ${least} to ${most}`);
 
 const environment = z.object({
+  NODE_ENV: z.string().optional(),
   PORT: whole(0, 65_535).default(3000),
   HOST: z.string().default('127.0.0.1'),
   MONGODB_URI: z
@@ -31,6 +36,19 @@ const environment = z.object({
       (origins) => origins.every((origin) => origin === '*' || /^https?:\/\/[^/\s]+$/.test(origin)),
       'must be * or web origins like https://example.org, separated by commas',
     ),
+  TOKEN_KEYS: z
+    .string()
+    .transform((pems, ctx): SigningKey[] => {
+      try {
+        return readKeys(pems);
+      } catch (error) {
+        ctx.addIssue((error as Error).message);
+        return z.NEVER;
+      }
+    })
+    .optional(),
+  ADMIN_EMAIL: z.email('must be an e-mail address').max(254).optional(),
+  ADMIN_PASSWORD: password().optional(),
   /** Requests that a client may send in a minute. */
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
   /** How many proxies stand in front; what they say of a client is believed. */
@@ -40,13 +58,45 @@ const environment = z.object({
 
 export type Config = z.output<typeof environment>;
 
+/** What is not wrong by itself, but beside what else is set. */
+function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
+  const fault = (name: string, message: string) => ctx.addIssue({ code: 'custom', path: [name], message });
+  const { HOST, MONGODB_URI, NODE_ENV, ADMIN_EMAIL, ADMIN_PASSWORD } = config;
+  if (!MONGODB_URI && !LOOPBACK.test(HOST))
+    fault(
+      'HOST',
+      'must be a loopback address as long as MONGODB_URI is not set: the embedded database has demo accounts, whose passwords everybody knows',
+    );
+  if (!MONGODB_URI && NODE_ENV === 'production')
+    fault(
+      'MONGODB_URI',
+      'must be set where NODE_ENV is production: the embedded database is for development',
+    );
+  if (ADMIN_EMAIL && !ADMIN_PASSWORD)
+    fault('ADMIN_PASSWORD', 'must be set where ADMIN_EMAIL is: the first admin needs both');
+  if (ADMIN_PASSWORD && !ADMIN_EMAIL)
+    fault('ADMIN_EMAIL', 'must be set where ADMIN_PASSWORD is: the first admin needs both');
+}
+
+/** Whether others may depend on it, or reach it: then nothing that everybody knows may open it. */
+export const isProduction = ({ NODE_ENV, MONGODB_URI }: Config): boolean =>
+  NODE_ENV === 'production' || (MONGODB_URI !== undefined && !hostsOf(MONGODB_URI).every(isLoopback));
+
+const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
+
+const hostsOf = (uri: string): string[] =>
+  uri
+    .replace(/^[^:]+:\/\/([^/]*@)?/, '')
+    .replace(/[/?].*$/, '')
+    .split(',');
+
 /**
  * The configuration that the environment gives; an empty variable counts as one that is not set.
  * Throws an Error that names every faulty variable and what is wrong with it, never its value.
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = environment.safeParse(given);
+  const result = environment.superRefine(checkTogether).safeParse(given);
   if (result.success) return result.data;
   const faults = result.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
   throw new Error(`The environment is not usable:\n${faults.join('\n')}`);

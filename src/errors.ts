@@ -6,6 +6,12 @@ export const problems = {
   malformed_query: { status: 400, title: 'The query string is not well-formed' },
   malformed_request: { status: 400, title: 'The request is not well-formed HTTP' },
   invalid_cursor: { status: 400, title: 'The cursor does not belong to this list' },
+  invalid_request: { status: 400, title: 'The request for a token is not well-formed' },
+  unsupported_grant_type: { status: 400, title: 'There is no such way to get a token' },
+  invalid_grant: { status: 400, title: 'The name and password, or the refresh token, are not valid' },
+  unauthenticated: { status: 401, title: 'It is not known who is calling' },
+  forbidden: { status: 403, title: 'The caller may not do this' },
+  insufficient_scope: { status: 403, title: 'The API key is not good for this' },
   not_found: { status: 404, title: 'There is no such document' },
   route_not_found: { status: 404, title: 'There is no such route' },
   method_not_allowed: { status: 405, title: 'The route does not have this method' },
@@ -17,6 +23,7 @@ export const problems = {
   duplicate_key: { status: 409, title: 'Another document already has this value' },
   still_referenced: { status: 409, title: 'Other documents refer to this one' },
   too_many_references: { status: 409, title: 'More documents would change than one transaction can' },
+  last_admin: { status: 409, title: 'Without this admin there would be none' },
   patch_test_failed: { status: 409, title: 'A test in the patch does not hold' },
   precondition_failed: { status: 412, title: 'The document is another version than the client knows' },
   body_too_large: { status: 413, title: 'The body is too large' },
@@ -71,6 +78,9 @@ export interface ProblemDetails {
   /** Of a batch: the index of the operation that was refused, and why. */
   operation?: number;
   problem?: object;
+  /** Where a token was asked for: the same as OAuth 2 says it (RFC 6749, section 5.2). */
+  error?: string;
+  error_description?: string;
   headers?: Record<string, string>;
 }
 
@@ -110,6 +120,29 @@ export class Problem extends Error {
 
 /** The same for an id that no document has and for what could never be an id. */
 export const notFound = (): Problem => new Problem('not_found', 'No document has this id.');
+
+const REALM = 'Bearer realm="shelfmark"';
+
+/** Says how to get in (RFC 6750), and, where a token was sent, what is wrong with it. */
+export const unauthenticated = (fault?: string): Problem =>
+  new Problem(
+    'unauthenticated',
+    `${fault ?? 'This needs a login.'} Get a token from POST /auth/token, or by Authorize in /docs, and send it as "Authorization: Bearer …".`,
+    {
+      headers: {
+        'WWW-Authenticate': fault ? `${REALM}, error="invalid_token", error_description="${fault}"` : REALM,
+        'Cache-Control': 'no-store',
+      },
+    },
+  );
+
+export const forbidden = (detail: string, details: ProblemDetails = {}): Problem =>
+  new Problem('forbidden', detail, details);
+
+export const insufficientScope = (scope: string): Problem =>
+  new Problem('insufficient_scope', `The API key does not have the scope ${scope}.`, {
+    headers: { 'WWW-Authenticate': `${REALM}, error="insufficient_scope", scope="${scope}"` },
+  });
 
 const MAX_FAULTS = 50;
 

@@ -6,19 +6,24 @@ import { createApp } from './app.ts';
 import { type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
+import { DEMO_PASSWORD } from './auth/passwords.ts';
+import { useKeys } from './auth/tokens.ts';
 import { migrations } from './migrations/index.ts';
 import { database as db, openDatabase } from './mongo/connect.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
 import { resources } from './resources/index.ts';
+import { openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
 import { routes } from './resources/routes.ts';
 import { seed } from './seed.ts';
+import { signingKeys } from './signing-keys.ts';
 
 async function main(): Promise<void> {
   const config = loadConfig();
   const logger = await createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
   const stop = stopSignal();
+  useKeys(await signingKeys(config));
 
   const database = await openDatabase(config, say);
   try {
@@ -26,7 +31,10 @@ async function main(): Promise<void> {
       await up(db(), migrations, { say });
       await seed(say);
     }
-    const readiness = await watchReadiness(db(), migrations, say);
+    const readiness = await watchReadiness(db(), migrations, {
+      say,
+      prepare: () => prepareAccounts(config, say),
+    });
     const app = createApp({
       resources,
       routes,
@@ -40,12 +48,20 @@ async function main(): Promise<void> {
     const { port } = server.address() as AddressInfo;
     const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
     say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
-    say(`Stopping (${await stop}): the requests under way may end.`);
+    if (database.embedded) await tellDemoAccounts(say);
+    say(`Stopping (${await Promise.race([stop, readiness.failure])}): the requests under way may end.`);
     readiness.stop();
     await drain(server);
   } finally {
     await database.close();
   }
+}
+
+async function tellDemoAccounts(say: (line: string) => void): Promise<void> {
+  const accounts = await openDemoAccounts();
+  if (accounts.length === 0) return;
+  say(`This is a development set-up: everybody knows these logins, all with the password ${DEMO_PASSWORD}`);
+  for (const { email, role } of accounts) say(`  ${email} (${role})`);
 }
 
 const listen = (config: Config, app: Koa, logger: Logger): Promise<Server> =>

@@ -1,21 +1,41 @@
 import { Types } from 'mongoose';
 import { z } from 'zod';
+import { runAs, SYSTEM } from './auth/caller.ts';
+import { DEMO_PASSWORD, hashPassword } from './auth/passwords.ts';
+import { digestOf, makeSecret } from './auth/tokens.ts';
 import { transaction } from './mongo/transaction.ts';
-import { Book, Post, resources, Tag, User } from './resources/index.ts';
+import { ApiKey, Book, Post, resources, Tag, User } from './resources/index.ts';
+import { demoAccounts } from './resources/users/demo.ts';
 import type { AnyResource } from './schema/resource.ts';
 import { create } from './schema/store.ts';
 
 /** A few documents to look at, put into an empty database: all of them, or none. */
 export async function seed(say: (line: string) => void): Promise<void> {
-  const stored = await transaction(async () => {
-    // In the transaction: another process that starts at the same moment may be doing the same.
-    for (const { model } of resources) if (await model.exists({})) return false;
-    for (const [resource, documents] of seeds)
-      for (const document of documents) await store(resource, document);
-    return true;
-  });
+  if (!(await isEmpty())) return;
+  const passwordHash = await hashPassword(DEMO_PASSWORD);
+  // Nobody knows its secret: it is there to be listed and removed.
+  const key = { ...ApiKey.example, expiresAt: inAMonth(), digest: digestOf(makeSecret()) };
+  const accounts: Seeds = [User, demoAccounts.map((account) => ({ ...account, passwordHash }))];
+  const stored = await runAs(SYSTEM, () =>
+    transaction(async () => {
+      // Again, in the transaction: another process that starts at the same moment may be doing the same.
+      if (!(await isEmpty())) return false;
+      for (const [resource, documents] of [accounts, [ApiKey, [key]] satisfies Seeds, ...seeds])
+        for (const document of documents) await store(resource, document);
+      return true;
+    }),
+  );
   if (stored) say('The database was empty: a few users, tags, books and posts have been put in.');
 }
+
+async function isEmpty(): Promise<boolean> {
+  for (const { model } of resources) if (await model.exists({})) return false;
+  return true;
+}
+
+type Seeds = [AnyResource, Record<string, unknown>[]];
+
+const inAMonth = (): string => new Date(Date.now() + 30 * 24 * 60 * 60 * 1_000).toISOString();
 
 /** The seeds are written as the API writes JSON, and checked by the same rules. */
 async function store(resource: AnyResource, document: Record<string, unknown>): Promise<void> {
@@ -25,15 +45,7 @@ async function store(resource: AnyResource, document: Record<string, unknown>): 
 }
 
 /** What has an id is what the examples of the API speak of, so that each can be tried as it stands. */
-const seeds: [AnyResource, Record<string, unknown>[]][] = [
-  [
-    User,
-    [
-      { ...User.example, email: 'ann@example.org' },
-      { id: '65f000000000000000000c02', name: 'Mara Editor', email: 'mara@example.org', role: 'editor' },
-      { id: '65f000000000000000000c03', name: 'Theo Silent', email: 'theo@example.org', bio: 'Only reads.' },
-    ],
-  ],
+const seeds: Seeds[] = [
   [
     Tag,
     [
@@ -77,6 +89,12 @@ const seeds: [AnyResource, Record<string, unknown>[]][] = [
         id: '65f000000000000000000d02',
         title: 'Notes for later',
         body: 'Read the other translation too.',
+        author: '65f000000000000000000c01',
+      },
+      {
+        id: '65f000000000000000000d03',
+        title: 'A draft, to be published',
+        body: 'Only its author and editors see it.',
         author: '65f000000000000000000c01',
       },
       {

@@ -3,7 +3,7 @@ import mongoose from 'mongoose';
 import { Book } from '../src/resources/books/book.ts';
 import { liftRules, storeAnyhow } from './support/database.ts';
 import { aBook } from './support/factories.ts';
-import { useApi } from './support/harness.ts';
+import { CREDENTIALS, useApi } from './support/harness.ts';
 
 const api = useApi();
 
@@ -340,7 +340,7 @@ describe('a document that is older than a rule', () => {
   async function plainly(path: string, init?: { method: string; body: string }): Promise<any> {
     const response = await fetch(api.url() + path, {
       ...init,
-      headers: { 'content-type': 'application/json' },
+      headers: { authorization: CREDENTIALS, 'content-type': 'application/json' },
     });
     expect([path, response.status]).toEqual([path, 200]);
     return response.json();

@@ -1,13 +1,14 @@
 import { expect, test } from '@jest/globals';
 import createClient from 'openapi-fetch';
 import type { components, paths } from './support/api.d.ts';
-import { useApi } from './support/harness.ts';
+import { CREDENTIALS, useApi } from './support/harness.ts';
 
 /** A client as a team would make it: openapi-fetch with the types of the document. That it compiles is half the test. */
 const api = useApi();
 const client = () =>
   createClient<paths, 'application/json' | 'application/problem+json'>({
     baseUrl: api.url(),
+    headers: { authorization: CREDENTIALS },
     querySerializer: { array: { style: 'form', explode: false } },
   });
 type Problem = components['schemas']['Problem'];

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import { Book, Post, Tag } from '../src/resources/index.ts';
+import { Book, Post, Tag, User } from '../src/resources/index.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
-import { useApi } from './support/harness.ts';
+import { aCaller, useApi } from './support/harness.ts';
 
 const api = useApi();
 
@@ -181,13 +181,38 @@ test.each([
 });
 
 test('a JSON Patch cannot find out what no answer shows', async () => {
-  const user = await aUser({ email: 'secret@example.org' });
-  for (const value of ['secret@example.org', 'wrong@example.org']) {
-    const { status, body } = await api.patch(`/users/${user._id}`, [{ op: 'test', path: '/email', value }], {
+  const user = await aUser({ email: 'secret@example.org', passwordHash: 'secret' });
+  const outcome = async (path: string, value: string, as?: string) => {
+    const { status, body } = await api.patch(`/users/${user._id}`, [{ op: 'test', path, value }], {
       headers: jsonPatch,
+      ...(as && { as }),
     });
-    expect([value, status, body.code]).toEqual([value, 409, 'patch_test_failed']);
-  }
+    return [status, body.code];
+  };
+  const { token } = await aCaller('editor');
+  for (const value of ['secret@example.org', 'wrong@example.org'])
+    expect([value, await outcome('/email', value, token)]).toEqual([value, [403, 'forbidden']]);
+  for (const value of ['secret', 'wrong'])
+    expect(await outcome('/passwordHash', value)).toEqual(await outcome('/nothing', value));
+  // Who may read it may test it.
+  expect(await outcome('/email', 'secret@example.org')).toEqual([200, undefined]);
+  expect(await outcome('/email', 'wrong@example.org')).toEqual([409, 'patch_test_failed']);
+});
+
+test('an entity tag depends on nothing that the caller may not see', async () => {
+  const user = await aUser();
+  const tags = async (as?: string) => {
+    const { headers } = await api.get(`/users/${user._id}`, as === undefined ? {} : { as });
+    return headers.get('etag');
+  };
+  const [open, whole] = [await tags(''), await tags()];
+  expect(open).not.toBe(whole);
+  const change = (fields: object) => User.model.collection.updateOne({ _id: user._id }, { $set: fields });
+  await change({ passwordHash: 'other' });
+  expect([await tags(''), await tags()]).toEqual([open, whole]);
+  await change({ email: 'other@example.org' });
+  expect(await tags('')).toBe(open);
+  expect(await tags()).not.toBe(whole);
 });
 
 test('Prefer: return=minimal answers without the document, and says so', async () => {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from '@jest/globals';
 import { Book } from '../src/resources/books/book.ts';
 import { aBook } from './support/factories.ts';
-import { useApi } from './support/harness.ts';
+import { CREDENTIALS, useApi } from './support/harness.ts';
 import { dial, exchange, type RawAnswer } from './support/socket.ts';
 
 const api = useApi();
 
 const dune = { title: 'Dune', authors: ['Frank Herbert'] };
-const JSON_HEADERS = 'Host: localhost\r\nContent-Type: application/json\r\n';
+const JSON_HEADERS = `Host: localhost\r\nAuthorization: ${CREDENTIALS}\r\nContent-Type: application/json\r\n`;
 const post = (body: string) =>
   `POST /books HTTP/1.1\r\n${JSON_HEADERS}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 const alive = 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -397,7 +397,7 @@ describe('a body', () => {
       ['GET', '/books', 200],
       ['DELETE', `/books/${_id}`, 204],
     ] as const) {
-      socket.send(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"limit":`);
+      socket.send(`${method} ${path} HTTP/1.1\r\n${JSON_HEADERS}Content-Length: 9\r\n\r\n{"limit":`);
       expect((await socket.answer())?.status).toBe(status);
     }
     socket.hangUp();

@@ -5,7 +5,7 @@ import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book, Post, Tag, User } from '../src/resources/index.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
-import { type Answer, useApi } from './support/harness.ts';
+import { type Answer, useApi, users } from './support/harness.ts';
 
 const api = useApi();
 
@@ -199,7 +199,7 @@ describe('commands are done once', () => {
       answers.push(outcome(await post('/batch', { operations: [create, write] }, key)));
     expect(answers[0]?.status).toBe(200);
     expect(answers.slice(1)).toEqual([answers[0], answers[0]]);
-    expect([await User.model.countDocuments(), await Post.model.countDocuments()]).toEqual([1, 1]);
+    expect([await User.model.countDocuments(users), await Post.model.countDocuments()]).toEqual([1, 1]);
   });
 });
 

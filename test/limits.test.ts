@@ -7,6 +7,7 @@ import mongoose, { type mongo } from 'mongoose';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { createApp } from '../src/app.ts';
+import { ANYONE } from '../src/auth/policy.ts';
 import { Problem } from '../src/errors.ts';
 import { route } from '../src/http/route.ts';
 import { drain, httpServer } from '../src/http/server.ts';
@@ -27,6 +28,7 @@ const guess = (path: string, seconds: number) =>
     tag: 'system',
     summary: 'Guess the password',
     description: 'What a login does.',
+    policy: ANYONE,
     body: {
       schema: z.strictObject({ name: text(1, 50), password: text(1, 50) }),
       example: { name: 'ann', password: 'right' },

@@ -180,7 +180,7 @@ test('fields chooses what is shown and read, of what is included too', async () 
     id: String(book._id),
     title: book.title,
   });
-  expect(await faults('/users?fields=email')).toEqual(['fields invalid_value']);
+  expect(await faults('/users?fields=passwordHash')).toEqual(['fields invalid_value']);
 });
 
 test('whatever stands in a parameter, the answer is a success or says what is wrong', async () => {
@@ -219,8 +219,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
   );
   const document = (await (await fetch(`${api.url()}/openapi.json`)).json()) as any;
   const lists = Object.entries<any>(document.paths).filter(
-    ([path, { get }]) =>
-      get?.operationId.startsWith('list') && !path.includes('problems') && !path.includes('{'),
+    ([path, { get }]) => get?.operationId.startsWith('list') && !/problems|keys|audit|\{/.test(path),
   );
   let asked = 0;
   for (const [path, { get }] of lists) {
@@ -229,7 +228,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
       if (where !== 'query') continue;
       const answers = await Promise.all(
         [...values.map((value) => `${name}=${value}`), `${name}[$ne]=1`].map((query) =>
-          api.get(`${at}?${query}`),
+          api.get(`${at}?${query}`, { as: '' }),
         ),
       );
       for (const { status } of answers) expect([200, 400, 404, 422]).toContain(status);

@@ -4,9 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkReferences } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import { Post, resources } from '../src/resources/index.ts';
+import { database } from '../src/mongo/connect.ts';
 import { freshDatabase } from './support/database.ts';
 import { type Arena, arenas, type Duel, duels, type Request } from './support/duels.ts';
-import { dbName, mongoUri } from './support/harness.ts';
+import { CREDENTIALS, dbName, letIn, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 
 /** Two server processes on one database, and clients that refer to what others remove in the same moment. */
@@ -17,6 +18,7 @@ const servers: ServerProcess[] = [];
 beforeAll(async () => {
   await freshDatabase(uri);
   await mongoose.connect(uri, { bufferCommands: false });
+  await letIn(database());
   servers.push(...(await Promise.all([startServer(uri), startServer(uri)])));
 });
 
@@ -29,7 +31,8 @@ afterAll(async () => {
 async function send(server: number, [method, path, body]: Request): Promise<{ status: number; body: any }> {
   const response = await fetch(`${servers[server]?.url}${path}`, {
     method,
-    ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    headers: { authorization: CREDENTIALS, 'content-type': 'application/json' },
+    ...(body && { body: JSON.stringify(body) }),
   });
   const text = await response.text();
   return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };

@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import mongoose, { Types } from 'mongoose';
 import { z } from 'zod';
+import { toWrite } from '../src/auth/policy.ts';
 import { create, read, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
 import { byId, route, type Route } from '../src/http/route.ts';
@@ -13,7 +14,7 @@ import { text } from '../src/schema/fields.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import * as store from '../src/schema/store.ts';
-import { dbName, mongoUri, serve } from './support/harness.ts';
+import { CREDENTIALS, dbName, letIn, mongoUri, serve } from './support/harness.ts';
 import { migrations } from './support/volumes/index.ts';
 import { type Name, nameOf, VolumeV1, VolumeV2, VolumeV3 } from './support/volumes/volume.ts';
 
@@ -70,6 +71,7 @@ const between: Route[] = [
     tag: 'volumes',
     summary: 'Create a volume',
     description: 'Writes both fields.',
+    policy: toWrite(VolumeV2),
     body: { schema: z.strictObject({ title: text(1, 300), author }), example: { title: 'T', author: 'A' } },
     answer: { status: 201, description: 'It', schema: VolumeV2.document, example: VolumeV2.example },
     handler: ({ body }) => store.create(VolumeV2, { ...body, ...both(body) }),
@@ -81,6 +83,7 @@ const between: Route[] = [
     tag: 'volumes',
     summary: 'Update a volume',
     description: 'Writes both fields.',
+    policy: toWrite(VolumeV2),
     params: byId(VolumeV2),
     body: { schema: z.strictObject({ author }), example: { author: 'A' } },
     answer: { status: 200, description: 'It', schema: VolumeV2.document, example: VolumeV2.example },
@@ -98,7 +101,7 @@ function clients(count: number, ids: string[]) {
   const send = async (method: string, url: string, body?: object): Promise<any> => {
     const response = await fetch(url, {
       method,
-      headers: { 'content-type': 'application/json' },
+      headers: { authorization: CREDENTIALS, 'content-type': 'application/json' },
       ...(body && { body: JSON.stringify(body) }),
     });
     requests++;
@@ -145,6 +148,7 @@ test('an author in one piece becomes a given and a family name, and nobody notic
   const upTo = (to: string) => up(database(), migrations, { to });
 
   await upTo('0001');
+  await letIn(database());
   const now = new Date();
   const ids = Array.from({ length: COUNT }, () => new Types.ObjectId());
   for (let start = 0; start < COUNT; start += 5_000)

@@ -12,7 +12,7 @@ import { findMongod, type MongodBinary } from '../src/mongo/embedded/binary.ts';
 import { openDatabase } from '../src/mongo/connect.ts';
 import { launch, type Mongod } from '../src/mongo/embedded/mongod.ts';
 import { freshDatabase } from './support/database.ts';
-import { dbName, mongoUri } from './support/harness.ts';
+import { CREDENTIALS, dbName, letIn, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
 
@@ -33,6 +33,13 @@ async function serve(env: Record<string, string> = {}, at = uri.href): Promise<S
   const server = await startServer(at, env);
   processes.push(server);
   return server;
+}
+
+/** Makes the database of a server know who calls. */
+async function admit(at: string): Promise<void> {
+  const client = await new mongoose.mongo.MongoClient(at).connect();
+  await letIn(client.db());
+  await client.close();
 }
 
 /** A start that must fail: what it says, and how it ends. */
@@ -203,13 +210,14 @@ describe('the start', () => {
 describe('SIGTERM', () => {
   test('lets a request under way end, takes no new ones, and ends the process with 0', async () => {
     const server = await serve();
+    await admit(uri.href);
     const idle = await dial(server.url);
     idle.send('GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
     expect((await idle.answer())?.status).toBe(200);
     const body = JSON.stringify({ title: 'The last one', authors: ['A'] });
     const busy = await dial(server.url);
     busy.send(
-      `POST /books HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 9)}`,
+      `POST /books HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${CREDENTIALS}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 9)}`,
     );
     await sleep(100);
 
@@ -228,7 +236,7 @@ describe('SIGTERM', () => {
     const server = await serve();
     const busy = await dial(server.url);
     busy.send(
-      'POST /books HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{',
+      `POST /books HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${CREDENTIALS}\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{`,
     );
     await sleep(100);
     void server.stop();
@@ -260,12 +268,13 @@ describe('a database that is killed', () => {
       { LOG_LEVEL: 'info', RATE_LIMIT: '20' },
       at.replace('//', '//shelf:s3cret@').concat('&authSource=admin'),
     );
+    await admit(at);
   });
 
   const create = (title: string) =>
     fetch(`${server.url}/books?`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: 'Bearer s3cret' },
+      headers: { 'content-type': 'application/json', authorization: CREDENTIALS },
       body: JSON.stringify({ title, authors: ['Private Name'] }),
     });
 
@@ -325,5 +334,6 @@ describe('a database that is killed', () => {
     );
     expect(lines.filter(({ req, res }) => req.method === 'POST' && res.status === 422)).toHaveLength(1);
     expect(server.output()).not.toMatch(/private|s3cret|bearer|title|\?/i);
+    expect(server.output()).not.toContain(CREDENTIALS.split('.')[1]);
   });
 });

@@ -9,7 +9,7 @@ import { differences, readLayout } from '../src/mongo/layout.ts';
 import { JOURNAL } from '../src/mongo/migrate/journal.ts';
 import { LOCK } from '../src/mongo/migrate/lock.ts';
 import { down, up } from '../src/mongo/migrate/run.ts';
-import { Book, Post, resources, Tag, User } from '../src/resources/index.ts';
+import { Book, collections, Post, resources, Tag, User } from '../src/resources/index.ts';
 import { instant, objectId } from '../src/schema/fields.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
@@ -27,7 +27,7 @@ afterAll(async () => {
 });
 
 describe('the migrations', () => {
-  const wanted = databaseOf(resources);
+  const wanted = databaseOf(collections);
 
   test('make of an empty database what the definitions want', async () => {
     await up(database(), migrations);

@@ -40,6 +40,7 @@ export function batch(resources: AnyResource[]): Route {
     tag: 'batch',
     summary: 'Do several things, or none of them',
     description: `Up to ${MAX_OPERATIONS} operations across resources, in order, in one transaction. A create may be named by \`as\`; later operations then write \`$name\` for its id.`,
+    policy: { role: 'member', scope: 'each' },
     body: { schema: planning, limit: MAX_BYTES, example },
     answer: {
       status: 200,
@@ -162,7 +163,7 @@ function checkBody(
   path: PropertyKey[],
   ctx: Context,
 ): Record<string, unknown> {
-  const schema = method === 'update' ? resource.patch : resource.body;
+  const schema = { create: resource.creation, replace: resource.body, update: resource.patch }[method];
   const checked = schema.safeParse(resolve(resource, body, names));
   if (checked.success) return checked.data;
   for (const issue of checked.error.issues)

@@ -3,15 +3,16 @@ import type { Context } from 'koa';
 import bodyParser from 'koa-bodyparser';
 import type { z } from 'zod';
 import { Problem } from '../errors.ts';
-import { type Body, JSON_TYPE } from './route.ts';
+import { type Body, FORM_TYPE, JSON_TYPE } from './route.ts';
 
 const MAX_BODY = 100 * 1024;
 const MAX_DEPTH = 20;
 
-const parser = (limit: number) =>
+const parser = (limit: number, types: string[]) =>
   bodyParser({
-    enableTypes: ['json'],
+    enableTypes: types.includes(FORM_TYPE) ? ['form'] : ['json'],
     jsonLimit: `${limit}b`,
+    formLimit: `${limit}b`,
     extendTypes: { json: ['application/*+json'] },
     onerror: (error, ctx) => {
       // The parser stops reading at the first fault; unread bytes would block the connection.
@@ -21,7 +22,7 @@ const parser = (limit: number) =>
   });
 
 /**
- * Compiles what a route takes into the function that reads a JSON body and says by which schema it is to be
+ * Compiles what a route takes into the function that reads a body, JSON or a form, and says by which schema it is to be
  * checked: its media type tells. koa-bodyparser takes a wrong media type, an empty body and broken UTF-8 without a word,
  * and inflates compressed bodies; all four are refused here.
  */
@@ -29,12 +30,13 @@ export const bodyReader = (bodies: Body<z.ZodType>[]) => {
   const schemas = new Map(
     bodies.flatMap(({ types = [JSON_TYPE], schema }) => types.map((type) => [type, schema])),
   );
-  const parse = parser(bodies[0]?.limit ?? MAX_BODY);
+  const parse = parser(bodies[0]?.limit ?? MAX_BODY, [...schemas.keys()]);
   return async (ctx: Context): Promise<{ json: unknown; schema: z.ZodType }> => {
     const type = checkMediaType(ctx, [...schemas.keys()]);
     const bytes = watchBytes(ctx);
     await parse(ctx as Parameters<typeof parse>[0], async () => {});
-    if (bytes.count === 0) throw new Problem('malformed_json', 'The body is empty; send a JSON object.');
+    if (bytes.count === 0)
+      throw new Problem('malformed_json', `The body is empty; send ${[...schemas.keys()].join(' or ')}.`);
     if (bytes.broken()) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
     const json: unknown = ctx.request.body;
     if (deeperThan(MAX_DEPTH, json))
@@ -58,7 +60,7 @@ function checkMediaType(ctx: Context, types: string[]): string {
     );
   const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
   if (!charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset)))
-    throw new Problem('unsupported_media_type', 'JSON is taken in UTF-8 only.', accepted);
+    throw new Problem('unsupported_media_type', 'The body is taken in UTF-8 only.', accepted);
   const encoding = ctx.get('Content-Encoding').toLowerCase();
   if (encoding !== '' && encoding !== 'identity')
     throw new Problem('unsupported_media_type', 'Compressed bodies are not taken.', {

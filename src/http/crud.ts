@@ -1,5 +1,6 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
+import { toCreate, toRead, toWrite } from '../auth/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { etagOf } from '../schema/etag.ts';
@@ -23,7 +24,10 @@ interface Example<R extends AnyResource> {
 }
 
 /** POST /books. */
-export const create = <R extends AnyResource>(resource: R, { example }: Example<R>): Route =>
+export const create = <R extends AnyResource>(
+  resource: R,
+  { example, intake }: Example<R> & { intake?: object },
+): Route =>
   route({
     method: 'post',
     path: `/${resource.collection}`,
@@ -31,10 +35,11 @@ export const create = <R extends AnyResource>(resource: R, { example }: Example<
     tag: resource.collection,
     summary: `Create ${a(resource)}`,
     description: `Stores a new ${noun(resource)}; the answer tells its id, and Location where it is.`,
-    body: { schema: resource.body, example },
+    policy: toCreate(resource),
+    body: { schema: resource.creation, example: { ...example, ...intake } },
     answer: {
       status: 201,
-      ...theDocument(resource, example),
+      ...theDocument(resource, { ...resource.defaults, ...example }),
       headers: {
         Location: {
           description: 'Where it is',
@@ -56,6 +61,7 @@ export const read = (resource: AnyResource): Route =>
     operationId: `read${resource.name}`,
     summary: `Read ${a(resource)}`,
     description: `One ${noun(resource)} by its id.`,
+    policy: toRead(resource),
     query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach),
     answer: {
       status: 200,
@@ -86,6 +92,7 @@ export const replace = <R extends AnyResource>(
     summary: `Replace ${a(resource)}`,
     description:
       'All that a client may write becomes what the body says; what it leaves out gets its default.',
+    policy: toWrite(resource),
     body: { schema: resource.body, example },
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
@@ -102,6 +109,7 @@ export const update = <R extends AnyResource>(resource: R, { example }: Example<
     summary: `Change ${a(resource)}`,
     description:
       'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).',
+    policy: toWrite(resource),
     body: { schema: resource.patch, types: ['application/merge-patch+json', 'application/json'], example },
     alternative: jsonPatch(example),
     answer: { status: 200, ...theDocument(resource, example) },
@@ -125,11 +133,13 @@ export const remove = (resource: AnyResource, { example }: { example: string }):
     operationId: `remove${resource.name}`,
     summary: `Remove ${a(resource)}`,
     description: [`Removes a ${noun(resource)} for good.`, ...resource.referrers.map(consequence)].join(' '),
+    policy: toWrite(resource),
     answer: { status: 204, description: 'It is gone' },
     problems: [
       ...(resource.referrers.some(({ policy }) => policy === 'restrict')
         ? (['still_referenced'] as const)
         : []),
+      ...(resource.beforeRemove?.problems ?? []),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
     handler: ({ params, ifMatch }) => store.remove(resource, params.id, ifMatch),
@@ -145,6 +155,7 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
     path: `/${resource.collection}/{id}/${field}/{${name}}`,
     tag: resource.collection,
     params: z.strictObject({ ...byId(resource).shape, [name]: byId(target).shape.id } as Record<string, Id>),
+    policy: toWrite(resource),
     answer: { status: 204 as const, description: 'Done, or so already' },
   };
   return [

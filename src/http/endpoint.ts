@@ -3,14 +3,16 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { invalid, notFound, Problem } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
+import { recording } from '../schema/changes.ts';
 import { digest, type IfMatch } from '../schema/etag.ts';
 import { guarded } from '../schema/references.ts';
 import { shapeOf } from '../schema/shape.ts';
+import { record } from './audit.ts';
 import { bodyReader } from './body.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import { checkBody, queryReader } from './input.ts';
 import { routeLimits } from './limits.ts';
-import { JSON_TYPE, queryOf, type Route, writes } from './route.ts';
+import { isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
 import { STREAM_TYPES, streamOf } from './stream.ts';
 
 /** An answer, ready to be sent. */
@@ -46,7 +48,7 @@ export function endpoint(route: Route): Middleware {
     return { status: answer.status, headers: { ...made, ...(etag && { ETag: etag }) }, body: text };
   };
 
-  return async (ctx) => {
+  const answerTo = async (ctx: Context): Promise<void> => {
     const type = shape ? ctx.accepts(types) : JSON_TYPE;
     if (typeof type !== 'string')
       throw new Problem('not_acceptable', `The answer is given in ${types.join(' or ')} only.`);
@@ -67,18 +69,33 @@ export function endpoint(route: Route): Middleware {
       }
       if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));
 
-      const key = route.method === 'post' && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
-      const work = async (): Promise<Reply> => {
+      const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
+      const work = async (): Promise<Reply | Problem> => {
         const earlier = key && (await recall(key));
         if (earlier) return earlier;
-        const made = reply(ctx, await handler(input), query);
+        const { value, changes } = await recording(() => handler(input));
+        await record(route, ctx, changes);
+        if (value instanceof Problem) return value;
+        const made = reply(ctx, value, query);
         if (query['dryRun']) throw new DryRun(made);
         if (key) await remember(key, made);
         return made;
       };
       const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
-      return sendPreferred(ctx, await transaction(work, claims).catch(dryRunReply));
+      const outcome = await transaction(work, claims).catch(dryRunReply);
+      if (outcome instanceof Problem) throw outcome;
+      return isPreferable(route) ? sendPreferred(ctx, outcome) : send(ctx, outcome);
     });
+  };
+
+  const { refusal } = route;
+  if (!refusal) return answerTo;
+  return async (ctx) => {
+    try {
+      await answerTo(ctx);
+    } catch (error) {
+      throw error instanceof Problem ? refusal(error) : error;
+    }
   };
 }
 

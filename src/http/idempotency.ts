@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 import mongoose, { type mongo } from 'mongoose';
+import { caller } from '../auth/caller.ts';
 import { invalid, Problem } from '../errors.ts';
 import { currentSession } from '../mongo/transaction.ts';
 import type { Reply } from './endpoint.ts';
@@ -40,7 +41,13 @@ export function keyOf(ctx: Context, body: unknown): Key | undefined {
         message: 'must have 1 to 255 printable ASCII characters',
       },
     ]);
-  return { id: hash([ctx.method, ctx.path, key]), fingerprint: hash([ctx.querystring, canonical(body)]) };
+  const who = caller();
+  // Each caller has keys of his own: an answer is for nobody else.
+  const principal = [who.id, who.key].map(String);
+  return {
+    id: hash([...principal, ctx.method, ctx.path, key]),
+    fingerprint: hash([ctx.querystring, canonical(body)]),
+  };
 }
 
 /** The answer that was given to this key, inside a transaction. */
@@ -74,10 +81,14 @@ const records = (): mongo.Collection<Remembered> =>
 const hash = (parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 
-/** The same text for the same JSON, in whatever order its members stand. */
+/**
+ * The same text for the same JSON, in whatever order its members stand. Without passwords: a digest of one that is
+ * as fast as this would be as good as the password.
+ */
 const canonical = (json: unknown): string =>
-  JSON.stringify(json, (_, value) =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
+  JSON.stringify(json, (name, value) => {
+    if (/password/i.test(name)) return undefined;
+    return value !== null && typeof value === 'object' && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value,
-  ) ?? '';
+      : value;
+  }) ?? '';

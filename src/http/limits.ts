@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Context, Middleware } from 'koa';
+import type { Context } from 'koa';
 import { Problem } from '../errors.ts';
 import { type Budget, budget, type Policy } from '../mongo/budget.ts';
 import { digest } from '../schema/etag.ts';
@@ -25,15 +25,13 @@ const WINDOW = 60;
 /** Whether requests for a path count: what monitors ask for all the time, and what a page loads, do not. */
 export const isCounted = (path: string): boolean => !/^\/(health|docs)\//.test(path);
 
-/** Lets each client, by account or else by address, send so many requests a minute. */
-export function generalLimit(points: number): Middleware {
+/** Counts a request of a client, by account or else by address; refuses more than so many a minute. */
+export function generalLimit(points: number): (ctx: Context) => Promise<void> {
   const general = budget({ name: 'default', points, seconds: WINDOW });
-  return async (ctx, next) => {
-    if (isCounted(ctx.path)) {
-      const { account, address } = clientOf(ctx);
-      await spend(ctx, general, account ? `account:${account}` : `address:${address}`);
-    }
-    return next();
+  return async (ctx) => {
+    if (!isCounted(ctx.path)) return;
+    const { account, address } = clientOf(ctx);
+    await spend(ctx, general, account ? `account:${account}` : `address:${address}`);
   };
 }
 

@@ -1,9 +1,10 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
+import { restrict, toRead, visible } from '../auth/policy.ts';
 import { invalid, notFound } from '../errors.ts';
 import { text } from '../schema/fields.ts';
-import { expanded, include, includePaths, partial, reverseName } from '../schema/include.ts';
-import type { AnyResource, Index } from '../schema/resource.ts';
+import { expanded, includable, include, includePaths, partial, reverseName } from '../schema/include.ts';
+import { type AnyResource, type Index, isPublic } from '../schema/resource.ts';
 import { outOfReach, projectionOf, selectable, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
 import { all, type Found, MAX_RANKED, query, readPage, SCORE, type SortField, timeFor } from './paging.ts';
@@ -38,7 +39,8 @@ export const related = <R extends AnyResource>(
 ): Route =>
   route({
     ...pages(resource, listing, async (id) => {
-      if (!(await parent.model.exists({ _id: id }).maxTimeMS(QUERY_TIME))) throw notFound();
+      const seen = restrict({ _id: id }, visible(parent));
+      if (!(await parent.model.exists(seen).maxTimeMS(QUERY_TIME))) throw notFound();
       return [{ [field]: { $eq: id } }];
     }),
     path: `/${parent.collection}/{id}/${resource.collection}`,
@@ -70,12 +72,14 @@ function pages<R extends AnyResource>(
     ...(asked.q === undefined ? [] : [{ $text: { $search: asked.q } }]),
     ...(await scope(params.id)),
     ...toConditions(declared, asked),
+    ...[visible(resource)].filter((condition) => condition !== undefined),
   ];
   const orderOf = ({ sort, q }: any): SortField[] =>
     sort === undefined && q !== undefined ? BEST_FIRST : (orders.get(sort ?? NEWEST) as SortField[]);
 
   return {
     method: 'get' as const,
+    policy: toRead(resource),
     description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on. With \`Accept: application/x-ndjson\` or \`text/csv\` all of them as a stream.`,
     query: z
       .strictObject({
@@ -131,7 +135,9 @@ function pages<R extends AnyResource>(
         const shown = selectionOf(fields)?.get('');
         const all = [
           ...Object.keys(resource.document.shape),
-          ...resource.referrers.map(reverseName).filter((name) => paths.includes(name)),
+          ...includable(resource)
+            .map(reverseName)
+            .filter((name) => paths.includes(name)),
         ];
         return all.filter((field) => shown?.has(field) ?? true);
       },
@@ -313,10 +319,11 @@ function sortOrders(resource: AnyResource, declared: readonly string[]): Map<str
 const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
   sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
 
-function sortField({ name, fields, document }: AnyResource, part: string): SortField {
+function sortField(resource: AnyResource, part: string): SortField {
+  const { name, fields } = resource;
   const field = part.replace(/^-/, '');
-  if (!(field in document.shape))
-    throw new Error(`${name} cannot be sorted by ${field}: no answer shows it.`);
+  if (!isPublic(resource, field))
+    throw new Error(`${name} cannot be sorted by ${field}: not every answer shows it.`);
   const type = fields[field]?.def.type;
   if (type === 'array' || type === 'object')
     throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);

@@ -140,6 +140,7 @@ export const crossOrigin = (origins: string[]): Middleware =>
       'Link',
       'Location',
       'Retry-After',
+      'WWW-Authenticate',
       'X-Request-Id',
       'Idempotency-Replayed',
       'Preference-Applied',

@@ -1,10 +1,21 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31, type ResponseConfig } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
+import { type Access, describeAccess } from '../auth/policy.ts';
 import { Problem, type ProblemCode, type ProblemDetails, problems } from '../errors.ts';
 import { isCounted } from './limits.ts';
 import { PROBLEM_TYPE } from './middleware.ts';
-import { type Body, isConditional, JSON_TYPE, problemsOf, queryOf, type Route, writes } from './route.ts';
+import {
+  type Body,
+  isConditional,
+  isIdempotent,
+  isPreferable,
+  JSON_TYPE,
+  problemsOf,
+  queryOf,
+  type Route,
+  writes,
+} from './route.ts';
 import { STREAM_TYPES } from './stream.ts';
 
 export interface Tag {
@@ -46,6 +57,8 @@ const problem = z
     errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
     blockers: z.array(blocker).optional().describe('What still refers to the document, by field'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
+    error: z.string().optional().describe('Where a token was asked for: what OAuth 2 calls it'),
+    error_description: z.string().optional().describe('The same as `detail`, for clients of OAuth 2'),
     problem: z
       .record(z.string(), z.unknown())
       .optional()
@@ -57,6 +70,8 @@ const problem = z
 export function openapi(routes: Route[], tags: Tag[]) {
   const registry = new OpenAPIRegistry();
   const codes = new Set<ProblemCode>([...routes.flatMap(problemsOf), 'internal_error']);
+  for (const [name, scheme] of Object.entries(SCHEMES))
+    registry.registerComponent('securitySchemes', name, scheme);
   for (const code of codes) registry.registerComponent('examples', code, example(code));
   for (const [name, header] of Object.entries(RATE_LIMIT_HEADERS))
     registry.registerComponent('headers', name, header);
@@ -77,15 +92,36 @@ export function openapi(routes: Route[], tags: Tag[]) {
   };
   const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
   // The generator leaves empty objects behind for the kinds of component that nobody registered.
-  const { schemas, headers, examples } = components ?? {};
-  return { ...header, paths, components: { schemas, headers, examples } };
+  const { schemas, headers, examples, securitySchemes } = components ?? {};
+  return { ...header, paths, components: { schemas, headers, examples, securitySchemes } };
 }
+
+/** In /docs, Authorize offers both. */
+const SCHEMES = {
+  login: {
+    type: 'oauth2' as const,
+    description: 'Your e-mail address and password; client_id and client_secret stay empty.',
+    flows: { password: { tokenUrl: '/auth/token', refreshUrl: '/auth/token', scopes: {} } },
+  },
+  bearer: {
+    type: 'http' as const,
+    scheme: 'bearer',
+    description: 'An access token, or an API key (`sk_…`).',
+  },
+};
+
+/** Where everybody may call, a token may be sent all the same: some see more. */
+const securityOf = ({ role, credentials }: Access): Record<string, string[]>[] =>
+  credentials ? [] : [...(role === 'anyone' ? [{}] : []), { login: [] }, { bearer: [] }];
 
 const CONVENTIONS = `\
 What holds for every operation:
 
 - An \`id\` is 24 hexadecimal digits; a time is RFC 3339, in answers always UTC.
 - What a request says and the operation does not know, a field or a parameter, is refused, never ignored.
+- Reading is open to everybody; for the rest log in: Authorize on this page, or POST /auth/token. Each operation says
+  who may do it. What somebody may not see is not there for him: the answer is 404, and 403 where he sees it but may
+  not change it.
 - Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
 - A client may send so many requests a minute; \`RateLimit\` says how many are left and when all are there again
   (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
@@ -100,7 +136,9 @@ const operation = (route: Route) => ({
   operationId: route.operationId,
   tags: [route.tag],
   summary: route.summary,
-  description: route.description,
+  description: `${route.description} ${describeAccess(route.policy)}`,
+  security: securityOf(route.policy),
+  'x-policy': route.policy,
   request: {
     params: route.params,
     query: queryOf(route),
@@ -133,9 +171,9 @@ const content = ({ types = [JSON_TYPE], schema, example }: Body<z.ZodType>) =>
 
 /** Each is optional. */
 const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
-  ...(route.method === 'post' && { 'Idempotency-Key': idempotencyKey }),
+  ...(isIdempotent(route) && { 'Idempotency-Key': idempotencyKey }),
   ...(isConditional(route) && { 'If-Match': ifMatch }),
-  ...(writes(route) && route.answer.schema && { Prefer: prefer }),
+  ...(isPreferable(route) && { Prefer: prefer }),
   ...(!writes(route) && route.answer.schema && { 'If-None-Match': ifNoneMatch }),
 });
 
@@ -158,7 +196,7 @@ const success = (route: Route): ResponseConfig => ({
 });
 
 const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
-  const { method, answer } = route;
+  const { answer, secret } = route;
   const headers = {
     ...Object.fromEntries(
       Object.entries(answer.headers ?? {}).map(([name, { description, example, optional }]) => [
@@ -167,8 +205,9 @@ const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
       ]),
     ),
     ...((answer.etag || (!writes(route) && answer.schema)) && { ETag: ETAG }),
-    ...(method === 'post' && { 'Idempotency-Replayed': REPLAYED }),
-    ...(writes(route) && answer.schema && { 'Preference-Applied': APPLIED }),
+    ...(isIdempotent(route) && { 'Idempotency-Replayed': REPLAYED }),
+    ...(secret && { 'Cache-Control': NO_STORE }),
+    ...(isPreferable(route) && { 'Preference-Applied': APPLIED }),
     ...rateLimitOf(route),
   };
   return Object.keys(headers).length > 0 ? { headers } : {};
@@ -184,7 +223,7 @@ const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
         headers: { ETag: ETAG, ...rateLimitOf(route) },
       },
     };
-  return route.answer.status === 200
+  return route.answer.status === 200 && isPreferable(route)
     ? { 204: { description: 'Done; Prefer asked for no document', ...headersOf(route) } }
     : {};
 };
@@ -193,6 +232,13 @@ const ETAG = {
   description: 'Its version: strong for a document as it is, weak for lists and other shapes',
   schema: { type: 'string' as const },
   example: '"Q8yWlIe7XJ0V2c1mB5nT9A"',
+};
+
+const NO_STORE = {
+  description: 'Nobody may keep this answer',
+  required: true,
+  schema: { type: 'string' as const, enum: ['no-store'] },
+  example: 'no-store',
 };
 
 const APPLIED = {
@@ -243,14 +289,16 @@ function refusals(route: Route): Record<string, ResponseConfig> {
   const responses = [...new Set(all.map((code) => problems[code].status))].map((status) => {
     const codes = all.filter((code) => problems[code].status === status);
     const description = codes.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' ');
-    const headers = { ...(isLater(status) && RETRY_AFTER), ...(status === 429 && rateLimitOf(route)) };
-    return [status, { ...refusal(codes, description), ...(isLater(status) && { headers }) }];
+    return [status, { ...refusal(codes, description), ...headersAt(status, route) }];
   });
   return Object.fromEntries(responses);
 }
 
-/** Whether the same request may succeed later. */
-const isLater = (status: number): boolean => status === 429 || status === 503;
+const headersAt = (status: number, route: Route): Pick<ResponseConfig, 'headers'> => {
+  if (status === 401) return { headers: AUTHENTICATE };
+  if (status === 503) return { headers: RETRY_AFTER };
+  return status === 429 ? { headers: { ...RETRY_AFTER, ...rateLimitOf(route) } } : {};
+};
 
 const refusal = (codes: ProblemCode[], description: string): ResponseConfig => ({
   description,
@@ -270,6 +318,15 @@ const REPLAYED = {
 
 const RETRY_AFTER = {
   'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const }, example: 1 },
+};
+
+const AUTHENTICATE = {
+  'WWW-Authenticate': {
+    description: 'How to get in, and what is wrong with the token that was sent (RFC 6750)',
+    required: true,
+    schema: { type: 'string' as const },
+    example: 'Bearer realm="shelfmark"',
+  },
 };
 
 const example = (code: ProblemCode) => ({

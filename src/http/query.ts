@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { setOf, text } from '../schema/fields.ts';
-import type { AnyResource } from '../schema/resource.ts';
+import { type AnyResource, isPublic } from '../schema/resource.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
 
@@ -40,10 +40,11 @@ export interface Filter {
   condition: (value: unknown) => object;
 }
 
-export function filters({ name, fields, document }: AnyResource, names: readonly string[]): Filter[] {
+export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
+  const { name, fields } = resource;
   return names.flatMap((field) => {
-    if (!(field in document.shape))
-      throw new Error(`${name} cannot be filtered by ${field}: no answer shows it.`);
+    if (!isPublic(resource, field))
+      throw new Error(`${name} cannot be filtered by ${field}: not every answer shows it.`);
     const { value, operators, list } = kindOf(fields[field] as z.ZodType, field);
     return operators.map((operator) => {
       const { words, condition } = OPERATORS[operator];

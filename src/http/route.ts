@@ -1,6 +1,7 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import type { ProblemCode } from '../errors.ts';
+import type { Access } from '../auth/policy.ts';
+import type { Problem, ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
 import { isCounted, type Limit } from './limits.ts';
 import { flag } from './query.ts';
@@ -23,6 +24,7 @@ export type StoredAs<T> = T extends Types.ObjectId | Date
         : T;
 
 export const JSON_TYPE = 'application/json';
+export const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 export interface Body<B extends z.ZodType> {
   schema: B;
@@ -73,6 +75,10 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   tag: string;
   summary: string;
   description: string;
+  /** Who gets in. */
+  policy: Access;
+  /** What it answers must be kept by nobody: no cache, no record of an Idempotency-Key. */
+  secret?: true;
   /** Path parameters. One that does not fit its schema is answered with 404. */
   params?: P;
   /** Query parameters, each decoded from one string. */
@@ -88,12 +94,15 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   limits?: Limit<z.output<B>>[];
   /** What it refuses with, beside what follows from its input. */
   problems?: ProblemCode[];
+  /** How its refusals are worded, where the rest of the world expects them in another form. */
+  refusal?: (problem: Problem) => Problem;
+  /** It may return a Problem instead of throwing it: then what it wrote stays. */
   handler: (input: {
     params: z.output<P>;
     query: z.output<Q>;
     body: z.output<B>;
     ifMatch: IfMatch;
-  }) => Promise<StoredAs<z.output<A>> | void>;
+  }) => Promise<StoredAs<z.output<A>> | Problem | void>;
 }
 
 export type Route = Definition<any, any, any, any>;
@@ -115,21 +124,42 @@ export const byId = (resource: AnyResource, example = resource.example.id) =>
 /** Every write is one transaction; see endpoint(). */
 export const writes = ({ method }: Route): boolean => method !== 'get';
 
+/** Whether an Idempotency-Key has a meaning. */
+export const isIdempotent = ({ method, secret }: Route): boolean => method === 'post' && !secret;
+
+/** Whether a client may ask for an answer without the document. */
+export const isPreferable = (route: Route): boolean =>
+  writes(route) && route.answer.schema !== undefined && !route.secret;
+
 /** Whether If-Match has a meaning: it changes a document that a client may have read. */
-export const isConditional = ({ method }: Route): boolean =>
-  method === 'put' || method === 'patch' || method === 'delete';
+export const isConditional = ({ method, secret }: Route): boolean =>
+  !secret && (method === 'put' || method === 'patch' || method === 'delete');
 
 const dryRun = flag().describe('Check everything and answer as if, but write nothing').optional();
 
 /** All query parameters of a route. */
 export const queryOf = (route: Route): z.ZodObject =>
-  writes(route) ? z.strictObject({ dryRun }) : (route.query ?? z.strictObject({}));
+  writes(route) && !route.policy.credentials
+    ? z.strictObject({ dryRun })
+    : (route.query ?? z.strictObject({}));
 
 /** The problems that a route can answer with: its own and those that follow from what it takes. */
 export function problemsOf(route: Route): ProblemCode[] {
+  const always: ProblemCode[] = [
+    ...(isCounted(route.path) ? (['rate_limited'] as const) : []),
+    'url_too_long',
+    'database_unavailable',
+    'migrations_pending',
+    'database_ahead',
+    'query_timeout',
+  ];
+  const ofWrites: ProblemCode[] = writes(route) ? ['write_conflict', 'outcome_unknown'] : [];
+  // Whatever else is wrong is worded as one of its own.
+  if (route.refusal) return [...(route.problems ?? []), ...ofWrites, ...always];
   return [
     ...new Set<ProblemCode>([
       'malformed_query',
+      ...accessProblems(route.policy),
       'unknown_parameter',
       ...(route.query || writes(route) ? (['validation_failed'] as const) : []),
       ...(isConditional(route) ? (['precondition_failed'] as const) : []),
@@ -140,14 +170,19 @@ export function problemsOf(route: Route): ProblemCode[] {
         ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
         : []),
       ...(route.problems ?? []),
-      ...(writes(route) ? (['write_conflict', 'outcome_unknown'] as const) : []),
-      ...(route.method === 'post' ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
-      ...(isCounted(route.path) ? (['rate_limited'] as const) : []),
-      'url_too_long',
-      'database_unavailable',
-      'migrations_pending',
-      'database_ahead',
-      'query_timeout',
+      ...ofWrites,
+      ...(isIdempotent(route) ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
+      ...always,
     ]),
   ];
 }
+
+/** The problems of who may not enter, or may not do what he asks for. */
+const accessProblems = ({ role, scope, credentials }: Access): ProblemCode[] =>
+  credentials
+    ? []
+    : [
+        'unauthenticated',
+        ...(role === 'anyone' ? [] : (['forbidden'] as const)),
+        ...(scope?.includes(':') ? (['insufficient_scope'] as const) : []),
+      ];

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { stringify } from 'csv-stringify/sync';
+import { caller, iterateAs } from '../auth/caller.ts';
 
 /** Whole collections as text: one document a line. */
 
@@ -9,7 +10,9 @@ type Batches = AsyncIterable<unknown[]>;
 export const STREAM_TYPES = ['application/x-ndjson', 'text/csv'] as const;
 
 export const streamOf = (type: string, batches: Batches, shape: Shape, columns: string[]): Readable =>
-  Readable.from(type === 'text/csv' ? csv(batches, shape, columns) : ndjson(batches, shape));
+  Readable.from(
+    iterateAs(caller(), type === 'text/csv' ? csv(batches, shape, columns) : ndjson(batches, shape)),
+  );
 
 async function* ndjson(batches: Batches, shape: Shape) {
   for await (const batch of batches)

@@ -1,5 +1,6 @@
 import mongoose from 'mongoose';
 import { z } from 'zod';
+import { ANYONE } from '../auth/policy.ts';
 import { Problem, type ProblemCode, problems } from '../errors.ts';
 import { type Route, route } from './route.ts';
 
@@ -24,6 +25,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'Links',
     description: 'Where to go from here.',
+    policy: ANYONE,
     answer: {
       status: 200,
       description: 'Paths by name',
@@ -39,6 +41,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'Is the process alive?',
     description: 'Answers as long as the process can answer anything.',
+    policy: ANYONE,
     answer: { status: 200, description: 'It is', schema: health, example: status },
     handler: async () => status,
   }),
@@ -50,6 +53,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     summary: 'Can it serve requests?',
     description:
       'Answers 503 while the database cannot be reached, or is not as this version of the program needs it.',
+    policy: ANYONE,
     answer: { status: 200, description: 'It can', schema: health, example: status },
     handler: async () => {
       requireReady();
@@ -64,6 +68,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'List the kinds of problem',
     description: 'Every `code` that a problem document can have.',
+    policy: ANYONE,
     answer: {
       status: 200,
       description: 'All of them',
@@ -81,6 +86,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'Read a kind of problem',
     description: 'What the `type` of a problem document points to.',
+    policy: ANYONE,
     params: z.strictObject({ code: z.string().meta({ description: 'Its code', example: 'not_found' }) }),
     answer: {
       status: 200,
@@ -97,6 +103,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
 
 const links = (collections: string[]) => ({
   ...Object.fromEntries(collections.map((name) => [name, `/${name}`])),
+  login: '/auth/token',
   docs: '/docs',
   openapi: '/openapi.json',
   problems: '/problems',

@@ -1,5 +1,6 @@
 import type { Migration } from '../mongo/migrate/migration.ts';
 import { initial } from './0001-initial.ts';
+import { accounts } from './0002-accounts.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
-export const migrations: Migration[] = [initial];
+export const migrations: Migration[] = [initial, accounts];

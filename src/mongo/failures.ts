@@ -39,7 +39,8 @@ const LABELS = new Set([
 ]);
 
 const DUPLICATE_KEY = 11000;
-const MAX_TIME_EXPIRED = 50;
+/** MaxTimeMSExpired, and TransactionExceededLifetimeLimitSeconds. */
+const TOOK_TOO_LONG = [50, 290];
 
 const retry = { headers: { 'Retry-After': '1' } };
 
@@ -74,7 +75,7 @@ export const isTransient = (error: unknown): boolean =>
 export function databaseProblem(error: unknown): Problem | undefined {
   for (const failure of failures(error)) {
     if (failure.code === DUPLICATE_KEY) return duplicateKey(Object.keys(failure.keyPattern ?? {}));
-    if (failure.code === MAX_TIME_EXPIRED)
+    if (TOOK_TOO_LONG.includes(failure.code as number))
       return new Problem('query_timeout', 'The database took too long; try a narrower request.', retry);
     if (unreachable(failure))
       return new Problem(

@@ -1,18 +1,15 @@
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
 import { Problem } from '../errors.ts';
-import { objectId } from './fields.ts';
 import type { AnyResource } from './resource.ts';
 import { shapeOf } from './shape.ts';
 
 /**
  * The version of a stored document, as a strong entity tag (RFC 9110, section 8.8.3). Made from its content, so that
- * it is the same after a restart and another after a change by any tool; from all of it, also what no answer shows.
+ * it is the same after a restart and another after a change by any tool; from what the caller may see of it and
+ * nothing else, because whoever guesses the rest could check it by the tag.
  */
 export const etagOf = (resource: AnyResource, stored: unknown): string => {
-  const content =
-    contents.get(resource) ??
-    shapeOf(z.object({ id: objectId(), ...resource.fields, createdAt: z.any(), updatedAt: z.any() }));
+  const content = contents.get(resource) ?? shapeOf(resource.document);
   contents.set(resource, content);
   return `"${digest(JSON.stringify(content(stored)))}"`;
 };

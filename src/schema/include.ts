@@ -1,5 +1,6 @@
 import type { PopulateOptions, Types } from 'mongoose';
 import { z } from 'zod';
+import { visible } from '../auth/policy.ts';
 import { objectId } from './fields.ts';
 import type { Reference } from './references.ts';
 import type { AnyResource } from './resource.ts';
@@ -20,18 +21,22 @@ export const reverseName = ({ from, field, target }: Reference): string =>
     ? from.collection
     : `${from.collection}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
 
+/** Who refers to a resource and can be shown beside it; what is its owner's alone cannot. */
+export const includable = ({ referrers }: AnyResource): Reference[] =>
+  referrers.filter(({ from }) => from.policy.read !== 'owner');
+
 /** Every path that can be included: references, the references of what they lead to, and who refers here. */
 export const includePaths = (resource: AnyResource): string[] => [
   ...resource.references.flatMap(({ field, target }) => [
     field,
     ...target.references.map((next) => `${field}.${next.field}`),
   ]),
-  ...resource.referrers.map(reverseName),
+  ...includable(resource).map(reverseName),
 ];
 
 /** The answer's schema where anything may be included. */
 export function expanded(resource: AnyResource): z.ZodObject {
-  const reverse = resource.referrers.map(
+  const reverse = includable(resource).map(
     (reference) => [reverseName(reference), newest(reference.from)] as const,
   );
   return z
@@ -45,7 +50,7 @@ export const partial = (resource: AnyResource): z.ZodObject =>
     z.strictObject({
       ...forward(resource, (target) => optional(forward(target, ({ document }) => optional(document)))).shape,
       ...Object.fromEntries(
-        resource.referrers.map((reference) => [
+        includable(resource).map((reference) => [
           reverseName(reference),
           newestOf(optional(reference.from.document)).optional(),
         ]),
@@ -107,7 +112,7 @@ export async function include(
     .map((reference) => populateOptions(reference, paths, selection))
     .filter((options) => options !== undefined);
   if (joins.length > 0) await resource.model.populate(documents, joins);
-  for (const reference of resource.referrers)
+  for (const reference of includable(resource))
     if (paths.includes(reverseName(reference))) await addNewest(reference, documents, selection);
 }
 
@@ -119,16 +124,22 @@ function populateOptions(
   const deeper = target.references.filter((next) => paths.includes(`${field}.${next.field}`));
   if (deeper.length === 0 && !paths.includes(field)) return undefined;
   return {
-    ...join(field, field, selection),
-    populate: deeper.map((next) => join(next.field, `${field}.${next.field}`, selection)),
+    ...join(field, target, field, selection),
+    populate: deeper.map((next) => join(next.field, next.target, `${field}.${next.field}`, selection)),
   };
 }
 
-const join = (field: string, path: string, selection: Selection | undefined): PopulateOptions => ({
+const join = (
+  field: string,
+  target: AnyResource,
+  path: string,
+  selection: Selection | undefined,
+): PopulateOptions => ({
   path: field,
+  match: visible(target),
   select: projectionOf(selection, path),
   options: { lean: true, maxTimeMS: QUERY_TIME },
-  // Other tools may have removed what an id leads to, or stored what is no id: show that rather than nothing.
+  // What the caller may not see, what other tools have removed, what is no id: show that rather than nothing.
   skipInvalidIds: true,
   transform: (found: unknown, id: unknown) => show(selection, path, found ?? id),
 });
@@ -142,6 +153,7 @@ async function addNewest(
   const { from, field, target } = reference;
   const name = reverseName(reference);
   const projection = projectionOf(selection, name);
+  const seen = visible(from);
   const found = await target.model
     .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
       { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
@@ -151,6 +163,7 @@ async function addNewest(
           localField: '_id',
           foreignField: field,
           pipeline: [
+            ...(seen ? [{ $match: seen }] : []),
             { $sort: { _id: -1 } },
             { $limit: NEWEST + 1 },
             ...(projection ? [{ $project: projection }] : []),

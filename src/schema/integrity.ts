@@ -1,6 +1,8 @@
 import type { Types } from 'mongoose';
+import { restrict, visible } from '../auth/policy.ts';
 import { notFound, Problem } from '../errors.ts';
 import { changeGuards, removeGuards } from '../mongo/guards.ts';
+import { noteChange } from './changes.ts';
 import { guarded, type Reference, type Target } from './references.ts';
 import { type AnyResource, noun } from './resource.ts';
 
@@ -23,7 +25,9 @@ export async function hold(targets: Target[]): Promise<void> {
   for (const resource of new Set(targets.map(({ resource }) => resource))) {
     const asked = targets.filter((target) => target.resource === resource);
     const ids = asked.map(({ id }) => id);
-    const found = await resource.model.find({ _id: { $in: ids } }, { _id: 1 }).lean<Identified[]>();
+    // What the caller may not see is not there.
+    const seen = restrict({ _id: { $in: ids } }, visible(resource));
+    const found = await resource.model.find(seen, { _id: 1 }).lean<Identified[]>();
     absent.push(...asked.filter(({ id }) => !found.some(({ _id }) => _id.equals(id))));
   }
   if (absent.length > 0) throw referenceNotFound(absent);
@@ -54,7 +58,9 @@ async function removeAll(
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<number> {
+  await resource.beforeRemove?.check(ids);
   const { deletedCount } = await resource.model.deleteMany({ _id: { $in: ids } });
+  if (deletedCount > 0) for (const id of ids) noteChange(resource, id, 'remove');
   if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;
   await removeGuards(ids.map((id) => guarded({ resource, id })));
   await refuseIfRestricted(resource, ids);
@@ -74,7 +80,7 @@ async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]):
     const id = ids.find((id) => [one[field]].flat().some((known) => id.equals(known))) as Types.ObjectId;
     const count = await from.model.countDocuments({ [field]: id }).limit(MAX_CHANGES);
     const some = await from.model
-      .find({ [field]: id }, { _id: 1 })
+      .find(restrict({ [field]: id }, visible(from)), { _id: 1 })
       .limit(5)
       .lean<Identified[]>();
     blockers.push({
@@ -128,12 +134,16 @@ export async function redirect(
   pointer: string,
 ): Promise<number> {
   const budget = { changes: MAX_CHANGES };
-  for (const {
-    from: { model },
-    field,
-    many,
-  } of resource.referrers) {
-    spend(budget, await model.countDocuments({ [field]: from }).limit(budget.changes + 1));
+  for (const { from: referrer, field, many, policy } of resource.referrers) {
+    // What goes with the document does not go over to another one: its sessions, its keys.
+    if (policy === 'cascade') continue;
+    const { model } = referrer;
+    const theirs = await model
+      .find({ [field]: from }, { _id: 1 })
+      .limit(budget.changes + 1)
+      .lean<Identified[]>();
+    spend(budget, theirs.length);
+    for (const { _id } of theirs) noteChange(referrer, _id, 'update');
     if (many) {
       await model.updateMany(
         { [field]: { $eq: from, $ne: to } },

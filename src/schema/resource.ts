@@ -1,5 +1,7 @@
 import type { IndexDirection, Model, mongo, Types } from 'mongoose';
 import { z } from 'zod';
+import { type AccessPolicy, CLOSED, maySeePrivate } from '../auth/policy.ts';
+import type { ProblemCode } from '../errors.ts';
 import { instant, objectId } from './fields.ts';
 import { makeModel } from './model.ts';
 import type { Reference } from './references.ts';
@@ -26,7 +28,7 @@ export interface Index {
 
 /**
  * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
- * `private`: write it; no answer shows it. `hidden`: neither.
+ * `private`: write it; only its owner and those who manage it read it. `hidden`: neither.
  */
 export type Access = 'readonly' | 'private' | 'hidden';
 type AccessOf<F extends Fields> = { [K in keyof F]?: Access };
@@ -34,12 +36,32 @@ type Readable<F extends Fields, A> = {
   [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
 };
 
+export interface Veto {
+  /** The problems that it throws. */
+  problems: ProblemCode[];
+  check: (ids: Types.ObjectId[]) => Promise<void>;
+}
+
+export interface Intake {
+  fields: Fields;
+  toStored: (given: Record<string, unknown>) => Promise<object>;
+}
+
+/** Fields that an answer shows to some callers only: which, is seen at each document. */
+export const privacy = z.registry<{ isShown: (stored: Record<string, unknown>) => boolean }>();
+
 interface Definition<F extends Fields, A extends AccessOf<F>> {
   /** The MongoDB collection, the URL's path segment and the OpenAPI tag. */
   collection: string;
   description: string;
   fields: F;
   access?: A;
+  /** Who may see and change the documents; admins only, if it is not given. */
+  policy?: AccessPolicy;
+  /** What a create takes that is not stored as it comes, and what is stored instead. */
+  intake?: Intake;
+  /** May refuse that these documents are removed; in the transaction that would remove them. */
+  beforeRemove?: Veto;
   /**
    * What is stored for a field that a create or a replace leaves out. Not `.default()` in the fields:
    * a PATCH would then reset what it does not mention.
@@ -67,6 +89,9 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     description,
     fields,
     access,
+    policy = CLOSED,
+    intake,
+    beforeRemove,
     defaults = {},
     indexes = [],
     search = [],
@@ -82,12 +107,32 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
   const writable = allowed('readonly', 'hidden') as Fields;
   const blank = Object.fromEntries(Object.entries(defaults).filter(([field]) => field in writable));
   const optional = Object.fromEntries(Object.keys(blank).map((field) => [field, true as const]));
-  return {
+  const isShown = (stored: Record<string, unknown>): boolean => maySeePrivate(made, stored);
+  const shown = Object.fromEntries(
+    Object.entries(allowed('hidden')).map(([field, schema]) => [
+      field,
+      access?.[field] === 'private'
+        ? schema
+            .optional()
+            .meta({ ...schema.meta() })
+            .register(privacy, { isShown })
+        : schema,
+    ]),
+  ) as Readable<F, A>;
+  const body = z
+    .strictObject(writable)
+    .partial(optional as Record<string, never>)
+    .meta({ id: `${name}Body` });
+  const made = {
     name,
     collection,
     description,
     fields: fields as F,
+    /** The fields that everybody sees who sees the document. */
     readable: Object.keys(readable),
+    policy,
+    intake,
+    beforeRemove,
     defaults: defaults as object,
     /** The part of the defaults that a replace puts back. */
     blank,
@@ -97,13 +142,12 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     example: { ...example, createdAt: '2026-01-31T12:00:00.000Z', updatedAt: '2026-01-31T12:00:00.000Z' },
     /** What an answer shows. */
     document: z
-      .strictObject({ id: objectId().describe('Made by the server'), ...readable, ...stamps })
+      .strictObject({ id: objectId().describe('Made by the server'), ...shown, ...stamps })
       .meta({ id: name, description }),
-    /** What a create or a replace takes. */
-    body: z
-      .strictObject(writable)
-      .partial(optional as Record<string, never>)
-      .meta({ id: `${name}Body` }),
+    /** What a replace takes. */
+    body,
+    /** What a create takes. */
+    creation: intake ? body.extend(intake.fields).meta({ id: `${name}Creation` }) : body,
     /** What a merge patch takes. */
     patch: z
       .strictObject(writable)
@@ -114,6 +158,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     references: [] as Reference[],
     referrers: [] as Reference[],
   };
+  return made;
 }
 
 /** What code that serves every resource sees of one; Mongoose's models are invariant, hence the `any`. */
@@ -123,6 +168,9 @@ export interface AnyResource {
   description: string;
   fields: Fields;
   readable: string[];
+  policy: AccessPolicy;
+  intake: Intake | undefined;
+  beforeRemove: Veto | undefined;
   defaults: object;
   blank: object;
   indexes: Index[];
@@ -131,11 +179,16 @@ export interface AnyResource {
   example: { id: string; createdAt: string; updatedAt: string };
   document: z.ZodObject;
   body: z.ZodObject;
+  creation: z.ZodObject;
   patch: z.ZodObject;
   model: Model<any>;
   references: Reference[];
   referrers: Reference[];
 }
+
+/** Whether lists may be filtered and sorted by it: what is not shown to everybody nobody can search by. */
+export const isPublic = ({ readable, fields, document }: AnyResource, field: string): boolean =>
+  field in fields ? readable.includes(field) : field in document.shape;
 
 /** The resource's name in a sentence. */
 export const noun = ({ name }: AnyResource): string => name.toLowerCase();

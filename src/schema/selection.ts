@@ -1,4 +1,4 @@
-import { reverseName } from './include.ts';
+import { includable, reverseName } from './include.ts';
 import type { AnyResource } from './resource.ts';
 import { SHOWN } from './shape.ts';
 
@@ -12,7 +12,7 @@ export const selectable = (resource: AnyResource): string[] => [
     ...shownOf(target, `${field}.`),
     ...target.references.flatMap((next) => shownOf(next.target, `${field}.${next.field}.`)),
   ]),
-  ...resource.referrers.flatMap((reference) => shownOf(reference.from, `${reverseName(reference)}.`)),
+  ...includable(resource).flatMap((reference) => shownOf(reference.from, `${reverseName(reference)}.`)),
 ];
 
 const shownOf = ({ document }: AnyResource, prefix: string): string[] =>

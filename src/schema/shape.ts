@@ -1,5 +1,6 @@
 import { Types } from 'mongoose';
 import type { z } from 'zod';
+import { privacy } from './resource.ts';
 
 type Shape = (stored: any) => unknown;
 
@@ -40,18 +41,28 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
     source: name === 'id' ? '_id' : name,
     shape: shapeOf(field),
     absent: absent(field),
+    isShown: whoSees(field),
   }));
   return (stored) => {
     if (stored === null || typeof stored !== 'object') return stored;
     const json: Record<string, unknown> = {};
     const shown: Set<string> | undefined = stored[SHOWN];
-    for (const { name, source, shape, absent } of properties) {
+    for (const { name, source, shape, absent, isShown } of properties) {
       if (shown && !shown.has(name)) continue;
+      if (isShown && !isShown(stored)) continue;
       const value = stored[source];
       json[name] = value === undefined || value === null ? absent : shape(value);
     }
     return json;
   };
+};
+
+/** Of a field that is not shown to everybody: whether it is to this caller. */
+const whoSees = (field: z.core.$ZodType): ((stored: Record<string, unknown>) => boolean) | undefined => {
+  const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
+  return (
+    privacy.get(field as z.ZodType)?.isShown ?? (def.type === 'optional' ? whoSees(def.innerType) : undefined)
+  );
 };
 
 /** An id, or the document in its place. */

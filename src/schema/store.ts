@@ -1,14 +1,17 @@
 import { type Model, Types } from 'mongoose';
 import type { z } from 'zod';
-import { notFound, Problem } from '../errors.ts';
+import { requireCreatable, requireOwn, restrict, visible, writable } from '../auth/policy.ts';
+import { forbidden, notFound, Problem } from '../errors.ts';
+import { noteChange } from './changes.ts';
 import { type IfMatch, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { type Reference, type Target, targetsOf } from './references.ts';
-import type { AnyResource } from './resource.ts';
+import { type AnyResource, type Intake, noun } from './resource.ts';
 
 /**
- * What can be done to a resource's documents; routes, commands and scripts all go through here. Values come
- * validated; the answers are plain documents as MongoDB stores them. What writes runs inside transaction().
+ * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them
+ * see and change only what the caller may. Values come validated; the answers are plain documents as MongoDB stores
+ * them. What writes runs inside transaction().
  */
 
 /** Longest time that MongoDB may spend on one query, in milliseconds. */
@@ -22,8 +25,26 @@ export async function read<R extends AnyResource>(
   id: Types.ObjectId,
   projection?: Record<string, 1>,
 ): Promise<DocumentOf<R>> {
-  const found = await resource.model.findById(id, projection).maxTimeMS(QUERY_TIME).lean();
+  const found = await resource.model
+    .findOne(restrict({ _id: id }, visible(resource)), projection)
+    .maxTimeMS(QUERY_TIME)
+    .lean();
   return found ?? missing();
+}
+
+/** A document that the caller may change. */
+async function readWritable<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
+  const found = await resource.model
+    .findOne(restrict({ _id: id }, writable(resource)))
+    .maxTimeMS(QUERY_TIME)
+    .lean();
+  return found ?? refuse(resource, id);
+}
+
+/** Why a document cannot be changed: it is another's or, as far as the caller can see, not there. */
+async function refuse(resource: AnyResource, id: Types.ObjectId): Promise<never> {
+  await read(resource, id);
+  throw forbidden(`This ${noun(resource)} is another's.`);
 }
 
 /** The id may be made by the caller, who can so refer to the document before it is there. */
@@ -32,9 +53,20 @@ export async function create<R extends AnyResource>(
   body: object,
   id: Types.ObjectId = new Types.ObjectId(),
 ): Promise<DocumentOf<R>> {
-  const document = (await resource.model.create({ ...resource.defaults, ...body, _id: id })).toObject();
+  const { intake } = resource;
+  const fields = intake ? await takeIn(intake, body) : body;
+  requireCreatable(resource, fields as Changes);
+  const document = (await resource.model.create({ ...resource.defaults, ...fields, _id: id })).toObject();
+  noteChange(resource, id, 'create');
   await hold(targetsOf(resource, document));
   return document as DocumentOf<R>;
+}
+
+async function takeIn({ fields, toStored }: Intake, body: object): Promise<object> {
+  const isTaken = ([field]: [string, unknown]) => field in fields;
+  const entries = Object.entries(body);
+  const given = Object.fromEntries(entries.filter(isTaken));
+  return { ...(await toStored(given)), ...Object.fromEntries(entries.filter((entry) => !isTaken(entry))) };
 }
 
 /** Everything that a client may write becomes what the body says, or its default. */
@@ -54,27 +86,34 @@ export async function update<R extends AnyResource>(
   patch: Changes | ((current: DocumentOf<R>) => Changes),
   ifMatch?: IfMatch,
 ): Promise<DocumentOf<R>> {
-  const known = ifMatch || typeof patch === 'function' ? await read(resource, id) : undefined;
+  const known = ifMatch || typeof patch === 'function' ? await readWritable(resource, id) : undefined;
   requireMatch(resource, known, ifMatch);
   const changes = typeof patch === 'function' ? patch(known as DocumentOf<R>) : patch;
   // A patch that names nothing changes nothing, the time of the last change neither.
-  if (Object.keys(changes).length === 0) return known ?? read(resource, id);
+  if (Object.keys(changes).length === 0) return known ?? readWritable(resource, id);
 
   const targets = targetsOf(resource, changes);
   const before =
-    targets.length > 0 ? targetsOf(resource, (known ?? (await read(resource, id))) as Changes) : [];
+    targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
+  requireOwn(resource, changes);
   const updated = await resource.model
-    .findByIdAndUpdate(id, { $set: changes }, { returnDocument: 'after' })
+    .findOneAndUpdate(
+      restrict({ _id: id }, writable(resource)),
+      { $set: changes },
+      { returnDocument: 'after' },
+    )
     .maxTimeMS(QUERY_TIME)
     .lean();
+  if (!updated) return refuse(resource, id);
+  noteChange(resource, id, 'update');
   // What it referred to before exists already, and cannot have gone meanwhile.
   await hold(targets.filter((target) => !before.some((known) => isSame(known, target))));
-  return updated ?? missing();
+  return updated;
 }
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId, ifMatch?: IfMatch): Promise<void> {
-  if (ifMatch) requireMatch(resource, await read(resource, id), ifMatch);
+  if (ifMatch || writable(resource)) requireMatch(resource, await readWritable(resource, id), ifMatch);
   await removeReferred(resource, id);
 }
 
@@ -88,18 +127,23 @@ export async function addToSet(
   targetId: Types.ObjectId,
   ifMatch?: IfMatch,
 ): Promise<void> {
-  if (ifMatch) requireMatch(from, await read(from, id), ifMatch);
+  if (ifMatch) requireMatch(from, await readWritable(from, id), ifMatch);
   const max = maxLength(from.fields[field]);
   const list = `$${field}`;
   const added = await from.model.updateOne(
-    { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
+    restrict(
+      { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
+      writable(from),
+    ),
     // Not $push: other tools may have stored what is no list, and answers show that as an empty one.
     [{ $set: { [field]: { $concatArrays: [{ $cond: [{ $isArray: list }, list, []] }, [targetId]] } } }],
     { updatePipeline: true },
   );
-  if (added.matchedCount > 0) return hold([{ resource: target, id: targetId }]);
-  const found = await from.model.findById(id, { [field]: 1 }).lean<Record<string, Types.ObjectId[]>>();
-  if (!found) return missing();
+  if (added.matchedCount > 0) {
+    noteChange(from, id, 'update');
+    return hold([{ resource: target, id: targetId }]);
+  }
+  const found = (await readWritable(from, id)) as Record<string, Types.ObjectId[]>;
   if (found[field]?.some((known) => known.equals(targetId))) return;
   throw new Problem('validation_failed', `${field} has ${max} entries already, and may have no more.`);
 }
@@ -111,12 +155,13 @@ export async function pull(
   targetId: Types.ObjectId,
   ifMatch?: IfMatch,
 ): Promise<void> {
-  if (ifMatch) requireMatch(from, await read(from, id), ifMatch);
+  if (ifMatch) requireMatch(from, await readWritable(from, id), ifMatch);
   const { matchedCount } = await from.model.updateOne(
-    { _id: id, [field]: targetId },
+    restrict({ _id: id, [field]: targetId }, writable(from)),
     { $pull: { [field]: targetId } },
   );
-  if (matchedCount === 0 && !(await from.model.exists({ _id: id }))) missing();
+  if (matchedCount > 0) noteChange(from, id, 'update');
+  else await readWritable(from, id);
 }
 
 /** How many entries a list may have. */

@@ -4,6 +4,130 @@
  */
 
 export interface paths {
+    "/auth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log in, or go on
+         * @description Gives an access token for a name and a password, or for the refresh token that came with the last one. A refresh token is good once: presented again it ends the session. It needs no login.
+         */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/auth/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Log out
+         * @description Ends the session of an access or refresh token: none of its tokens is good any more. A token that is not known is no fault. It needs no login.
+         */
+        post: operations["revokeToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read who you are
+         * @description The user whose token or API key this is. Every user may do it; an API key needs the scope `users:read`.
+         */
+        get: operations["readMe"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change your password
+         * @description All of your other sessions end. API keys stay: remove those that you do not trust. Every user may do it; not with an API key.
+         */
+        put: operations["changePassword"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List your API keys
+         * @description Without their secrets, which nobody knows. Every user may do it; not with an API key.
+         */
+        get: operations["listKeys"];
+        put?: never;
+        /**
+         * Make an API key
+         * @description It acts as you, within its scopes; send it as `Authorization: Bearer sk_…`. This answer is the only one that shows it. Every user may do it; not with an API key.
+         */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/me/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove an API key
+         * @description It is not good any more from this moment on. Every user may do it; not with an API key.
+         */
+        delete: operations["removeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/users": {
         parameters: {
             query?: never;
@@ -13,13 +137,13 @@ export interface paths {
         };
         /**
          * List users
-         * @description A page of users, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of users, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `users:read`.
          */
         get: operations["listUsers"];
         put?: never;
         /**
          * Create a user
-         * @description Stores a new user; the answer tells its id, and Location where it is.
+         * @description Stores a new user; the answer tells its id, and Location where it is. Everybody may do it; an API key needs the scope `users:write`.
          */
         post: operations["createUser"];
         delete?: never;
@@ -37,25 +161,25 @@ export interface paths {
         };
         /**
          * Read a user
-         * @description One user by its id.
+         * @description One user by its id. Everybody may do it; an API key needs the scope `users:read`.
          */
         get: operations["readUser"];
         /**
          * Replace a user
-         * @description All that a client may write becomes what the body says; what it leaves out gets its default.
+         * @description All that a client may write becomes what the body says; what it leaves out gets its default. For oneself, and for admins; an API key needs the scope `users:write`.
          */
         put: operations["replaceUser"];
         post?: never;
         /**
          * Remove a user
-         * @description Removes a user for good. Refused as long as one of the posts refers to it by `author`.
+         * @description Removes a user for good. Refused as long as one of the posts refers to it by `author`. The sessions that refer to it by `user` are removed too. The keys that refer to it by `user` are removed too. For oneself, and for admins; an API key needs the scope `users:write`.
          */
         delete: operations["removeUser"];
         options?: never;
         head?: never;
         /**
          * Change a user
-         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).
+         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902). For oneself, and for admins; an API key needs the scope `users:write`.
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -69,10 +193,30 @@ export interface paths {
         };
         /**
          * List posts of a user
-         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `posts:read`.
          */
         get: operations["listUserPosts"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/users/{id}/role": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Give a user a role
+         * @description It holds at once, also for tokens that were given out before. The last admin stays one. For admins; not with an API key.
+         */
+        put: operations["setRole"];
         post?: never;
         delete?: never;
         options?: never;
@@ -91,7 +235,7 @@ export interface paths {
         put?: never;
         /**
          * Give all posts to another user
-         * @description All posts of this user become posts of another, so that this one can be removed.
+         * @description All posts of this user become posts of another, so that this one can be removed. For admins; an API key needs the scope `users:write`.
          */
         post: operations["transferPosts"];
         delete?: never;
@@ -109,13 +253,13 @@ export interface paths {
         };
         /**
          * List posts
-         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `posts:read`.
          */
         get: operations["listPosts"];
         put?: never;
         /**
          * Create a post
-         * @description Stores a new post; the answer tells its id, and Location where it is.
+         * @description Stores a new post; the answer tells its id, and Location where it is. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         post: operations["createPost"];
         delete?: never;
@@ -133,25 +277,25 @@ export interface paths {
         };
         /**
          * Read a post
-         * @description One post by its id.
+         * @description One post by its id. Everybody may do it; an API key needs the scope `posts:read`.
          */
         get: operations["readPost"];
         /**
          * Replace a post
-         * @description All that a client may write becomes what the body says; what it leaves out gets its default.
+         * @description All that a client may write becomes what the body says; what it leaves out gets its default. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         put: operations["replacePost"];
         post?: never;
         /**
          * Remove a post
-         * @description Removes a post for good.
+         * @description Removes a post for good. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         delete: operations["removePost"];
         options?: never;
         head?: never;
         /**
          * Change a post
-         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).
+         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902). For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         patch: operations["updatePost"];
         trace?: never;
@@ -166,13 +310,13 @@ export interface paths {
         get?: never;
         /**
          * Add a tag to a post
-         * @description Puts the tag into `tags`, unless it stands there already.
+         * @description Puts the tag into `tags`, unless it stands there already. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         put: operations["addPostTag"];
         post?: never;
         /**
          * Take a tag from a post
-         * @description Takes the tag out of `tags`, if it stands there.
+         * @description Takes the tag out of `tags`, if it stands there. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         delete: operations["removePostTag"];
         options?: never;
@@ -190,13 +334,13 @@ export interface paths {
         get?: never;
         /**
          * Add a book to a post
-         * @description Puts the book into `books`, unless it stands there already.
+         * @description Puts the book into `books`, unless it stands there already. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         put: operations["addPostBook"];
         post?: never;
         /**
          * Take a book from a post
-         * @description Takes the book out of `books`, if it stands there.
+         * @description Takes the book out of `books`, if it stands there. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         delete: operations["removePostBook"];
         options?: never;
@@ -215,7 +359,7 @@ export interface paths {
         put?: never;
         /**
          * Publish a draft
-         * @description From now on everybody can read it. A post that is published already stays as it is.
+         * @description From now on everybody can read it. A post that is published already stays as it is. For its author, and for editors and above; an API key needs the scope `posts:write`.
          */
         post: operations["publishPost"];
         delete?: never;
@@ -233,13 +377,13 @@ export interface paths {
         };
         /**
          * List books
-         * @description A page of books, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of books, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `books:read`.
          */
         get: operations["listBooks"];
         put?: never;
         /**
          * Create a book
-         * @description Stores a new book; the answer tells its id, and Location where it is.
+         * @description Stores a new book; the answer tells its id, and Location where it is. For editors and above; an API key needs the scope `books:write`.
          */
         post: operations["createBook"];
         delete?: never;
@@ -257,25 +401,25 @@ export interface paths {
         };
         /**
          * Read a book
-         * @description One book by its id.
+         * @description One book by its id. Everybody may do it; an API key needs the scope `books:read`.
          */
         get: operations["readBook"];
         /**
          * Replace a book
-         * @description All that a client may write becomes what the body says; what it leaves out gets its default.
+         * @description All that a client may write becomes what the body says; what it leaves out gets its default. For editors and above; an API key needs the scope `books:write`.
          */
         put: operations["replaceBook"];
         post?: never;
         /**
          * Remove a book
-         * @description Removes a book for good. Refused as long as one of the posts refers to it by `books`.
+         * @description Removes a book for good. Refused as long as one of the posts refers to it by `books`. For editors and above; an API key needs the scope `books:write`.
          */
         delete: operations["removeBook"];
         options?: never;
         head?: never;
         /**
          * Change a book
-         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).
+         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902). For editors and above; an API key needs the scope `books:write`.
          */
         patch: operations["updateBook"];
         trace?: never;
@@ -290,13 +434,13 @@ export interface paths {
         get?: never;
         /**
          * Add a tag to a book
-         * @description Puts the tag into `tags`, unless it stands there already.
+         * @description Puts the tag into `tags`, unless it stands there already. For editors and above; an API key needs the scope `books:write`.
          */
         put: operations["addBookTag"];
         post?: never;
         /**
          * Take a tag from a book
-         * @description Takes the tag out of `tags`, if it stands there.
+         * @description Takes the tag out of `tags`, if it stands there. For editors and above; an API key needs the scope `books:write`.
          */
         delete: operations["removeBookTag"];
         options?: never;
@@ -313,7 +457,7 @@ export interface paths {
         };
         /**
          * List posts of a book
-         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `posts:read`.
          */
         get: operations["listBookPosts"];
         put?: never;
@@ -333,13 +477,13 @@ export interface paths {
         };
         /**
          * List tags
-         * @description A page of tags, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of tags, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `tags:read`.
          */
         get: operations["listTags"];
         put?: never;
         /**
          * Create a tag
-         * @description Stores a new tag; the answer tells its id, and Location where it is.
+         * @description Stores a new tag; the answer tells its id, and Location where it is. For editors and above; an API key needs the scope `tags:write`.
          */
         post: operations["createTag"];
         delete?: never;
@@ -357,25 +501,25 @@ export interface paths {
         };
         /**
          * Read a tag
-         * @description One tag by its id.
+         * @description One tag by its id. Everybody may do it; an API key needs the scope `tags:read`.
          */
         get: operations["readTag"];
         /**
          * Replace a tag
-         * @description All that a client may write becomes what the body says; what it leaves out gets its default.
+         * @description All that a client may write becomes what the body says; what it leaves out gets its default. For editors and above; an API key needs the scope `tags:write`.
          */
         put: operations["replaceTag"];
         post?: never;
         /**
          * Remove a tag
-         * @description Removes a tag for good. The books that refer to it by `tags` lose that reference. The posts that refer to it by `tags` lose that reference.
+         * @description Removes a tag for good. The books that refer to it by `tags` lose that reference. The posts that refer to it by `tags` lose that reference. For editors and above; an API key needs the scope `tags:write`.
          */
         delete: operations["removeTag"];
         options?: never;
         head?: never;
         /**
          * Change a tag
-         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).
+         * @description A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902). For editors and above; an API key needs the scope `tags:write`.
          */
         patch: operations["updateTag"];
         trace?: never;
@@ -389,7 +533,7 @@ export interface paths {
         };
         /**
          * List posts of a tag
-         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of posts, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `posts:read`.
          */
         get: operations["listTagPosts"];
         put?: never;
@@ -409,7 +553,7 @@ export interface paths {
         };
         /**
          * List books of a tag
-         * @description A page of books, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream.
+         * @description A page of books, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. Everybody may do it; an API key needs the scope `books:read`.
          */
         get: operations["listTagBooks"];
         put?: never;
@@ -431,7 +575,7 @@ export interface paths {
         put?: never;
         /**
          * Merge a tag into another
-         * @description What has this tag gets the other one instead, and this one is removed.
+         * @description What has this tag gets the other one instead, and this one is removed. For editors and above; an API key needs the scope `tags:write`.
          */
         post: operations["mergeTag"];
         delete?: never;
@@ -451,9 +595,29 @@ export interface paths {
         put?: never;
         /**
          * Do several things, or none of them
-         * @description Up to 100 operations across resources, in order, in one transaction. A create may be named by `as`; later operations then write `$name` for its id.
+         * @description Up to 100 operations across resources, in order, in one transaction. A create may be named by `as`; later operations then write `$name` for its id. Every user may do it; an API key needs the scope of each operation.
          */
         post: operations["batch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List audit
+         * @description A page of audit, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. For admins; not with an API key.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -469,7 +633,7 @@ export interface paths {
         };
         /**
          * Links
-         * @description Where to go from here.
+         * @description Where to go from here. Everybody may do it.
          */
         get: operations["readRoot"];
         put?: never;
@@ -489,7 +653,7 @@ export interface paths {
         };
         /**
          * Is the process alive?
-         * @description Answers as long as the process can answer anything.
+         * @description Answers as long as the process can answer anything. Everybody may do it.
          */
         get: operations["readLiveness"];
         put?: never;
@@ -509,7 +673,7 @@ export interface paths {
         };
         /**
          * Can it serve requests?
-         * @description Answers 503 while the database cannot be reached, or is not as this version of the program needs it.
+         * @description Answers 503 while the database cannot be reached, or is not as this version of the program needs it. Everybody may do it.
          */
         get: operations["readReadiness"];
         put?: never;
@@ -529,7 +693,7 @@ export interface paths {
         };
         /**
          * List the kinds of problem
-         * @description Every `code` that a problem document can have.
+         * @description Every `code` that a problem document can have. Everybody may do it.
          */
         get: operations["listProblems"];
         put?: never;
@@ -549,7 +713,7 @@ export interface paths {
         };
         /**
          * Read a kind of problem
-         * @description What the `type` of a problem document points to.
+         * @description What the `type` of a problem document points to. Everybody may do it.
          */
         get: operations["readProblem"];
         put?: never;
@@ -564,6 +728,228 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What to log in with */
+        Tokens: {
+            /** @description To be sent as `Authorization: Bearer …` */
+            access_token: string;
+            /** @enum {string} */
+            token_type: "Bearer";
+            /** @description Seconds until the access token expires */
+            expires_in: number;
+            /** @description Gets the next tokens, once; keep the one that comes with those */
+            refresh_token: string;
+        };
+        /** @description Why a request was refused (RFC 9457) */
+        Problem: {
+            /**
+             * Format: uri-reference
+             * @description Leads to what this kind of problem means
+             */
+            type: string;
+            /** @description The kind of problem in words */
+            title: string;
+            /** @description The status of the answer */
+            status: number;
+            /** @description What is the matter with this request */
+            detail: string;
+            /**
+             * Format: uri-reference
+             * @description The path of the request
+             */
+            instance: string;
+            /**
+             * @description The kind of problem, for programs
+             * @enum {string}
+             */
+            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
+            /** @description Finds the request in the log */
+            requestId: string;
+            /** @description Everything that is wrong with the input */
+            errors?: components["schemas"]["Fault"][];
+            /** @description What still refers to the document, by field */
+            blockers?: components["schemas"]["Blocker"][];
+            /** @description In a batch: the index of the operation that was refused */
+            operation?: number;
+            /** @description Where a token was asked for: what OAuth 2 calls it */
+            error?: string;
+            /** @description The same as `detail`, for clients of OAuth 2 */
+            error_description?: string;
+            /** @description In a batch: the problem of that operation */
+            problem?: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description One thing that is wrong with the input, and where */
+        Fault: {
+            /**
+             * @description The part of the request
+             * @enum {string}
+             */
+            in: "body" | "query" | "header";
+            /** @description In a body: a JSON Pointer (RFC 6901) */
+            pointer?: string;
+            /** @description Elsewhere: the name of the parameter or header */
+            parameter?: string;
+            /** @description The rule that it breaks, for programs */
+            code: string;
+            /** @description The same in words; the pointer or parameter is its subject */
+            message: string;
+        };
+        /** @description Documents that refer to one that was to be removed */
+        Blocker: {
+            /** @description The collection of those that refer to it */
+            resource: string;
+            /** @description The field by which they do */
+            field: string;
+            /** @description How many; 10,000 stands for that or more */
+            count: number;
+            /** @description A few of them */
+            ids: string[];
+            /**
+             * Format: uri-reference
+             * @description Where all of them are listed
+             */
+            link: string;
+        };
+        /** @description By what to get a token */
+        TokenRequest: {
+            /**
+             * @description `password`, or `refresh_token`
+             * @example password
+             * @enum {string}
+             */
+            grant_type?: "password" | "refresh_token";
+            /**
+             * @description For `password`: the e-mail address
+             * @example admin@example.org
+             */
+            username?: string;
+            /**
+             * Format: password
+             * @description For `password`
+             * @example shelfmark-demo
+             */
+            password?: string;
+            /**
+             * @description For `refresh_token`: the one that was given last
+             * @example
+             */
+            refresh_token?: string;
+        };
+        /** @description What is not to be good any more */
+        RevokeRequest: {
+            /** @description An access or refresh token */
+            token?: string;
+            /** @description Not needed */
+            token_type_hint?: string;
+        };
+        /** @description Somebody who writes posts */
+        User: {
+            /** @description Made by the server */
+            id: string;
+            name: string;
+            /**
+             * Format: email
+             * @description Unique, whatever its case
+             */
+            email?: string;
+            /**
+             * @description What the user may do
+             * @enum {string}
+             */
+            role: "member" | "editor" | "admin";
+            bio: string | null;
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed
+             */
+            updatedAt: string;
+        };
+        /** @description The password that you have, and the one that you want */
+        PasswordChange: {
+            /** Format: password */
+            currentPassword: string;
+            /**
+             * Format: password
+             * @description At least 10 characters; it is never shown
+             */
+            newPassword: string;
+        };
+        /** @description The API keys of a user */
+        ApiKeys: {
+            /** @description The newest first */
+            items: components["schemas"]["ApiKey"][];
+        };
+        /** @description Lets a program act as its user, within its scopes */
+        ApiKey: {
+            /** @description Made by the server */
+            id: string;
+            /** @description Whose key it is */
+            user: string;
+            /** @description What it is for */
+            name: string;
+            /** @description What it is good for; who may write may read */
+            scopes: string[];
+            /**
+             * Format: date-time
+             * @description From then on it is not good any more
+             */
+            expiresAt: string;
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed
+             */
+            updatedAt: string;
+        };
+        /** @description An API key with its secret */
+        NewApiKey: {
+            /** @description Made by the server */
+            id: string;
+            /** @description Whose key it is */
+            user: string;
+            /** @description What it is for */
+            name: string;
+            /** @description What it is good for; who may write may read */
+            scopes: string[];
+            /**
+             * Format: date-time
+             * @description From then on it is not good any more
+             */
+            expiresAt: string;
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed
+             */
+            updatedAt: string;
+            /** @description Shown this once */
+            secret: string;
+        };
+        /** @description What the key is for */
+        ApiKeyBody: {
+            /** @description What it is for */
+            name: string;
+            scopes: ("users:read" | "users:write" | "tags:read" | "tags:write" | "books:read" | "books:write" | "posts:read" | "posts:write")[];
+            /**
+             * Format: date-time
+             * @description In 90 days, if not given; in 366 days at the latest
+             */
+            expiresAt?: string;
+        };
         /** @description A page of users */
         UserList: {
             /** @description In the order asked for */
@@ -575,6 +961,11 @@ export interface components {
             /** @description Made by the server */
             id: string;
             name: string;
+            /**
+             * Format: email
+             * @description Unique, whatever its case
+             */
+            email?: string;
             /**
              * @description What the user may do
              * @enum {string}
@@ -630,6 +1021,11 @@ export interface components {
             /** @description Made by the server */
             id: string;
             name?: string;
+            /**
+             * Format: email
+             * @description Unique, whatever its case
+             */
+            email?: string;
             /**
              * @description What the user may do
              * @enum {string}
@@ -687,95 +1083,19 @@ export interface components {
             /** @description How many there are on all pages, if `count` asks for it */
             total?: number;
         };
-        /** @description Why a request was refused (RFC 9457) */
-        Problem: {
-            /**
-             * Format: uri-reference
-             * @description Leads to what this kind of problem means
-             */
-            type: string;
-            /** @description The kind of problem in words */
-            title: string;
-            /** @description The status of the answer */
-            status: number;
-            /** @description What is the matter with this request */
-            detail: string;
-            /**
-             * Format: uri-reference
-             * @description The path of the request
-             */
-            instance: string;
-            /**
-             * @description The kind of problem, for programs
-             * @enum {string}
-             */
-            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
-            /** @description Finds the request in the log */
-            requestId: string;
-            /** @description Everything that is wrong with the input */
-            errors?: components["schemas"]["Fault"][];
-            /** @description What still refers to the document, by field */
-            blockers?: components["schemas"]["Blocker"][];
-            /** @description In a batch: the index of the operation that was refused */
-            operation?: number;
-            /** @description In a batch: the problem of that operation */
-            problem?: {
-                [key: string]: unknown;
-            };
-        };
-        /** @description One thing that is wrong with the input, and where */
-        Fault: {
-            /**
-             * @description The part of the request
-             * @enum {string}
-             */
-            in: "body" | "query" | "header";
-            /** @description In a body: a JSON Pointer (RFC 6901) */
-            pointer?: string;
-            /** @description Elsewhere: the name of the parameter or header */
-            parameter?: string;
-            /** @description The rule that it breaks, for programs */
-            code: string;
-            /** @description The same in words; the pointer or parameter is its subject */
-            message: string;
-        };
-        /** @description Documents that refer to one that was to be removed */
-        Blocker: {
-            /** @description The collection of those that refer to it */
-            resource: string;
-            /** @description The field by which they do */
-            field: string;
-            /** @description How many; 10,000 stands for that or more */
-            count: number;
-            /** @description A few of them */
-            ids: string[];
-            /**
-             * Format: uri-reference
-             * @description Where all of them are listed
-             */
-            link: string;
-        };
-        /** @description Somebody who writes posts */
-        User: {
-            /** @description Made by the server */
-            id: string;
+        UserCreation: {
             name: string;
             /**
-             * @description What the user may do
-             * @enum {string}
+             * Format: email
+             * @description Unique, whatever its case
              */
-            role: "member" | "editor" | "admin";
-            bio: string | null;
+            email: string;
+            bio?: string | null;
             /**
-             * Format: date-time
-             * @description When it was created
+             * Format: password
+             * @description At least 10 characters; it is never shown
              */
-            createdAt: string;
-            /**
-             * Format: date-time
-             * @description When it was last changed
-             */
-            updatedAt: string;
+            password?: string;
         };
         UserBody: {
             name: string;
@@ -950,6 +1270,11 @@ export interface components {
                 id: string;
                 name?: string;
                 /**
+                 * Format: email
+                 * @description Unique, whatever its case
+                 */
+                email?: string;
+                /**
                  * @description What the user may do
                  * @enum {string}
                  */
@@ -1036,6 +1361,14 @@ export interface components {
              * @description When it was last changed
              */
             updatedAt?: string;
+        };
+        /** @description What the user may do */
+        RoleBody: {
+            /**
+             * @description What the user may do
+             * @enum {string}
+             */
+            role: "member" | "editor" | "admin";
         };
         /** @description What was done */
         Transferred: {
@@ -1362,6 +1695,11 @@ export interface components {
                 id: string;
                 name: string;
                 /**
+                 * Format: email
+                 * @description Unique, whatever its case
+                 */
+                email?: string;
+                /**
                  * @description What the user may do
                  * @enum {string}
                  */
@@ -1546,6 +1884,84 @@ export interface components {
             /** @description Only if it still has this entity tag, the ETag of its answer */
             ifMatch?: string;
         };
+        /** @description A page of audit */
+        AuditEntryList: {
+            /** @description In the order asked for */
+            items: (components["schemas"]["AuditEntryExpanded"] | components["schemas"]["AuditEntryPartial"])[];
+            page: components["schemas"]["Page"];
+        };
+        /** @description What a request has changed, and on whose behalf, with what was included */
+        AuditEntryExpanded: {
+            /** @description Made by the server */
+            id: string;
+            /** @description The user; null where nobody had logged in */
+            actor: string | null;
+            /** @description The API key that was used, if one was */
+            key: string | null;
+            /** @description The operationId */
+            operation: string;
+            method: string;
+            path: string;
+            /** @description The X-Request-Id, which finds the request in the log */
+            request: string;
+            /** @description How many documents were created, updated or removed */
+            changed: number;
+            /** @description Which, the first 100 of them */
+            changes: {
+                resource: string;
+                document: string;
+                /** @enum {string} */
+                action: "create" | "update" | "remove";
+            }[];
+            /** @description Their ids, to filter by */
+            documents: string[];
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed
+             */
+            updatedAt: string;
+        };
+        /** @description What a request has changed, and on whose behalf: the fields that were asked for */
+        AuditEntryPartial: {
+            /** @description Made by the server */
+            id: string;
+            /** @description The user; null where nobody had logged in */
+            actor?: string | null;
+            /** @description The API key that was used, if one was */
+            key?: string | null;
+            /** @description The operationId */
+            operation?: string;
+            method?: string;
+            path?: string;
+            /** @description The X-Request-Id, which finds the request in the log */
+            request?: string;
+            /** @description How many documents were created, updated or removed */
+            changed?: number;
+            /** @description Which, the first 100 of them */
+            changes?: {
+                resource: string;
+                document: string;
+                /** @enum {string} */
+                action: "create" | "update" | "remove";
+            }[];
+            /** @description Their ids, to filter by */
+            documents?: string[];
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            createdAt?: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed
+             */
+            updatedAt?: string;
+        };
         /** @description Paths by name */
         Links: {
             [key: string]: string;
@@ -1589,6 +2005,968 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "grant_type": "password",
+                 *       "username": "admin@example.org",
+                 *       "password": "shelfmark-demo"
+                 *     }
+                 */
+                "application/x-www-form-urlencoded": components["schemas"]["TokenRequest"];
+            };
+        };
+        responses: {
+            /** @description The tokens */
+            200: {
+                headers: {
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_token": "eyJhbGciOiJFZERTQSJ9.…",
+                     *       "token_type": "Bearer",
+                     *       "expires_in": 900,
+                     *       "refresh_token": "65f000000000000000000e51.…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description `invalid_request`: The request for a token is not well-formed. `unsupported_grant_type`: There is no such way to get a token. `invalid_grant`: The name and password, or the refresh token, are not valid. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revokeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "the one to be revoked"
+                 *     }
+                 */
+                "application/x-www-form-urlencoded": components["schemas"]["RevokeRequest"];
+            };
+        };
+        responses: {
+            /** @description It is not good any more */
+            200: {
+                headers: {
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `invalid_request`: The request for a token is not well-formed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readMe: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer 304 if it still has this entity tag (RFC 9110) */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The user */
+            200: {
+                headers: {
+                    /**
+                     * @description Its version: strong for a document as it is, weak for lists and other shapes
+                     * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
+                     */
+                    ETag?: string;
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "65f000000000000000000c01",
+                     *       "name": "Ann Reader",
+                     *       "role": "member",
+                     *       "bio": "Reads at night.",
+                     *       "createdAt": "2026-01-31T12:00:00.000Z",
+                     *       "updatedAt": "2026-01-31T12:00:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description The client has this version already */
+            304: {
+                headers: {
+                    /**
+                     * @description Its version: strong for a document as it is, weak for lists and other shapes
+                     * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
+                     */
+                    ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_query`: The query string is not well-formed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    changePassword: {
+        parameters: {
+            query?: {
+                /** @description Check everything and answer as if, but write nothing */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "currentPassword": "shelfmark-demo",
+                 *       "newPassword": "a long way home"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description It is changed */
+            204: {
+                headers: {
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: The body is in a media type or encoding that is not taken. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listKeys: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Answer 304 if it still has this entity tag (RFC 9110) */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    /**
+                     * @description Its version: strong for a document as it is, weak for lists and other shapes
+                     * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
+                     */
+                    ETag?: string;
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "65f000000000000000000e01",
+                     *           "user": "65f000000000000000000c04",
+                     *           "name": "Nightly report",
+                     *           "scopes": [
+                     *             "books:read"
+                     *           ],
+                     *           "expiresAt": "2026-03-02T12:00:00Z",
+                     *           "createdAt": "2026-01-31T12:00:00.000Z",
+                     *           "updatedAt": "2026-01-31T12:00:00.000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKeys"];
+                };
+            };
+            /** @description The client has this version already */
+            304: {
+                headers: {
+                    /**
+                     * @description Its version: strong for a document as it is, weak for lists and other shapes
+                     * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
+                     */
+                    ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_query`: The query string is not well-formed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: {
+                /** @description Check everything and answer as if, but write nothing */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Nightly report",
+                 *       "scopes": [
+                 *         "books:read",
+                 *         "posts:read"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["ApiKeyBody"];
+            };
+        };
+        responses: {
+            /** @description The key */
+            201: {
+                headers: {
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "65f000000000000000000e01",
+                     *       "user": "65f000000000000000000c04",
+                     *       "name": "Nightly report",
+                     *       "scopes": [
+                     *         "books:read"
+                     *       ],
+                     *       "expiresAt": "2026-03-02T12:00:00Z",
+                     *       "createdAt": "2026-01-31T12:00:00.000Z",
+                     *       "updatedAt": "2026-01-31T12:00:00.000Z",
+                     *       "secret": "sk_65f000000000000000000e01_…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewApiKey"];
+                };
+            };
+            /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: The body is in a media type or encoding that is not taken. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeKey: {
+        parameters: {
+            query?: {
+                /** @description Check everything and answer as if, but write nothing */
+                dryRun?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    /**
+                     * @description Nobody may keep this answer
+                     * @example no-store
+                     */
+                    "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_query`: The query string is not well-formed. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: There is no such document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listUsers: {
         parameters: {
             query?: {
@@ -1607,7 +2985,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: "posts"[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "name" | "role" | "bio" | "createdAt" | "updatedAt" | "posts.id" | "posts.title" | "posts.body" | "posts.status" | "posts.publishedAt" | "posts.author" | "posts.books" | "posts.tags" | "posts.createdAt" | "posts.updatedAt")[];
+                fields?: ("id" | "name" | "email" | "role" | "bio" | "createdAt" | "updatedAt" | "posts.id" | "posts.title" | "posts.body" | "posts.status" | "posts.publishedAt" | "posts.author" | "posts.books" | "posts.tags" | "posts.createdAt" | "posts.updatedAt")[];
                 /** @description Only where name is this */
                 name?: string;
                 /** @description Only where name is not this */
@@ -1710,6 +3088,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
             406: {
                 headers: {
@@ -1799,10 +3200,11 @@ export interface operations {
                  * @example {
                  *       "name": "Ben Writer",
                  *       "email": "ben@example.org",
-                 *       "bio": null
+                 *       "bio": null,
+                 *       "password": "a long way home"
                  *     }
                  */
-                "application/json": components["schemas"]["UserBody"];
+                "application/json": components["schemas"]["UserCreation"];
             };
         };
         responses: {
@@ -1841,7 +3243,8 @@ export interface operations {
                      *       "role": "member",
                      *       "bio": null,
                      *       "createdAt": "2026-01-31T12:00:00.000Z",
-                     *       "updatedAt": "2026-01-31T12:00:00.000Z"
+                     *       "updatedAt": "2026-01-31T12:00:00.000Z",
+                     *       "email": "ben@example.org"
                      *     }
                      */
                     "application/json": components["schemas"]["User"];
@@ -1849,6 +3252,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1957,7 +3383,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: "posts"[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "name" | "role" | "bio" | "createdAt" | "updatedAt" | "posts.id" | "posts.title" | "posts.body" | "posts.status" | "posts.publishedAt" | "posts.author" | "posts.books" | "posts.tags" | "posts.createdAt" | "posts.updatedAt")[];
+                fields?: ("id" | "name" | "email" | "role" | "bio" | "createdAt" | "updatedAt" | "posts.id" | "posts.title" | "posts.body" | "posts.status" | "posts.publishedAt" | "posts.author" | "posts.books" | "posts.tags" | "posts.createdAt" | "posts.updatedAt")[];
             };
             header?: {
                 /** @description Answer 304 if it still has this entity tag (RFC 9110) */
@@ -2013,6 +3439,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2153,7 +3602,8 @@ export interface operations {
                      *       "role": "member",
                      *       "bio": "Reads at night.",
                      *       "createdAt": "2026-01-31T12:00:00.000Z",
-                     *       "updatedAt": "2026-01-31T12:00:00.000Z"
+                     *       "updatedAt": "2026-01-31T12:00:00.000Z",
+                     *       "email": "ann@example.org"
                      *     }
                      */
                     "application/json": components["schemas"]["User"];
@@ -2180,6 +3630,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2336,6 +3809,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -2345,7 +3841,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `still_referenced`: Other documents refer to this one. `too_many_references`: More documents would change than one transaction can. */
+            /** @description `still_referenced`: Other documents refer to this one. `last_admin`: Without this admin there would be none. `too_many_references`: More documents would change than one transaction can. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2526,6 +4022,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -2659,7 +4178,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: ("author" | "books" | "books.tags" | "tags")[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
+                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.email" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
                 /** @description Only where author is this */
                 author?: string;
                 /** @description Only where author is not this */
@@ -2758,8 +4277,8 @@ export interface operations {
                      *           "id": "65f000000000000000000d01",
                      *           "title": "Winter, and a long walk",
                      *           "body": "Two people cross the ice, and learn to see each other.",
-                     *           "status": "draft",
-                     *           "publishedAt": null,
+                     *           "status": "published",
+                     *           "publishedAt": "2026-01-31T12:00:00.000Z",
                      *           "author": "65f000000000000000000c01",
                      *           "books": [
                      *             "65f000000000000000000b01"
@@ -2808,6 +4327,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `invalid_cursor`: The cursor does not belong to this list. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2868,6 +4410,220 @@ export interface operations {
                 };
             };
             /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setRole: {
+        parameters: {
+            query?: {
+                /** @description Check everything and answer as if, but write nothing */
+                dryRun?: boolean;
+            };
+            header?: {
+                /** @description Change it only if it still has this entity tag (RFC 9110) */
+                "If-Match"?: string;
+                /** @description Whether the answer should show the document (RFC 7240) */
+                Prefer?: "return=minimal" | "return=representation";
+            };
+            path: {
+                /** @description Its id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "role": "editor"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RoleBody"];
+            };
+        };
+        responses: {
+            /** @description The user */
+            200: {
+                headers: {
+                    /**
+                     * @description The preference that the answer follows
+                     * @example return=minimal
+                     */
+                    "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "id": "65f000000000000000000c01",
+                     *       "name": "Ann Reader",
+                     *       "role": "member",
+                     *       "bio": "Reads at night.",
+                     *       "createdAt": "2026-01-31T12:00:00.000Z",
+                     *       "updatedAt": "2026-01-31T12:00:00.000Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description Done; Prefer asked for no document */
+            204: {
+                headers: {
+                    /**
+                     * @description The preference that the answer follows
+                     * @example return=minimal
+                     */
+                    "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_found`: There is no such document. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `last_admin`: Without this admin there would be none. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `precondition_failed`: The document is another version than the client knows. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: The body is in a media type or encoding that is not taken. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2968,6 +4724,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3099,7 +4878,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: ("author" | "books" | "books.tags" | "tags")[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
+                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.email" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
                 /** @description Only where author is this */
                 author?: string;
                 /** @description Only where author is not this */
@@ -3195,8 +4974,8 @@ export interface operations {
                      *           "id": "65f000000000000000000d01",
                      *           "title": "Winter, and a long walk",
                      *           "body": "Two people cross the ice, and learn to see each other.",
-                     *           "status": "draft",
-                     *           "publishedAt": null,
+                     *           "status": "published",
+                     *           "publishedAt": "2026-01-31T12:00:00.000Z",
                      *           "author": "65f000000000000000000c01",
                      *           "books": [
                      *             "65f000000000000000000b01"
@@ -3245,6 +5024,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `invalid_cursor`: The cursor does not belong to this list. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3412,6 +5214,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
             406: {
                 headers: {
@@ -3504,7 +5329,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: ("author" | "books" | "books.tags" | "tags")[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
+                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.email" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
             };
             header?: {
                 /** @description Answer 304 if it still has this entity tag (RFC 9110) */
@@ -3536,8 +5361,8 @@ export interface operations {
                      *       "id": "65f000000000000000000d01",
                      *       "title": "Winter, and a long walk",
                      *       "body": "Two people cross the ice, and learn to see each other.",
-                     *       "status": "draft",
-                     *       "publishedAt": null,
+                     *       "status": "published",
+                     *       "publishedAt": "2026-01-31T12:00:00.000Z",
                      *       "author": "65f000000000000000000c01",
                      *       "books": [
                      *         "65f000000000000000000b01"
@@ -3568,6 +5393,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3712,8 +5560,8 @@ export interface operations {
                      *       "id": "65f000000000000000000d01",
                      *       "title": "Winter, and a long walk",
                      *       "body": "Two people cross the ice, and learn to see each other.",
-                     *       "status": "draft",
-                     *       "publishedAt": null,
+                     *       "status": "published",
+                     *       "publishedAt": "2026-01-31T12:00:00.000Z",
                      *       "author": "65f000000000000000000c01",
                      *       "books": [
                      *         "65f000000000000000000b01"
@@ -3749,6 +5597,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3889,6 +5760,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4041,8 +5935,8 @@ export interface operations {
                      *       "id": "65f000000000000000000d01",
                      *       "title": "Winter, and a longer walk",
                      *       "body": "Two people cross the ice, and learn to see each other.",
-                     *       "status": "draft",
-                     *       "publishedAt": null,
+                     *       "status": "published",
+                     *       "publishedAt": "2026-01-31T12:00:00.000Z",
                      *       "author": "65f000000000000000000c01",
                      *       "books": [
                      *         "65f000000000000000000b01"
@@ -4078,6 +5972,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4236,6 +6153,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -4344,6 +6284,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4466,6 +6429,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -4574,6 +6560,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4701,8 +6710,8 @@ export interface operations {
                      *       "id": "65f000000000000000000d01",
                      *       "title": "Winter, and a long walk",
                      *       "body": "Two people cross the ice, and learn to see each other.",
-                     *       "status": "draft",
-                     *       "publishedAt": null,
+                     *       "status": "published",
+                     *       "publishedAt": "2026-01-31T12:00:00.000Z",
                      *       "author": "65f000000000000000000c01",
                      *       "books": [
                      *         "65f000000000000000000b01"
@@ -4738,6 +6747,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5004,6 +7036,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
             406: {
                 headers: {
@@ -5142,9 +7197,7 @@ export interface operations {
                      *       "year": 1974,
                      *       "isbn": "9780061054884",
                      *       "language": "en",
-                     *       "tags": [
-                     *         "65f000000000000000000a01"
-                     *       ],
+                     *       "tags": [],
                      *       "createdAt": "2026-01-31T12:00:00.000Z",
                      *       "updatedAt": "2026-01-31T12:00:00.000Z"
                      *     }
@@ -5154,6 +7207,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5325,6 +7401,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5513,6 +7612,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -5655,6 +7777,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5866,6 +8011,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -6017,6 +8185,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -6132,6 +8323,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -6229,7 +8443,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: ("author" | "books" | "books.tags" | "tags")[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
+                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.email" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
                 /** @description Only where author is this */
                 author?: string;
                 /** @description Only where author is not this */
@@ -6328,8 +8542,8 @@ export interface operations {
                      *           "id": "65f000000000000000000d01",
                      *           "title": "Winter, and a long walk",
                      *           "body": "Two people cross the ice, and learn to see each other.",
-                     *           "status": "draft",
-                     *           "publishedAt": null,
+                     *           "status": "published",
+                     *           "publishedAt": "2026-01-31T12:00:00.000Z",
                      *           "author": "65f000000000000000000c01",
                      *           "books": [
                      *             "65f000000000000000000b01"
@@ -6378,6 +8592,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `invalid_cursor`: The cursor does not belong to this list. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6574,6 +8811,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
             406: {
                 headers: {
@@ -6711,6 +8971,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6874,6 +9157,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7046,6 +9352,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -7188,6 +9517,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7384,6 +9736,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -7517,7 +9892,7 @@ export interface operations {
                 /** @description Documents to show in place of their ids, or beside */
                 include?: ("author" | "books" | "books.tags" | "tags")[];
                 /** @description The fields to show, beside the id; of what is included, too */
-                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
+                fields?: ("id" | "title" | "body" | "status" | "publishedAt" | "author" | "books" | "tags" | "createdAt" | "updatedAt" | "author.id" | "author.name" | "author.email" | "author.role" | "author.bio" | "author.createdAt" | "author.updatedAt" | "books.id" | "books.title" | "books.authors" | "books.year" | "books.isbn" | "books.language" | "books.tags" | "books.createdAt" | "books.updatedAt" | "books.tags.id" | "books.tags.name" | "books.tags.description" | "books.tags.createdAt" | "books.tags.updatedAt" | "tags.id" | "tags.name" | "tags.description" | "tags.createdAt" | "tags.updatedAt")[];
                 /** @description Only where author is this */
                 author?: string;
                 /** @description Only where author is not this */
@@ -7616,8 +9991,8 @@ export interface operations {
                      *           "id": "65f000000000000000000d01",
                      *           "title": "Winter, and a long walk",
                      *           "body": "Two people cross the ice, and learn to see each other.",
-                     *           "status": "draft",
-                     *           "publishedAt": null,
+                     *           "status": "published",
+                     *           "publishedAt": "2026-01-31T12:00:00.000Z",
                      *           "author": "65f000000000000000000c01",
                      *           "books": [
                      *             "65f000000000000000000b01"
@@ -7666,6 +10041,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `invalid_cursor`: The cursor does not belong to this list. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7935,6 +10333,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `insufficient_scope`: The API key is not good for this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_found`: There is no such document. */
             404: {
                 headers: {
@@ -8092,6 +10513,29 @@ export interface operations {
             };
             /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -8313,6 +10757,29 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
             406: {
                 headers: {
@@ -8399,6 +10866,250 @@ export interface operations {
             };
         };
     };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description How many documents at most */
+                limit?: number;
+                /** @description Only what follows this cursor, the `next` of a page */
+                after?: string;
+                /** @description Only what precedes this cursor, the `prev` of a page */
+                before?: string;
+                /** @description How many to pass over, for people; programs take `after` */
+                offset?: number;
+                /** @description Whether `page.total` tells how many there are; capped stops at 10000 */
+                count?: "none" | "capped" | "exact";
+                /** @description The order; `-` is descending. Equal documents go by their ids */
+                sort?: "id" | "-id";
+                /** @description The fields to show, beside the id; of what is included, too */
+                fields?: ("id" | "actor" | "key" | "operation" | "method" | "path" | "request" | "changed" | "changes" | "documents" | "createdAt" | "updatedAt")[];
+                /** @description Only where actor is this */
+                actor?: string;
+                /** @description Only where actor is not this */
+                "actor[ne]"?: string;
+                /** @description Only where actor is one of this */
+                "actor[in]"?: string[];
+                /** @description Only where actor is none of this */
+                "actor[nin]"?: string[];
+                /** @description Only where actor is known (true) or null (false) */
+                "actor[exists]"?: boolean;
+                /** @description Only where operation is this */
+                operation?: string;
+                /** @description Only where operation is not this */
+                "operation[ne]"?: string;
+                /** @description Only where operation is one of this */
+                "operation[in]"?: string[];
+                /** @description Only where operation is none of this */
+                "operation[nin]"?: string[];
+                /** @description Only where operation contains, whatever the case of ASCII letters, this */
+                "operation[contains]"?: string;
+                /** @description Only where request is this */
+                request?: string;
+                /** @description Only where request is not this */
+                "request[ne]"?: string;
+                /** @description Only where request is one of this */
+                "request[in]"?: string[];
+                /** @description Only where request is none of this */
+                "request[nin]"?: string[];
+                /** @description Only where request contains, whatever the case of ASCII letters, this */
+                "request[contains]"?: string;
+                /** @description Only where one of the documents is this */
+                documents?: string;
+                /** @description Only where one of the documents is not this */
+                "documents[ne]"?: string;
+                /** @description Only where one of the documents is one of this */
+                "documents[in]"?: string[];
+                /** @description Only where one of the documents is none of this */
+                "documents[nin]"?: string[];
+            };
+            header?: {
+                /** @description Answer 304 if it still has this entity tag (RFC 9110) */
+                "If-None-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of audit */
+            200: {
+                headers: {
+                    /**
+                     * @description The next and previous page (RFC 8288)
+                     * @example </books?after=WyJ4Il0>; rel="next"
+                     */
+                    Link?: string;
+                    /**
+                     * @description Its version: strong for a document as it is, weak for lists and other shapes
+                     * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
+                     */
+                    ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "id": "65f000000000000000000f01",
+                     *           "actor": "65f000000000000000000c04",
+                     *           "key": null,
+                     *           "operation": "updateBook",
+                     *           "method": "PATCH",
+                     *           "path": "/books/65f000000000000000000b01",
+                     *           "request": "b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e",
+                     *           "changed": 1,
+                     *           "changes": [
+                     *             {
+                     *               "resource": "books",
+                     *               "document": "65f000000000000000000b01",
+                     *               "action": "update"
+                     *             }
+                     *           ],
+                     *           "documents": [
+                     *             "65f000000000000000000b01"
+                     *           ],
+                     *           "createdAt": "2026-01-31T12:00:00.000Z",
+                     *           "updatedAt": "2026-01-31T12:00:00.000Z"
+                     *         }
+                     *       ],
+                     *       "page": {
+                     *         "limit": 20,
+                     *         "next": null,
+                     *         "prev": null
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditEntryList"];
+                    /**
+                     * @example {"id":"65f000000000000000000a01"}
+                     *     {"id":"65f000000000000000000a02"}
+                     */
+                    "application/x-ndjson": string;
+                    /**
+                     * @example id
+                     *     65f000000000000000000a01
+                     *     65f000000000000000000a02
+                     */
+                    "text/csv": string;
+                };
+            };
+            /** @description The client has this version already */
+            304: {
+                headers: {
+                    /**
+                     * @description Its version: strong for a document as it is, weak for lists and other shapes
+                     * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
+                     */
+                    ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description `malformed_query`: The query string is not well-formed. `invalid_cursor`: The cursor does not belong to this list. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: The caller may not do this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
+            406: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `url_too_long`: The URL is too long. */
+            414: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            503: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Any other problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     readRoot: {
         parameters: {
             query?: never;
@@ -8430,6 +11141,7 @@ export interface operations {
                      *       "tags": "/tags",
                      *       "books": "/books",
                      *       "posts": "/posts",
+                     *       "login": "/auth/token",
                      *       "docs": "/docs",
                      *       "openapi": "/openapi.json",
                      *       "problems": "/problems",
@@ -8456,6 +11168,20 @@ export interface operations {
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8582,6 +11308,20 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
             406: {
                 headers: {
@@ -8680,6 +11420,20 @@ export interface operations {
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8794,6 +11548,20 @@ export interface operations {
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -8923,6 +11691,20 @@ export interface operations {
             /** @description `malformed_query`: The query string is not well-formed. */
             400: {
                 headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unauthenticated`: It is not known who is calling. */
+            401: {
+                headers: {
+                    /**
+                     * @description How to get in, and what is wrong with the token that was sent (RFC 6750)
+                     * @example Bearer realm="shelfmark"
+                     */
+                    "WWW-Authenticate": string;
                     [name: string]: unknown;
                 };
                 content: {

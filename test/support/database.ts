@@ -2,7 +2,7 @@ import mongoose, { type Model, type mongo } from 'mongoose';
 import { migrations } from '../../src/migrations/index.ts';
 import { createCollection } from '../../src/mongo/migrate/structure.ts';
 import { up } from '../../src/mongo/migrate/run.ts';
-import { resources } from '../../src/resources/index.ts';
+import { collections, resources } from '../../src/resources/index.ts';
 import { databaseOf } from '../../src/schema/layout.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
 
@@ -12,7 +12,9 @@ import type { AnyResource } from '../../src/schema/resource.ts';
 export async function makeDatabase(db: mongo.Db, own: AnyResource[]): Promise<void> {
   if (own === resources) await up(db, migrations);
   else
-    for (const [name, { indexes, ...layout }] of Object.entries(databaseOf(own))) {
+    for (const [name, { indexes, ...layout }] of Object.entries(
+      databaseOf([...new Set([...collections, ...own])]),
+    )) {
       const { up } = createCollection(name, {
         ...layout,
         indexes: Object.entries(indexes).map(([name, index]) => ({ name, ...index })),

@@ -2,12 +2,14 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import mongoose from 'mongoose';
+import mongoose, { Types } from 'mongoose';
 import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
+import type { Role } from '../../src/auth/caller.ts';
+import { readKeys, signToken, useKeys } from '../../src/auth/tokens.ts';
 import { drain, httpServer } from '../../src/http/server.ts';
 import { database } from '../../src/mongo/connect.ts';
-import { resources } from '../../src/resources/index.ts';
+import { resources, Session, User } from '../../src/resources/index.ts';
 import { routes } from '../../src/resources/routes.ts';
 import { makeDatabase } from './database.ts';
 
@@ -24,6 +26,8 @@ interface Request {
   /** Sent as it is. */
   raw?: string | Uint8Array | ReadableStream;
   headers?: Record<string, string>;
+  /** The token of the caller; that of the admin unless told, and with '' none. */
+  as?: string;
 }
 
 /** The replica set of this test run. */
@@ -32,7 +36,6 @@ export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
 export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env['JEST_WORKER_ID']}`;
 
 type Settings = Parameters<typeof createApp>[0];
-type Own = Partial<Omit<Settings, 'logger'>>;
 
 /** The application on a free port of this machine. No test meets the limit of requests by accident. */
 export async function serve({ logger = pino({ level: 'silent' }), ...own }: Partial<Settings>) {
@@ -42,12 +45,62 @@ export async function serve({ logger = pino({ level: 'silent' }), ...own }: Part
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
+/** The admin on whose behalf a test calls that does not say otherwise. Stored as any user, with a session. */
+export const admin = {
+  _id: new Types.ObjectId('65f000000000000000000fff'),
+  name: 'The Caller',
+  email: 'caller@tests.example',
+  role: 'admin' as const,
+  bio: null,
+  passwordHash: null,
+};
+
+/** All users but that admin. */
+export const users = { _id: { $ne: admin._id } };
+
+/** A token of this user, in a session of its own. */
+export async function tokenOf(user: Types.ObjectId): Promise<string> {
+  const expiresAt = new Date(Date.now() + 3_600_000);
+  const { _id } = await Session.model.create({ user, digest: 'none', expiresAt });
+  return signToken({ user: user.toHexString(), session: _id.toHexString() });
+}
+
+/** A user with this role and the token of one. */
+export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: string }> {
+  const id = new Types.ObjectId();
+  await User.model.create({
+    ...admin,
+    _id: id,
+    name: role,
+    email: `${id.toHexString()}@tests.example`,
+    role,
+  });
+  return { id, token: await tokenOf(id) };
+}
+
+/** The keys of this test run; the processes that it starts have them too. */
+export const TOKEN_KEYS = process.env['TOKEN_KEYS'] as string;
+useKeys(readKeys(TOKEN_KEYS));
+
+const session = { _id: new Types.ObjectId(), user: admin._id, digest: 'none' };
+/** The header of that admin, for what does not go through call(). */
+export const CREDENTIALS = `Bearer ${await signToken({ user: String(admin._id), session: String(session._id) })}`;
+
+/** Makes a database know that admin. */
+export async function letIn(db: mongoose.mongo.Db): Promise<void> {
+  const now = new Date();
+  const stamps = { createdAt: now, updatedAt: now };
+  await db.collection('users').insertOne({ ...admin, ...stamps });
+  const expiresAt = new Date(now.getTime() + 3_600_000);
+  await db.collection('sessions').insertOne({ ...session, expiresAt, ...stamps });
+}
+
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
  * A test may bring resources, routes and settings of its own.
  */
-export function useApi(own: Own = {}) {
+export function useApi(own: Partial<Settings> = {}) {
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
@@ -58,20 +111,29 @@ export function useApi(own: Own = {}) {
     await mongoose.connection.dropDatabase();
     await makeDatabase(database(), api.resources);
     ({ server, url: base } = await serve(api));
+    await letIn(database());
     contract = readContract(await (await fetch(`${base}/openapi.json`)).json());
   });
   beforeEach(async () => {
-    for (const { model } of api.resources) await model.deleteMany({});
+    for (const { model } of api.resources) await model.deleteMany({ _id: { $ne: admin._id } });
   });
   afterAll(async () => {
     await drain(server);
     await mongoose.disconnect();
   });
 
-  async function call(method: string, path: string, { body, raw, headers }: Request = {}): Promise<Answer> {
+  async function call(
+    method: string,
+    path: string,
+    { body, raw, headers, as }: Request = {},
+  ): Promise<Answer> {
     const response = await fetch(base + path, {
       method,
-      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...credentials(as),
+        ...headers,
+      },
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(raw !== undefined && { body: raw, duplex: 'half' }),
     } as RequestInit);
@@ -100,6 +162,9 @@ export function useApi(own: Own = {}) {
     delete: (path: string, request?: Request) => call('DELETE', path, request),
   };
 }
+
+const credentials = (token?: string): Record<string, string> =>
+  token === '' ? {} : { authorization: token === undefined ? CREDENTIALS : `Bearer ${token}` };
 
 interface Contract {
   check(method: string, path: string, answer: Answer): void;

@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { mongo } from 'mongoose';
 import { Problem } from '../../errors.ts';
+import { databaseProblem } from '../failures.ts';
 import { readHistory } from './journal.ts';
 import type { Migration } from './migration.ts';
 
@@ -7,39 +9,51 @@ import type { Migration } from './migration.ts';
 export interface Readiness {
   /** Throws the problem that every request gets until it is. */
   require: () => void;
+  /** Rejects with the reason why it can never be. */
+  failure: Promise<never>;
   stop: () => void;
 }
 
 const LOOK_EVERY = 1_000;
 
 /**
- * Looks at the migrations until none is pending. From then on it is ready for good: a later migration must leave
- * the version before it in working order, so that one can replace the other without a pause.
+ * Looks at the migrations until none is pending, then does what else must be done before the first request. From
+ * then on it is ready for good: a later migration must leave the version before it in working order, so that one
+ * can replace the other without a pause.
  */
 export async function watchReadiness(
   db: mongo.Db,
   migrations: Migration[],
-  say: (line: string) => void,
+  { say, prepare }: { say: (line: string) => void; prepare: () => Promise<void> },
 ): Promise<Readiness> {
+  const stopped = new AbortController();
   let problem = await notReady(db, migrations);
-  const look = async () => {
-    try {
-      problem = await notReady(db, migrations);
-    } catch {
-      return; // The database is gone at the moment; what was known before holds.
+  if (problem) say(`Not ready: ${problem.message}`);
+  else await prepare();
+
+  const becomeReady = async (): Promise<void> => {
+    while (problem) {
+      await sleep(LOOK_EVERY, undefined, { signal: stopped.signal });
+      try {
+        const found = await notReady(db, migrations);
+        if (!found) await prepare();
+        problem = found;
+      } catch (error) {
+        // The database is gone at the moment; what was known before holds.
+        if (databaseProblem(error)?.status !== 503) throw error;
+      }
     }
-    if (problem) return;
-    clearInterval(timer);
     say('Ready: the migrations are applied.');
   };
-  const timer = setInterval(() => void look(), LOOK_EVERY).unref();
-  if (problem) say(`Not ready: ${problem.message}`);
-  else clearInterval(timer);
+  const failure = new Promise<never>((_, reject) => {
+    if (problem) becomeReady().catch((error) => stopped.signal.aborted || reject(error));
+  });
   return {
     require: () => {
       if (problem) throw problem;
     },
-    stop: () => clearInterval(timer),
+    failure,
+    stop: () => stopped.abort(),
   };
 }
 

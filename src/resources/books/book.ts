@@ -25,6 +25,7 @@ export const Book = resource('Book', {
       .describe('A language tag: en, eng, en-US'),
     tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its books'),
   },
+  policy: { manage: 'editor' },
   defaults: { year: null, isbn: null, language: null, tags: [] },
   indexes: [
     { key: { isbn: 1 }, unique: true, where: { isbn: { $gt: '' } } },

@@ -17,6 +17,7 @@ export const Post = resource('Post', {
     books: setOf(ref(Book, 'restrict'), 20).describe('A book that posts are about cannot be removed'),
     tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its posts'),
   },
+  policy: { manage: 'editor', owner: 'author', public: { status: 'published' } },
   access: { status: 'readonly', publishedAt: 'readonly' },
   defaults: { status: 'draft', publishedAt: null, books: [], tags: [] },
   indexes: [
@@ -33,8 +34,8 @@ export const Post = resource('Post', {
     id: '65f000000000000000000d01',
     title: 'Winter, and a long walk',
     body: 'Two people cross the ice, and learn to see each other.',
-    status: 'draft',
-    publishedAt: null,
+    status: 'published',
+    publishedAt: '2026-01-31T12:00:00.000Z',
     author: '65f000000000000000000c01',
     books: ['65f000000000000000000b01'],
     tags: ['65f000000000000000000a01'],

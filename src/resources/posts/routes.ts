@@ -1,3 +1,4 @@
+import { toWrite } from '../../auth/policy.ts';
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
 import { list } from '../../http/list.ts';
 import { byId, route } from '../../http/route.ts';
@@ -33,7 +34,8 @@ export const posts = [
     tag: 'posts',
     summary: 'Publish a draft',
     description: 'From now on everybody can read it. A post that is published already stays as it is.',
-    params: byId(Post),
+    policy: toWrite(Post),
+    params: byId(Post, '65f000000000000000000d03'),
     answer: { status: 200, description: 'The post', schema: Post.document, example: Post.example },
     handler: ({ params }) => publish(params.id),
   }),

@@ -1,7 +1,7 @@
 import type { Types } from 'mongoose';
 import { invalid } from '../../errors.ts';
-import { redirect, remove } from '../../schema/integrity.ts';
-import { type DocumentOf, read } from '../../schema/store.ts';
+import { redirect } from '../../schema/integrity.ts';
+import { type DocumentOf, read, remove } from '../../schema/store.ts';
 import { Tag } from '../index.ts';
 
 /** What was tagged `from` becomes tagged `into`, and `from` is gone. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { toWrite } from '../../auth/policy.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list, related } from '../../http/list.ts';
 import { byId, route } from '../../http/route.ts';
@@ -24,6 +25,7 @@ export const tags = [
     tag: 'tags',
     summary: 'Merge a tag into another',
     description: 'What has this tag gets the other one instead, and this one is removed.',
+    policy: toWrite(Tag),
     params: byId(Tag, '65f000000000000000000a02'),
     body: {
       schema: z

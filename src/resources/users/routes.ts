@@ -5,16 +5,39 @@ import { byId, route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
 import { Post, User } from '../index.ts';
 import { listing as posts } from '../posts/routes.ts';
+import { setRole } from './admins.ts';
 import { transfer } from './transfer.ts';
 
 export const users = [
   list(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
-  create(User, { example: { name: 'Ben Writer', email: 'ben@example.org', bio: null } }),
+  create(User, {
+    example: { name: 'Ben Writer', email: 'ben@example.org', bio: null },
+    intake: { password: 'a long way home' },
+  }),
   read(User),
   replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),
   update(User, { example: { bio: 'Reads at night, and in trains.' } }),
   remove(User, { example: '65f000000000000000000c03' }),
   related(User, Post, 'author', posts),
+  route({
+    method: 'put',
+    path: '/users/{id}/role',
+    operationId: 'setRole',
+    tag: 'users',
+    summary: 'Give a user a role',
+    description: 'It holds at once, also for tokens that were given out before. The last admin stays one.',
+    policy: { role: 'admin' },
+    params: byId(User, '65f000000000000000000c02'),
+    body: {
+      schema: z
+        .strictObject({ role: User.fields.role })
+        .meta({ id: 'RoleBody', description: 'What the user may do' }),
+      example: { role: 'editor' },
+    },
+    answer: { status: 200, description: 'The user', schema: User.document, example: User.example },
+    problems: ['last_admin'],
+    handler: ({ params, body }) => setRole(params.id, body.role),
+  }),
   route({
     method: 'post',
     path: '/users/{id}/transfer',
@@ -22,6 +45,7 @@ export const users = [
     tag: 'users',
     summary: 'Give all posts to another user',
     description: 'All posts of this user become posts of another, so that this one can be removed.',
+    policy: { role: 'admin', scope: 'users:write' },
     params: byId(User),
     body: {
       schema: z

@@ -1,6 +1,10 @@
 import { z } from 'zod';
+import { caller, ROLES } from '../../auth/caller.ts';
+import { hashPassword, password } from '../../auth/passwords.ts';
+import { invalid } from '../../errors.ts';
 import { text } from '../../schema/fields.ts';
 import { resource } from '../../schema/resource.ts';
+import { keepAnAdmin } from './admins.ts';
 
 export const User = resource('User', {
   collection: 'users',
@@ -8,10 +12,18 @@ export const User = resource('User', {
   fields: {
     name: text(1, 100),
     email: z.email('must be an e-mail address').max(254).describe('Unique, whatever its case'),
-    role: z.enum(['member', 'editor', 'admin']).describe('What the user may do'),
+    role: z.enum(ROLES).describe('What the user may do'),
     bio: text(0, 2000).nullable(),
     passwordHash: z.string().max(500).nullable(),
   },
+  policy: { manage: 'admin', owner: 'id', create: 'anyone' },
+  intake: {
+    fields: { password: password().optional() },
+    toStored: async ({ password }) => ({
+      passwordHash: typeof password === 'string' ? await hashPassword(password) : withoutPassword(),
+    }),
+  },
+  beforeRemove: { problems: ['last_admin'], check: (ids) => keepAnAdmin(ids) },
   access: { email: 'private', role: 'readonly', passwordHash: 'hidden' },
   defaults: { role: 'member', bio: null, passwordHash: null },
   indexes: [
@@ -23,3 +35,9 @@ export const User = resource('User', {
   collation: { locale: 'en', strength: 2 },
   example: { id: '65f000000000000000000c01', name: 'Ann Reader', role: 'member', bio: 'Reads at night.' },
 });
+
+/** Whoever registers needs one; an admin may make an account that gets its password later. */
+function withoutPassword(): null {
+  if (caller().kind !== 'anonymous') return null;
+  throw invalid([{ in: 'body', pointer: '/password', code: 'required', message: 'is required' }]);
+}

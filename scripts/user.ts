@@ -1,0 +1,103 @@
+import { parseArgs } from 'node:util';
+import { text } from 'node:stream/consumers';
+import { z } from 'zod';
+import { ROLES, type Role } from '../src/auth/caller.ts';
+import { hashPassword, password } from '../src/auth/passwords.ts';
+import { makeSecret } from '../src/auth/tokens.ts';
+import { transaction } from '../src/mongo/transaction.ts';
+import { User } from '../src/resources/index.ts';
+import { setRole } from '../src/resources/users/admins.ts';
+import { endOthers } from '../src/resources/sessions/login.ts';
+import { create, update } from '../src/schema/store.ts';
+import { runProgram, say, UsageError, withDatabase } from './program.ts';
+
+const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|editor|admin]
+       npm run --silent user -- role EMAIL member|editor|admin
+       npm run --silent user -- password EMAIL
+
+Makes users, gives them roles and new passwords. A password is read from standard input, if something else than a
+terminal is there to read from; otherwise one is made and written to standard output, this once. A new password ends
+all sessions of the user.
+
+Exit codes: 0 done, 2 it could not run or was refused.`;
+
+function workOf(command: string | undefined, email: string, argument: string | undefined, role: string) {
+  switch (command) {
+    case 'create':
+      if (argument === undefined) throw new UsageError('Say the name, too.');
+      return () => createUser(checked({ email, name: argument }), roleOf(role));
+    case 'role':
+      return () => changeRole(email, roleOf(argument));
+    case 'password':
+      if (argument !== undefined) throw new UsageError('A password is not an argument: others could see it.');
+      return () => changePassword(email);
+    default:
+      throw new UsageError('The commands are create, role and password.');
+  }
+}
+
+async function createUser(fields: { email: string; name: string }, role: Role): Promise<void> {
+  const passwordHash = await hashPassword(await readPassword());
+  await transaction(() => create(User, { ...fields, role, passwordHash }));
+  say(`${fields.email} is there now, as ${role}.`);
+}
+
+async function changeRole(email: string, role: Role): Promise<void> {
+  await transaction(async () => setRole(await idOf(email), role));
+  say(`${email} is ${role} now.`);
+}
+
+async function changePassword(email: string): Promise<void> {
+  const passwordHash = await hashPassword(await readPassword());
+  await transaction(async () => {
+    const id = await idOf(email);
+    await update(User, id, { passwordHash });
+    await endOthers(id);
+  });
+  say(`${email} has a new password now.`);
+}
+
+async function idOf(email: string) {
+  const user = await User.model.findOne({ email: { $eq: email } }, { _id: 1 }).lean();
+  if (!user) throw new Error(`There is no user with the e-mail address ${email}.`);
+  return user._id;
+}
+
+async function readPassword(): Promise<string> {
+  const given = process.stdin.isTTY ? '' : (await text(process.stdin)).replace(/\r?\n$/, '');
+  if (given !== '') return checkedBy(password(), given, 'The password');
+  const made = makeSecret();
+  console.log(made);
+  return made;
+}
+
+const roleOf = (role: string | undefined): Role => {
+  const known = ROLES.find((one) => one === role);
+  if (!known) throw new UsageError(`A role is one of ${ROLES.join(', ')}.`);
+  return known;
+};
+
+const checked = (fields: { email: string; name: string }) => ({
+  email: checkedBy(User.fields.email, fields.email, 'The e-mail address'),
+  name: checkedBy(User.fields.name, fields.name, 'The name'),
+});
+
+function checkedBy(schema: z.ZodType<string>, value: string, what: string): string {
+  const { data, error } = schema.safeParse(value);
+  if (error) throw new UsageError(`${what} ${error.issues[0]?.message}.`);
+  return data;
+}
+
+await runProgram(USAGE, async () => {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { role: { type: 'string', default: 'member' } },
+  });
+  const [command, email, argument, ...more] = positionals;
+  if (!email || more.length > 0) throw new UsageError('Say what to do, and the e-mail address of whom.');
+  const work = workOf(command, email, argument, values.role);
+  return withDatabase(async () => {
+    await work();
+    return 0;
+  });
+});

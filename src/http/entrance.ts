@@ -1,0 +1,32 @@
+import type { Context, Middleware } from 'koa';
+import { ANONYMOUS, type Caller, runAs } from '../auth/caller.ts';
+import { requireAccess } from '../auth/policy.ts';
+import type { Route } from './route.ts';
+
+/** Finds out who is calling from the header Authorization; throws the problem of a token that is not valid. */
+export type Authenticate = (authorization: string) => Promise<Caller>;
+
+/**
+ * The door of a route: finds out who is calling, keeps it in `ctx.state.caller` for the layers further in, counts the
+ * request as the caller's, refuses who may not enter, and has all the rest run on behalf of the caller. A token that
+ * is not valid counts for the address that it came from.
+ */
+export function entrance(
+  { policy, secret, method, path }: Route,
+  authenticate: Authenticate,
+  count: (ctx: Context) => Promise<void>,
+): Middleware {
+  if (!policy)
+    throw new Error(`${method.toUpperCase()} ${path} does not say who may call it: give it a policy.`);
+  const identify = async (ctx: Context): Promise<Caller> =>
+    policy.credentials ? ANONYMOUS : authenticate(ctx.get('Authorization'));
+  return async (ctx, next) => {
+    if (secret) ctx.set('Cache-Control', 'no-store');
+    ctx.vary('Authorization');
+    const who = await identify(ctx)
+      .then((caller) => (ctx.state['caller'] = caller))
+      .finally(() => count(ctx));
+    requireAccess(policy, who);
+    await runAs(who, next);
+  };
+}

@@ -1,0 +1,11 @@
+import { AuditEntry } from '../../http/audit.ts';
+import { list } from '../../http/list.ts';
+import type { Route } from '../../http/route.ts';
+
+export const audit: Route[] = [
+  {
+    ...list(AuditEntry, { filter: ['actor', 'operation', 'request', 'documents'], sort: [] }),
+    // There is no scope for it: no API key gets in.
+    policy: { role: 'admin' },
+  },
+];

@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { instant, ref, text } from '../../schema/fields.ts';
+import { resource } from '../../schema/resource.ts';
+import { User } from '../users/user.ts';
+
+/** Lets a program act as a user, within its scopes. Of its secret only a digest is stored. */
+export const ApiKey = resource('ApiKey', {
+  collection: 'keys',
+  description: 'Lets a program act as its user, within its scopes',
+  fields: {
+    user: ref(User, 'cascade').describe('Whose key it is'),
+    name: text(1, 100).describe('What it is for'),
+    scopes: z
+      .array(z.string().regex(/^[a-z]+:(read|write)$/))
+      .min(1)
+      .describe('What it is good for; who may write may read'),
+    expiresAt: instant().describe('From then on it is not good any more'),
+    digest: text(1, 100),
+  },
+  policy: { owner: 'user', read: 'owner' },
+  access: { user: 'readonly', scopes: 'readonly', expiresAt: 'readonly', digest: 'hidden' },
+  indexes: [{ key: { user: 1, _id: 1 } }, { key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
+  example: {
+    id: '65f000000000000000000e01',
+    user: '65f000000000000000000c04',
+    name: 'Nightly report',
+    scopes: ['books:read'],
+    expiresAt: '2026-03-02T12:00:00Z',
+  },
+});

@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { callerId } from '../../auth/caller.ts';
+import type { Access } from '../../auth/policy.ts';
+import { digestOf, makeSecret } from '../../auth/tokens.ts';
+import { invalid, Problem } from '../../errors.ts';
+import { byId, route } from '../../http/route.ts';
+import { instant, setOf, text } from '../../schema/fields.ts';
+import { create, type DocumentOf, QUERY_TIME, remove } from '../../schema/store.ts';
+import { ApiKey, resources } from '../index.ts';
+
+const DAY = 24 * 60 * 60 * 1_000;
+const DAYS = { default: 90, most: 366 };
+const MAX_KEYS = 50;
+
+const SCOPES = resources.flatMap(({ collection }) => [`${collection}:read`, `${collection}:write`]);
+
+/** No key: one could make another that can do more, or outlive itself. */
+const byLogin: Access = { role: 'member' };
+
+const common = { tag: 'auth', policy: byLogin, secret: true as const };
+
+export const keys = [
+  route({
+    ...common,
+    method: 'get',
+    path: '/me/keys',
+    operationId: 'listKeys',
+    summary: 'List your API keys',
+    description: 'Without their secrets, which nobody knows.',
+    answer: {
+      status: 200,
+      description: 'All of them',
+      schema: z
+        .strictObject({ items: z.array(ApiKey.document).describe('The newest first') })
+        .meta({ id: 'ApiKeys', description: 'The API keys of a user' }),
+      example: { items: [ApiKey.example] },
+    },
+    handler: async () => ({
+      items: await ApiKey.model
+        .find({ user: callerId() })
+        .sort({ _id: -1 })
+        .maxTimeMS(QUERY_TIME)
+        .lean<DocumentOf<typeof ApiKey>[]>(),
+    }),
+  }),
+  route({
+    ...common,
+    method: 'post',
+    path: '/me/keys',
+    operationId: 'createKey',
+    summary: 'Make an API key',
+    description:
+      'It acts as you, within its scopes; send it as `Authorization: Bearer sk_…`. This answer is the only one that shows it.',
+    body: {
+      schema: z
+        .strictObject({
+          name: ApiKey.fields.name,
+          scopes: setOf(z.enum(SCOPES), SCOPES.length).min(1),
+          expiresAt: instant()
+            .optional()
+            .describe(`In ${DAYS.default} days, if not given; in ${DAYS.most} days at the latest`),
+        })
+        .meta({ id: 'ApiKeyBody', description: 'What the key is for' }),
+      example: { name: 'Nightly report', scopes: ['books:read', 'posts:read'] },
+    },
+    answer: {
+      status: 201,
+      description: 'The key',
+      schema: z
+        .strictObject({ ...ApiKey.document.shape, secret: text(1, 200).describe('Shown this once') })
+        .meta({ id: 'NewApiKey', description: 'An API key with its secret' }),
+      example: { ...ApiKey.example, secret: 'sk_65f000000000000000000e01_…' },
+    },
+    handler: async ({ body: { name, scopes, expiresAt = new Date(Date.now() + DAYS.default * DAY) } }) => {
+      const days = (expiresAt.getTime() - Date.now()) / DAY;
+      if (days <= 0 || days > DAYS.most) throw wrongExpiry();
+      const user = callerId();
+      if ((await ApiKey.model.countDocuments({ user })) >= MAX_KEYS)
+        throw new Problem('validation_failed', `You have ${MAX_KEYS} keys already: remove one first.`);
+      const secret = makeSecret();
+      const made = await create(ApiKey, { user, name, scopes, expiresAt, digest: digestOf(secret) });
+      return { ...made, secret: `sk_${made._id.toHexString()}_${secret}` };
+    },
+  }),
+  route({
+    ...common,
+    method: 'delete',
+    path: '/me/keys/{id}',
+    operationId: 'removeKey',
+    summary: 'Remove an API key',
+    description: 'It is not good any more from this moment on.',
+    params: byId(ApiKey),
+    answer: { status: 204, description: 'It is gone' },
+    handler: ({ params }) => remove(ApiKey, params.id),
+  }),
+];
+
+const wrongExpiry = (): Problem =>
+  invalid([
+    {
+      in: 'body',
+      pointer: '/expiresAt',
+      code: 'out_of_range',
+      message: `must be in the future, and within ${DAYS.most} days`,
+    },
+  ]);

@@ -1,0 +1,92 @@
+import { Types } from 'mongoose';
+import { runAs } from '../../auth/caller.ts';
+import { isPassword } from '../../auth/passwords.ts';
+import { ACCESS_SECONDS, digestOf, makeSecret, matches, signToken, verifyToken } from '../../auth/tokens.ts';
+import { Problem } from '../../errors.ts';
+import { noteChange } from '../../schema/changes.ts';
+import { create, QUERY_TIME, remove } from '../../schema/store.ts';
+import { User } from '../users/user.ts';
+import { Session } from './session.ts';
+
+/** A session ends when it has not been used for so long, in milliseconds. */
+const IDLE = 30 * 24 * 60 * 60 * 1_000;
+
+export interface Tokens {
+  access_token: string;
+  token_type: 'Bearer';
+  expires_in: number;
+  /** The session, and a secret that is good once. */
+  refresh_token: string;
+}
+
+/** The same answer, in the same time, for a name that nobody has and for a wrong password. */
+export async function login(email: string, password: string): Promise<Tokens> {
+  const user = await User.model
+    .findOne({ email: { $eq: email } })
+    .maxTimeMS(QUERY_TIME)
+    .lean();
+  const isRight = await isPassword(password, user?.passwordHash);
+  if (!user || !isRight) throw invalidGrant('The name and password do not belong together.');
+  const secret = makeSecret();
+  const session = await runAs({ kind: 'user', id: user._id, role: user.role }, () =>
+    create(Session, { user: user._id, digest: digestOf(secret), expiresAt: expiry() }),
+  );
+  return tokens(user._id, session._id, secret);
+}
+
+/**
+ * New tokens for a refresh token, which is used up by that. One that is presented again has been copied: by whom,
+ * nobody can say, so the session ends for both. That must stay, hence a problem that is returned and not thrown.
+ */
+export async function refresh(token: string): Promise<Tokens | Problem> {
+  const { id, secret: given } = parse(token);
+  const secret = makeSecret();
+  const session = await Session.model
+    .findOneAndUpdate(
+      { _id: id, digest: { $eq: digestOf(given) }, expiresAt: { $gt: new Date() } },
+      { $set: { digest: digestOf(secret), expiresAt: expiry() } },
+    )
+    .lean();
+  if (session) return tokens(session.user, session._id, secret);
+  await end(id);
+  return invalidGrant('The refresh token is not valid any more; log in again.');
+}
+
+/** Ends the session of an access or refresh token; of one that is neither, nothing (RFC 7009). */
+export async function revoke(token: string): Promise<void> {
+  const claims = await verifyToken(token);
+  if (claims && claims !== 'expired') return end(new Types.ObjectId(claims.session));
+  const { id, secret } = parse(token);
+  const session = await Session.model.findById(id).lean();
+  if (session && matches(secret, session.digest)) await end(id);
+}
+
+/** Ends all sessions of a user but the one that is given. */
+export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId): Promise<void> {
+  const others = await Session.model
+    .find({ user, ...(session && { _id: { $ne: session } }) }, { _id: 1 })
+    .lean<{ _id: Types.ObjectId }[]>();
+  for (const { _id } of others) await remove(Session, _id);
+}
+
+async function end(id: Types.ObjectId): Promise<void> {
+  const session = await Session.model.findByIdAndDelete(id, { projection: { user: 1 } }).lean();
+  if (session) runAs({ kind: 'user', id: session.user }, () => noteChange(Session, id, 'remove'));
+}
+
+const tokens = async (user: Types.ObjectId, session: Types.ObjectId, secret: string): Promise<Tokens> => ({
+  access_token: await signToken({ user: user.toHexString(), session: session.toHexString() }),
+  token_type: 'Bearer',
+  expires_in: ACCESS_SECONDS,
+  refresh_token: `${session.toHexString()}.${secret}`,
+});
+
+const expiry = (): Date => new Date(Date.now() + IDLE);
+
+/** What is no refresh token at all reads as one of a session that nobody has. */
+function parse(token: string): { id: Types.ObjectId; secret: string } {
+  const [, id, secret = ''] = /^([0-9a-f]{24})\.([\w-]{43})$/.exec(token) ?? [];
+  return { id: new Types.ObjectId(id), secret };
+}
+
+const invalidGrant = (detail: string): Problem => new Problem('invalid_grant', detail);

@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import type { Access } from '../../auth/policy.ts';
+import { DEMO_PASSWORD } from '../../auth/passwords.ts';
+import { Problem } from '../../errors.ts';
+import { FORM_TYPE, route } from '../../http/route.ts';
+import { login, refresh, revoke } from './login.ts';
+
+/** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
+
+/** Swagger UI fills a form in from the examples of its fields. Not strict: what a client says beyond this is ignored (RFC 6749, section 3.2). */
+const form = <S extends z.ZodRawShape>(fields: S) => z.object(fields);
+const short = z.string().max(1_000);
+
+const tokenRequest = form({
+  grant_type: z
+    .string()
+    .max(100)
+    .optional()
+    .meta({
+      description: '`password`, or `refresh_token`',
+      enum: ['password', 'refresh_token'],
+      example: 'password',
+    }),
+  username: short
+    .optional()
+    .meta({ description: 'For `password`: the e-mail address', example: 'admin@example.org' }),
+  password: short.optional().meta({
+    description: 'For `password`',
+    format: 'password',
+    writeOnly: true,
+    example: DEMO_PASSWORD,
+  }),
+  refresh_token: short
+    .optional()
+    .meta({ description: 'For `refresh_token`: the one that was given last', example: '' }),
+}).meta({ id: 'TokenRequest', description: 'By what to get a token' });
+
+const tokenAnswer = z
+  .strictObject({
+    access_token: z.string().describe('To be sent as `Authorization: Bearer …`'),
+    token_type: z.literal('Bearer'),
+    expires_in: z.int().describe('Seconds until the access token expires'),
+    refresh_token: z.string().describe('Gets the next tokens, once; keep the one that comes with those'),
+  })
+  .meta({ id: 'Tokens', description: 'What to log in with' });
+
+const example = {
+  access_token: 'eyJhbGciOiJFZERTQSJ9.…',
+  token_type: 'Bearer' as const,
+  expires_in: 900,
+  refresh_token: '65f000000000000000000e51.…',
+};
+
+/** Of guesses only the wrong ones count, per name and address; and wider, so that neither many names nor many addresses help. */
+const GUESSES = { seconds: 15 * 60, onlyRefused: true as const };
+const nameIn = ({ username, refresh_token }: z.output<typeof tokenRequest>): string =>
+  username?.toLowerCase() ?? refresh_token?.slice(0, 24) ?? '';
+
+const open: Access = { role: 'anyone', credentials: 'body' };
+
+export const auth = [
+  route({
+    method: 'post',
+    path: '/auth/token',
+    operationId: 'createToken',
+    tag: 'auth',
+    summary: 'Log in, or go on',
+    description:
+      'Gives an access token for a name and a password, or for the refresh token that came with the last one. A refresh token is good once: presented again it ends the session.',
+    policy: open,
+    secret: true,
+    body: {
+      schema: tokenRequest,
+      types: [FORM_TYPE],
+      example: { grant_type: 'password', username: 'admin@example.org', password: DEMO_PASSWORD },
+    },
+    answer: { status: 200, description: 'The tokens', schema: tokenAnswer, example },
+    problems: ['invalid_request', 'unsupported_grant_type', 'invalid_grant'],
+    limits: [
+      { ...GUESSES, name: 'login', points: 10, by: ({ address, body }) => [address, nameIn(body)] },
+      { ...GUESSES, name: 'logins', points: 100, by: ({ address }) => [address] },
+      { ...GUESSES, name: 'account', points: 1_000, by: ({ body }) => [nameIn(body)] },
+    ],
+    refusal: asOAuth,
+    handler: async ({ body: { grant_type, username, password, refresh_token } }) => {
+      if (grant_type === 'password') return login(required({ username }), required({ password }));
+      if (grant_type === 'refresh_token') return refresh(required({ refresh_token }));
+      required({ grant_type });
+      throw new Problem('unsupported_grant_type', 'grant_type is password or refresh_token.');
+    },
+  }),
+  route({
+    method: 'post',
+    path: '/auth/revoke',
+    operationId: 'revokeToken',
+    tag: 'auth',
+    summary: 'Log out',
+    description:
+      'Ends the session of an access or refresh token: none of its tokens is good any more. A token that is not known is no fault.',
+    policy: open,
+    secret: true,
+    body: {
+      schema: form({
+        token: short.optional().describe('An access or refresh token'),
+        token_type_hint: z.string().max(100).optional().describe('Not needed'),
+      }).meta({ id: 'RevokeRequest', description: 'What is not to be good any more' }),
+      types: [FORM_TYPE],
+      example: { token: 'the one to be revoked' },
+    },
+    answer: { status: 200, description: 'It is not good any more' },
+    problems: ['invalid_request'],
+    refusal: asOAuth,
+    handler: ({ body: { token } }) => revoke(required({ token })),
+  }),
+];
+
+/** The one value of a form that must be there. */
+function required(given: Record<string, string | undefined>): string {
+  const [[name, value] = []] = Object.entries(given);
+  if (value === undefined || value === '') throw new Problem('invalid_request', `${name} is missing.`);
+  return value;
+}
+
+/** With the members that a client of OAuth 2 looks for; whatever is wrong with the form is an invalid_request. */
+function asOAuth(problem: Problem): Problem {
+  const { code, message, status, members, headers } = problem;
+  if (status >= 500 || code === 'rate_limited') return problem;
+  const known = code === 'invalid_grant' || code === 'unsupported_grant_type';
+  return new Problem(known ? code : 'invalid_request', message, {
+    ...members,
+    headers,
+    error: known ? code : 'invalid_request',
+    error_description: message,
+  });
+}

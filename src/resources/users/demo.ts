@@ -1,0 +1,21 @@
+import type { Role } from '../../auth/caller.ts';
+
+/** The accounts of a development set-up, one for each role. All have DEMO_PASSWORD; production refuses them. */
+export const demoAccounts: { id: string; name: string; email: string; role: Role; bio?: string }[] = [
+  {
+    id: '65f000000000000000000c01',
+    name: 'Ann Reader',
+    email: 'ann@example.org',
+    role: 'member',
+    bio: 'Reads at night.',
+  },
+  { id: '65f000000000000000000c02', name: 'Mara Editor', email: 'mara@example.org', role: 'editor' },
+  {
+    id: '65f000000000000000000c03',
+    name: 'Theo Silent',
+    email: 'theo@example.org',
+    role: 'member',
+    bio: 'Only reads.',
+  },
+  { id: '65f000000000000000000c04', name: 'Ada Admin', email: 'admin@example.org', role: 'admin' },
+];

@@ -1,0 +1,60 @@
+import { Types } from 'mongoose';
+import { type Role, runAs, SYSTEM } from '../../auth/caller.ts';
+import { DEMO_PASSWORD, hashPassword, isPassword } from '../../auth/passwords.ts';
+import { type Config, isProduction } from '../../config.ts';
+import { databaseProblem } from '../../mongo/failures.ts';
+import { transaction } from '../../mongo/transaction.ts';
+import { create, remove, update } from '../../schema/store.ts';
+import { ApiKey, User } from '../index.ts';
+import { endOthers } from '../sessions/login.ts';
+import { demoAccounts } from './demo.ts';
+
+/** Sees to it before the first request that there is an admin, and in production nobody whose password is known. */
+export async function prepareAccounts(config: Config, say: (line: string) => void): Promise<void> {
+  if (isProduction(config)) await refuseDemoAccounts();
+  const { ADMIN_EMAIL, ADMIN_PASSWORD } = config;
+  if (ADMIN_EMAIL && ADMIN_PASSWORD) await makeFirstAdmin(ADMIN_EMAIL, ADMIN_PASSWORD, say);
+}
+
+/** The demo accounts that anybody can log in to. */
+export async function openDemoAccounts(): Promise<{ email: string; role: Role }[]> {
+  const ids = demoAccounts.map(({ id }) => new Types.ObjectId(id));
+  const open = [];
+  for (const { email, role, passwordHash } of await User.model.find({ _id: { $in: ids } }).lean())
+    if (await isPassword(DEMO_PASSWORD, passwordHash)) open.push({ email, role });
+  return open;
+}
+
+async function refuseDemoAccounts(): Promise<void> {
+  const emails = (await openDemoAccounts()).map(({ email }) => email);
+  if (emails.length > 0)
+    throw new Error(
+      `MONGODB_URI names a database with demo accounts (${emails.join(', ')}), whose password everybody knows. ` +
+        'Change them (npm run user -- password EMAIL) or use another database.',
+    );
+}
+
+async function makeFirstAdmin(email: string, password: string, say: (line: string) => void): Promise<void> {
+  if (await User.model.exists({ role: 'admin' })) return;
+  const passwordHash = await hashPassword(password);
+  try {
+    await runAs(SYSTEM, () => transaction(() => makeAdmin(email, passwordHash)));
+    say(`${email} (ADMIN_EMAIL) is the first admin.`);
+  } catch (error) {
+    // Another process, which starts at the same moment, has been faster.
+    if (databaseProblem(error)?.code !== 'duplicate_key') throw error;
+  }
+}
+
+/** Whoever has registered that address before is not let in by the password that he chose. */
+async function makeAdmin(email: string, passwordHash: string): Promise<void> {
+  const known = await User.model.findOne({ email: { $eq: email } }).lean();
+  if (!known) {
+    await create(User, { name: 'Admin', email, role: 'admin', passwordHash });
+    return;
+  }
+  await update(User, known._id, { role: 'admin', passwordHash });
+  await endOthers(known._id);
+  for (const { _id } of await ApiKey.model.find({ user: known._id }, { _id: 1 }).lean())
+    await remove(ApiKey, _id);
+}

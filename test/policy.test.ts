@@ -1,0 +1,514 @@
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import mongoose, { Types } from 'mongoose';
+import { pino } from 'pino';
+import { createApp, describeApi } from '../src/app.ts';
+import { ANONYMOUS, caller, runAs } from '../src/auth/caller.ts';
+import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
+import { digestOf } from '../src/auth/tokens.ts';
+import { IDEMPOTENCY } from '../src/http/idempotency.ts';
+import { ApiKey, Post, resources, Session, User } from '../src/resources/index.ts';
+import { routes } from '../src/resources/routes.ts';
+import { seed } from '../src/seed.ts';
+import { read } from '../src/schema/store.ts';
+import { aBook, aPost, aTag, aUser } from './support/factories.ts';
+import { forge, now } from './support/forge.ts';
+import { aCaller, admin, CREDENTIALS, TOKEN_KEYS, tokenOf, useApi } from './support/harness.ts';
+
+const log: string[] = [];
+const api = useApi({ logger: pino({ level: 'trace' }, { write: (line) => void log.push(line) }) });
+
+const document: any = JSON.parse(JSON.stringify(describeApi({ resources, routes })));
+const operations = Object.entries<any>(document.paths).flatMap(([path, item]) =>
+  Object.entries<any>(item).map(([method, operation]) => ({
+    method: method.toUpperCase(),
+    path,
+    operation,
+  })),
+);
+
+/** A key of a user, for these scopes. */
+async function aKey(user: Types.ObjectId, scopes: string[]): Promise<string> {
+  const secret = randomUUID();
+  const expiresAt = new Date(Date.now() + 60_000);
+  const { _id } = await ApiKey.model.create({ user, name: 'k', scopes, digest: digestOf(secret), expiresAt });
+  return `sk_${_id.toHexString()}_${secret}`;
+}
+
+describe('every operation, for every kind of caller', () => {
+  const [ANN, THEO, ADMIN] = ['c01', 'c03', 'c04'].map((end) => `65f000000000000000000${end}`) as [
+    string,
+    string,
+    string,
+  ];
+
+  /**
+   * What the example of each operation is answered to: nobody · a member whose own it is · another member · an
+   * editor · an admin · a key of the admin that has another scope. Written by hand, so that it says what should be.
+   */
+  const open = 'ok ok ok ok ok ok';
+  const readable = 'ok ok ok ok ok 403';
+  const byEditors = '401 403 403 ok ok 403';
+  const byAuthors = '401 ok 403 ok ok 403';
+  const ofDrafts = '401 ok 404 ok ok 403';
+  const byOneself = '401 ok 403 403 ok 403';
+  const byAdmins = '401 403 403 403 ok 403';
+  const ofOneself = '401 ok ok ok ok 403';
+  const expected: Record<string, string> = {
+    readRoot: open,
+    readLiveness: open,
+    readReadiness: open,
+    listProblems: open,
+    readProblem: open,
+    createToken: open,
+    revokeToken: open,
+    listUsers: readable,
+    readUser: readable,
+    listUserPosts: readable,
+    listPosts: readable,
+    readPost: readable,
+    listBooks: readable,
+    readBook: readable,
+    listBookPosts: readable,
+    listTags: readable,
+    readTag: readable,
+    listTagPosts: readable,
+    listTagBooks: readable,
+    createUser: readable,
+    createBook: byEditors,
+    replaceBook: byEditors,
+    updateBook: byEditors,
+    removeBook: byEditors,
+    addBookTag: byEditors,
+    removeBookTag: byEditors,
+    createTag: byEditors,
+    replaceTag: byEditors,
+    updateTag: byEditors,
+    removeTag: byEditors,
+    mergeTag: byEditors,
+    createPost: byAuthors,
+    replacePost: byAuthors,
+    updatePost: byAuthors,
+    addPostTag: byAuthors,
+    removePostTag: byAuthors,
+    addPostBook: byAuthors,
+    removePostBook: byAuthors,
+    removePost: ofDrafts,
+    publishPost: ofDrafts,
+    replaceUser: byOneself,
+    updateUser: byOneself,
+    removeUser: byOneself,
+    setRole: byAdmins,
+    transferPosts: byAdmins,
+    listAudit: byAdmins,
+    readMe: ofOneself,
+    changePassword: ofOneself,
+    listKeys: ofOneself,
+    createKey: ofOneself,
+    removeKey: '401 ok 404 404 ok 403',
+    batch: '401 422 422 ok ok 422',
+  };
+  /** Whose the document of the example is, where that is not Ann. */
+  const owners: Record<string, string> = { removeUser: THEO, removeKey: ADMIN };
+
+  test('there is a row for each operation, and no other', () => {
+    expect(Object.keys(expected).sort()).toEqual(
+      operations.map(({ operation }) => operation.operationId as string).sort(),
+    );
+  });
+
+  test('no cell is wrong; a token that is not valid is refused everywhere', async () => {
+    await User.model.deleteMany({});
+    await seed(() => {});
+    const id = (hex: string) => new Types.ObjectId(hex);
+    const tokens = new Map<string, string>();
+    for (const user of [ANN, THEO, ADMIN, '65f000000000000000000c02'])
+      tokens.set(user, await tokenOf(id(user)));
+    const token = (user: string) => tokens.get(user) as string;
+    const bad = await badTokens(id(ADMIN));
+
+    const call = async ({ method, path, operation }: (typeof operations)[number], as: string) => {
+      const [type, body] = Object.entries<any>(operation.requestBody?.content ?? {})[0] ?? [];
+      const target = path.replace(/\{(\w+)\}/g, (_, name: string) => {
+        const parameter = operation.parameters.find((one: any) => one.name === name);
+        return parameter.example ?? parameter.schema.example;
+      });
+      const isForm = type === 'application/x-www-form-urlencoded';
+      const answer = await api.call(
+        method,
+        method === 'GET' || operation['x-policy'].credentials ? target : `${target}?dryRun=true`,
+        {
+          as,
+          ...(type && {
+            ...(isForm ? { raw: new URLSearchParams(body.example).toString() } : { body: body.example }),
+            headers: { 'content-type': type },
+          }),
+        },
+      );
+      if (answer.status === 401) {
+        expect(answer.headers.get('www-authenticate')).toMatch(/^Bearer /);
+        expect(answer.body.detail).toMatch(/POST \/auth\/token.*\/docs/);
+      }
+      return answer.status < 300 ? 'ok' : String(answer.status);
+    };
+
+    const found: Record<string, string> = {};
+    for (const one of operations) {
+      const { operationId, 'x-policy': policy } = one.operation;
+      const own = owners[operationId] ?? ANN;
+      const other = own === ANN ? THEO : ANN;
+      const scopes = policy.scope === 'posts:read' ? ['tags:read'] : ['posts:read'];
+      const callers = [
+        '',
+        token(own),
+        token(other),
+        token('65f000000000000000000c02'),
+        token(ADMIN),
+        await aKey(id(ADMIN), scopes),
+      ];
+      const row = [];
+      for (const as of callers) row.push(await call(one, as));
+      found[operationId] = row.join(' ');
+      for (const [kind, as] of bad) {
+        const isAsked = policy.credentials !== 'body';
+        expect([operationId, kind, await call(one, as)]).toEqual([operationId, kind, isAsked ? '401' : 'ok']);
+      }
+      if (policy.scope?.includes(':'))
+        expect([operationId, await call(one, await aKey(id(ADMIN), [policy.scope]))]).toEqual([
+          operationId,
+          'ok',
+        ]);
+    }
+    expect(found).toEqual(expected);
+  }, 60_000);
+
+  /** Tokens of the admin that once were good, or look as if they were. */
+  async function badTokens(user: Types.ObjectId): Promise<[string, string][]> {
+    const good = new Types.ObjectId();
+    const expiresAt = new Date(Date.now() + 60_000);
+    await Session.model.create({ _id: good, user, digest: 'x', expiresAt });
+    const ids = [user.toHexString(), good.toHexString()] as const;
+    const expired = await forge({ claims: { iat: now() - 901, exp: now() - 1 } })(...ids);
+    const strange = await forge({}, (text) =>
+      sign(null, Buffer.from(text), generateKeyPairSync('ed25519').privateKey),
+    )(...ids);
+    const revoked = await forge({})(user.toHexString(), new Types.ObjectId().toHexString());
+    return [
+      ['expired', expired],
+      ['of another key', strange],
+      ['revoked', revoked],
+    ];
+  }
+});
+
+test('the document says of each operation who may do it', () => {
+  for (const { operation } of operations) {
+    const { operationId, description, security, 'x-policy': policy } = operation;
+    const needsLogin = policy.role !== 'anyone';
+    expect([operationId, security.some((one: object) => 'login' in one)]).toEqual([
+      operationId,
+      policy.credentials !== 'body',
+    ]);
+    if (!policy.credentials)
+      expect([operationId, security.some((one: object) => Object.keys(one).length === 0)]).toEqual([
+        operationId,
+        !needsLogin,
+      ]);
+    expect([operationId, description]).toEqual([
+      operationId,
+      expect.stringMatching(/may do it|For |no login/),
+    ]);
+  }
+  expect(document.components.securitySchemes.login.flows.password.tokenUrl).toBe('/auth/token');
+});
+
+test('a route that does not say who may call it is refused at start', () => {
+  const [route] = routes;
+  const nameless = { ...route, policy: undefined } as any;
+  expect(() =>
+    createApp({ resources, routes: [nameless], logger: pino({ level: 'silent' }), rateLimit: 1 }),
+  ).toThrow(/does not say who may call it/);
+});
+
+test('outside of any request nobody is calling, and nothing is read', async () => {
+  const post = await aPost({ status: 'published' });
+  expect(() => caller()).toThrow('inside runAs() only');
+  await expect(read(Post, post._id)).rejects.toThrow('inside runAs() only');
+  expect(await runAs(ANONYMOUS, () => read(Post, post._id))).toMatchObject({ title: post.title });
+});
+
+describe('a draft', () => {
+  /** Of Ann, with a book and a tag, beside a post of hers that everybody may see. */
+  async function aDraft() {
+    const [ann, theo, editor] = [await aCaller('member'), await aCaller('member'), await aCaller('editor')];
+    const [book, tag] = [await aBook({ title: 'B' }), await aTag()];
+    const both = { author: ann.id, books: [book._id], tags: [tag._id] };
+    const draft = await aPost({ ...both, title: 'hidden words' });
+    const post = await aPost({ ...both, title: 'open words', status: 'published' });
+    return { ann, theo, editor, book, tag, draft, post };
+  }
+
+  test('is seen by its author and by editors, and by nobody else, wherever posts are read', async () => {
+    const { ann, theo, editor, book, tag, draft } = await aDraft();
+    const key = await aKey(ann.id, ['users:read', 'books:read', 'tags:read']);
+    const ndjson = { headers: { accept: 'application/x-ndjson' } };
+    const csv = { headers: { accept: 'text/csv' } };
+    const places: [string, object?][] = [
+      ['/posts'],
+      ['/posts?count=exact'],
+      ['/posts?q=words'],
+      ['/posts?q=hidden'],
+      ['/posts?status=draft'],
+      ['/posts?status[ne]=published'],
+      ['/posts?title=hidden%20words'],
+      ['/posts?title[contains]=hidden&sort=title'],
+      [`/posts?author=${ann.id}&fields=title`],
+      ['/posts?sort=-publishedAt&offset=0'],
+      [`/users/${ann.id}/posts`],
+      [`/books/${book._id}/posts`],
+      [`/tags/${tag._id}/posts?count=capped`],
+      [`/users/${ann.id}?include=posts`],
+      [`/books/${book._id}?include=posts`],
+      [`/tags/${tag._id}?include=posts&fields=posts.title`],
+      ['/users?include=posts'],
+      ['/books?include=posts'],
+      ['/tags?include=posts'],
+      [`/posts/${draft._id}`],
+      [`/posts/${draft._id}?include=author&fields=title,author.name`],
+      ['/posts', ndjson],
+      ['/posts?fields=title', csv],
+      ['/books?include=posts', ndjson],
+      ['/users?include=posts', csv],
+    ];
+    for (const [path, options] of places) {
+      for (const as of [ann.token, editor.token]) {
+        const answer = await api.get(path, { ...options, as });
+        expect([path, answer.status, /hidden/.test(JSON.stringify(answer.body))]).toEqual([path, 200, true]);
+      }
+      for (const as of ['', theo.token, ...(path.includes('include=posts') ? [key] : [])]) {
+        const { status, body } = await api.get(path, { ...options, as });
+        expect([path, status]).toEqual([path, path.includes(String(draft._id)) ? 404 : 200]);
+        expect([path, JSON.stringify(body)]).toEqual([path, expect.not.stringMatching(/hidden words/)]);
+        if (status === 200) expect(JSON.stringify(body)).not.toContain(String(draft._id));
+      }
+    }
+    const total = async (as: string) => (await api.get('/posts?count=exact', { as })).body.page.total;
+    expect([await total(''), await total(theo.token), await total(ann.token)]).toEqual([1, 1, 2]);
+  });
+
+  test('cannot be told from nothing by who may not see it, whatever he does', async () => {
+    const { theo, book, tag, draft } = await aDraft();
+    const tries = async (id: string, as: string) => {
+      const etag = { 'if-none-match': '*', 'if-match': '*' };
+      const answers = [
+        await api.get(`/posts/${id}`, { as, headers: etag }),
+        await api.call('HEAD', `/posts/${id}`, { as }),
+        await api.put(`/posts/${id}`, { title: 'T', body: 'B', author: String(theo.id) }, { as }),
+        await api.patch(`/posts/${id}`, { title: 'T' }, { as, headers: etag }),
+        await api.patch(`/posts/${id}`, {}, { as }),
+        await api.patch(`/posts/${id}`, { author: String(theo.id) }, { as }),
+        await api.patch(`/posts/${id}`, [{ op: 'test', path: '/title', value: 'x' }], {
+          as,
+          headers: { 'content-type': 'application/json-patch+json' },
+        }),
+        await api.delete(`/posts/${id}`, { as, headers: { 'if-match': '"x"' } }),
+        await api.delete(`/posts/${id}`, { as }),
+        await api.put(`/posts/${id}/tags/${tag._id}`, undefined, { as }),
+        await api.delete(`/posts/${id}/books/${book._id}`, { as }),
+        await api.post(`/posts/${id}/publish`, undefined, { as }),
+        await api.post('/batch', { operations: [{ method: 'remove', resource: 'posts', id }] }, { as }),
+      ];
+      return answers.map(({ status, body }) => [status, body?.code, body?.detail, body?.problem?.code]);
+    };
+    const nobody = String(new Types.ObjectId());
+    for (const as of [theo.token, ''])
+      expect(await tries(String(draft._id), as)).toEqual(await tries(nobody, as));
+    expect(await Post.model.findById(draft._id).lean()).toEqual(draft.toObject());
+  });
+
+  test('stays where it belongs when two callers stream at once', async () => {
+    const ann = await aCaller('member');
+    await Post.model.insertMany(
+      Array.from({ length: 1_500 }, (_, i) => ({
+        ...Post.defaults,
+        title: `${i}`,
+        body: 'B'.repeat(500),
+        author: ann.id,
+        status: i % 2 === 0 ? 'published' : 'draft',
+      })) as any,
+    );
+    const stream = async (as: string) => {
+      const answer = await api.get('/posts?include=author', {
+        as,
+        headers: { accept: 'application/x-ndjson' },
+      });
+      const lines: any[] = answer.body
+        .trim()
+        .split('\n')
+        .map((line: string) => JSON.parse(line));
+      const emails = lines.filter(({ author }) => author.email !== undefined);
+      return [lines.length, emails.length];
+    };
+    expect(await Promise.all(['', ann.token, '', ann.token].map(stream))).toEqual([
+      [750, 0],
+      [1_500, 1_500],
+      [750, 0],
+      [1_500, 1_500],
+    ]);
+  });
+});
+
+describe('a post', () => {
+  test('can be written by a member in his own name only, and not be handed to another', async () => {
+    const [ann, theo] = [await aCaller('member'), await aCaller('member')];
+    const body = { title: 'T', body: 'B', author: String(theo.id) };
+    const mine = await aPost({ author: ann.id });
+    const [path, as] = [`/posts/${mine._id}`, { as: ann.token }];
+    for (const answer of [
+      await api.post('/posts', body, as),
+      await api.put(path, body, as),
+      await api.patch(path, { author: String(theo.id) }, as),
+      await api.patch(path, [{ op: 'replace', path: '/author', value: String(theo.id) }], {
+        ...as,
+        headers: { 'content-type': 'application/json-patch+json' },
+      }),
+    ]) {
+      expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
+      expect(answer.body.errors).toMatchObject([{ pointer: '/author', code: 'not_yourself' }]);
+    }
+    const operations = [{ method: 'create', resource: 'posts', body }];
+    expect((await api.post('/batch', { operations }, as)).body.problem.code).toBe('forbidden');
+    expect(await Post.model.countDocuments({ author: theo.id })).toBe(0);
+    const editor = await aCaller('editor');
+    expect((await api.patch(path, { author: String(theo.id) }, { as: editor.token })).status).toBe(200);
+    expect((await api.get(path, as)).status).toBe(404);
+  });
+
+  test('of another that is published can be seen but not changed', async () => {
+    const [theo, tag] = [await aCaller('member'), await aTag()];
+    const post = await aPost({ status: 'published' });
+    const [path, as] = [`/posts/${post._id}`, { as: theo.token }];
+    for (const answer of [
+      await api.patch(path, { title: 'T' }, as),
+      await api.patch(path, {}, as),
+      await api.patch(path, { tags: [String(tag._id)] }, { ...as, headers: { 'if-match': '"x"' } }),
+      await api.delete(path, as),
+      await api.put(`${path}/tags/${tag._id}`, undefined, as),
+      await api.delete(`${path}/tags/${tag._id}`, as),
+      await api.post(`${path}/publish`, undefined, as),
+    ])
+      expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
+    expect(await Post.model.findById(post._id).lean()).toEqual(post.toObject());
+  });
+});
+
+test('a member changes himself, as far as that is his: neither his role nor another', async () => {
+  const [ann, theo] = [await aCaller('member'), await aUser()];
+  const as = { as: ann.token };
+  expect((await api.patch(`/users/${ann.id}`, { bio: 'new' }, as)).body.bio).toBe('new');
+  expect((await api.patch(`/users/${ann.id}`, { role: 'admin' }, as)).status).toBe(422);
+  expect((await api.put(`/users/${ann.id}/role`, { role: 'admin' }, as)).status).toBe(403);
+  expect((await api.patch(`/users/${theo._id}`, { bio: 'new' }, as)).status).toBe(403);
+  const operations = [{ method: 'update', resource: 'users', id: String(theo._id), body: { bio: 'x' } }];
+  expect((await api.post('/batch', { operations }, as)).body.problem.code).toBe('forbidden');
+  expect((await User.model.findById(theo._id).lean())?.bio).toBeNull();
+  await aPost({ author: ann.id });
+  expect((await api.delete(`/users/${ann.id}`, as)).body.code).toBe('still_referenced');
+});
+
+test('an Idempotency-Key is good for the one who sent it: nobody gets the answer of another', async () => {
+  const [ann, theo] = [await aCaller('editor'), await aCaller('editor')];
+  const headers = { 'idempotency-key': randomUUID() };
+  const send = (as: string) => api.post('/tags?', { name: `of ${as.slice(-9)}` }, { as, headers });
+  const first = await send(ann.token);
+  expect((await send(ann.token)).headers.get('idempotency-replayed')).toBe('true');
+  const other = await send(theo.token);
+  expect([other.status, other.headers.get('idempotency-replayed')]).toEqual([201, null]);
+  expect(other.body.id).not.toBe(first.body.id);
+});
+
+test('nothing secret stands in logs, answers, the OpenAPI document or what is kept', async () => {
+  log.length = 0;
+  const password = 'the dispossessed of urras';
+  const passwordHash = await hashPassword(password);
+  const user = await aUser({ passwordHash, role: 'editor' });
+  const form = (path: string, fields: Record<string, string>) =>
+    api.call('POST', path, {
+      as: '',
+      raw: new URLSearchParams(fields).toString(),
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    });
+  const login = { grant_type: 'password', username: user.email, password };
+  const { body: tokens } = await form('/auth/token', login);
+  const as = { as: tokens.access_token };
+  const { body: next } = await form('/auth/token', {
+    grant_type: 'refresh_token',
+    refresh_token: tokens.refresh_token,
+  });
+  const { body: key } = await api.post('/me/keys', { name: 'k', scopes: ['users:write'] }, as);
+  const idempotent = { headers: { 'idempotency-key': randomUUID() } };
+  const registration = { name: 'N', email: 'new@example.org', password };
+  const answers = [
+    await api.get('/me', as),
+    await api.get('/me/keys', as),
+    await api.get('/users/' + user._id),
+    await api.get('/users?include=posts'),
+    await api.get('/users', { headers: { accept: 'text/csv' } }),
+    await api.get('/audit'),
+    await api.post('/users', registration, idempotent),
+    await api.post(
+      '/users',
+      { ...registration, password: 'the dispossessed' },
+      { headers: { 'x-a': password } },
+    ),
+    await api.post('/users', {
+      ...registration,
+      passwordHash,
+      extra: password,
+      password: password.slice(0, 9),
+    }),
+    await form('/auth/token', { ...login, username: 'wrong@example.org' }),
+    await form('/auth/token', { ...login, grant_type: password }),
+    await form('/auth/revoke', { token: next.refresh_token }),
+    await api.get('/me', as),
+    await api.get('/me', { as: `${tokens.access_token}x` }),
+    await api.get('/me', { as: key.secret.slice(0, -1) }),
+    await api.put('/me/password', { currentPassword: 'x', newPassword: password }, { as: key.secret }),
+  ];
+  const secrets = [
+    password,
+    encodeURIComponent(password),
+    password.replaceAll(' ', '+'),
+    passwordHash,
+    '$argon2',
+    'passwordHash":',
+    tokens.access_token,
+    tokens.access_token.split('.')[2],
+    ...[tokens, next].map(({ refresh_token }) => refresh_token.split('.')[1]),
+    key.secret.slice(`sk_${key.id}_`.length),
+    CREDENTIALS.split('.')[2],
+    'PRIVATE KEY',
+    TOKEN_KEYS.split('\n')[1],
+  ] as string[];
+  const kept = await Promise.all(
+    ['audit', 'sessions', 'keys', IDEMPOTENCY].map((name) =>
+      mongoose.connection.collection(name).find().toArray(),
+    ),
+  );
+  const places = {
+    log: log.join(''),
+    document: JSON.stringify(document),
+    kept: JSON.stringify(kept),
+    answers: JSON.stringify(answers.map(({ body, headers }) => [body, [...headers]])),
+  };
+  expect(log.length).toBeGreaterThan(15);
+  for (const [place, text] of Object.entries(places))
+    for (const secret of secrets)
+      expect([place, secret.slice(0, 12), text.includes(secret)]).toEqual([
+        place,
+        secret.slice(0, 12),
+        false,
+      ]);
+  expect(JSON.stringify(document)).toContain(DEMO_PASSWORD);
+  expect(admin.passwordHash).toBeNull();
+});
