@@ -613,7 +613,7 @@ export interface paths {
         };
         /**
          * List audit
-         * @description A page of audit, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. For admins; an API key needs the scope `audit:read`.
+         * @description A page of audit, the newest first unless `sort` says otherwise. Pass `page.next` as `after` to go on. With `Accept: application/x-ndjson` or `text/csv` all of them as a stream. For admins; not with an API key.
          */
         get: operations["listAudit"];
         put?: never;
@@ -815,17 +815,25 @@ export interface components {
         TokenRequest: {
             /**
              * @description `password`, or `refresh_token`
+             * @example password
              * @enum {string}
              */
             grant_type?: "password" | "refresh_token";
-            /** @description For `password`: the e-mail address */
+            /**
+             * @description For `password`: the e-mail address
+             * @example admin@example.org
+             */
             username?: string;
             /**
              * Format: password
              * @description For `password`
+             * @example shelfmark-demo
              */
             password?: string;
-            /** @description For `refresh_token`: the one that was given last */
+            /**
+             * @description For `refresh_token`: the one that was given last
+             * @example
+             */
             refresh_token?: string;
         };
         /** @description What is not to be good any more */
@@ -1988,14 +1996,8 @@ export type $defs = Record<string, never>;
 export interface operations {
     createToken: {
         parameters: {
-            query?: {
-                /** @description Check everything and answer as if, but write nothing */
-                dryRun?: boolean;
-            };
-            header?: {
-                /** @description Whether the answer should show the document (RFC 7240) */
-                Prefer?: "return=minimal" | "return=representation";
-            };
+            query?: never;
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2020,11 +2022,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    /**
-                     * @description The preference that the answer follows
-                     * @example return=minimal
-                     */
-                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2039,43 +2036,8 @@ export interface operations {
                     "application/json": components["schemas"]["Tokens"];
                 };
             };
-            /** @description Done; Prefer asked for no document */
-            204: {
-                headers: {
-                    /**
-                     * @description Nobody may keep this answer
-                     * @example no-store
-                     */
-                    "Cache-Control": "no-store";
-                    /**
-                     * @description The preference that the answer follows
-                     * @example return=minimal
-                     */
-                    "Preference-Applied"?: string;
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. `invalid_request`: The request for a token is not well-formed. `unsupported_grant_type`: There is no such way to get a token. `invalid_grant`: The name and password, or the refresh token, are not valid. */
+            /** @description `invalid_request`: The request for a token is not well-formed. `unsupported_grant_type`: There is no such way to get a token. `invalid_grant`: The name and password, or the refresh token, are not valid. */
             400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `not_acceptable`: The answer cannot be given in a media type that the client accepts. */
-            406: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: The body is too large. */
-            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2085,24 +2047,6 @@ export interface operations {
             };
             /** @description `url_too_long`: The URL is too long. */
             414: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: The body is in a media type or encoding that is not taken. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
-            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2137,10 +2081,7 @@ export interface operations {
     };
     revokeToken: {
         parameters: {
-            query?: {
-                /** @description Check everything and answer as if, but write nothing */
-                dryRun?: boolean;
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
@@ -2168,17 +2109,8 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description `malformed_query`: The query string is not well-formed. `malformed_json`: The body is not well-formed JSON. `invalid_request`: The request for a token is not well-formed. */
+            /** @description `invalid_request`: The request for a token is not well-formed. */
             400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `body_too_large`: The body is too large. */
-            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2188,24 +2120,6 @@ export interface operations {
             };
             /** @description `url_too_long`: The URL is too long. */
             414: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unsupported_media_type`: The body is in a media type or encoding that is not taken. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `unknown_parameter`: There is no such parameter. `validation_failed`: The input breaks a rule. */
-            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2652,10 +2566,7 @@ export interface operations {
                 /** @description Check everything and answer as if, but write nothing */
                 dryRun?: boolean;
             };
-            header?: {
-                /** @description Whether the answer should show the document (RFC 7240) */
-                Prefer?: "return=minimal" | "return=representation";
-            };
+            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -2682,11 +2593,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    /**
-                     * @description The preference that the answer follows
-                     * @example return=minimal
-                     */
-                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -10230,7 +10136,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `forbidden`: The caller may not do this. `insufficient_scope`: The API key is not good for this. */
+            /** @description `forbidden`: The caller may not do this. */
             403: {
                 headers: {
                     [name: string]: unknown;
