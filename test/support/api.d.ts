@@ -673,7 +673,7 @@ export interface paths {
         };
         /**
          * Can it serve requests?
-         * @description Answers 503 while the database cannot be reached, or is not as this version of the program needs it. Everybody may do it.
+         * @description Answers 503 while the database cannot be reached. Everybody may do it.
          */
         get: operations["readReadiness"];
         put?: never;
@@ -761,7 +761,7 @@ export interface components {
              * @description The kind of problem, for programs
              * @enum {string}
              */
-            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
+            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "query_timeout";
             /** @description Finds the request in the log */
             requestId: string;
             /** @description Everything that is wrong with the input */
@@ -1989,18 +1989,7 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: {
-        /**
-         * @description The limits that hold for the request: q requests in w seconds
-         * @example "default";q=1200;w=60
-         */
-        "RateLimit-Policy": string;
-        /**
-         * @description What is left of each limit: r requests, and in t seconds all of them again
-         * @example "default";r=1187;t=42
-         */
-        RateLimit: string;
-    };
+    headers: never;
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -2033,8 +2022,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2067,23 +2054,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2134,8 +2105,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2158,23 +2127,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2224,8 +2177,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2250,8 +2201,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2315,23 +2264,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2386,8 +2319,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2460,23 +2391,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2526,8 +2441,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2559,8 +2472,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2624,23 +2535,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2698,8 +2593,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2797,23 +2690,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2861,8 +2738,6 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2926,23 +2801,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3027,8 +2886,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3073,8 +2930,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3138,23 +2993,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3231,8 +3070,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3336,23 +3173,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3405,8 +3226,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3431,8 +3250,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3505,23 +3322,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3590,8 +3391,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3622,8 +3421,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3732,23 +3529,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3794,8 +3575,6 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3877,23 +3656,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3976,8 +3739,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4007,8 +3768,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4117,23 +3876,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4161,7 +3904,7 @@ export interface operations {
     listUserPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -4265,8 +4008,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4319,8 +4060,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4393,23 +4132,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4471,8 +4194,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4497,8 +4218,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4607,23 +4326,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4690,8 +4393,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4716,8 +4417,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4817,23 +4516,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4861,7 +4544,7 @@ export interface operations {
     listPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -4962,8 +4645,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5016,8 +4697,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5081,23 +4760,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5179,8 +4842,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5282,23 +4943,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5351,8 +4996,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5385,8 +5028,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5459,23 +5100,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5550,8 +5175,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5589,8 +5212,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5690,23 +5311,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5752,8 +5357,6 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5826,23 +5429,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5925,8 +5512,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5964,8 +5549,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6074,23 +5657,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6138,8 +5705,6 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6212,23 +5777,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6276,8 +5825,6 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6350,23 +5897,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6414,8 +5945,6 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6488,23 +6017,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6552,8 +6065,6 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6626,23 +6137,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6700,8 +6195,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6739,8 +6232,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6813,23 +6304,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6857,7 +6332,7 @@ export interface operations {
     listBooks: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
+                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -6968,8 +6443,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7021,8 +6494,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7086,23 +6557,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7182,8 +6637,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7291,23 +6744,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7360,8 +6797,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7393,8 +6828,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7467,23 +6900,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7559,8 +6976,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7597,8 +7012,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7707,23 +7120,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7769,8 +7166,6 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7852,23 +7247,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7958,8 +7337,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7996,8 +7373,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8106,23 +7481,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8170,8 +7529,6 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8244,23 +7601,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8308,8 +7649,6 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8382,23 +7721,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8426,7 +7749,7 @@ export interface operations {
     listBookPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -8530,8 +7853,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8584,8 +7905,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8658,23 +7977,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8751,8 +8054,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8796,8 +8097,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8861,23 +8160,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8952,8 +8235,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9055,23 +8336,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9124,8 +8389,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9149,8 +8412,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9223,23 +8484,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9307,8 +8552,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9337,8 +8580,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9447,23 +8688,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9509,8 +8734,6 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9592,23 +8815,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9691,8 +8898,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9721,8 +8926,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9831,23 +9034,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9875,7 +9062,7 @@ export interface operations {
     listTagPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -9979,8 +9166,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10033,8 +9218,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10107,23 +9290,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10151,7 +9318,7 @@ export interface operations {
     listTagBooks: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
+                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -10265,8 +9432,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10318,8 +9483,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10392,23 +9555,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10475,8 +9622,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10505,8 +9650,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10606,23 +9749,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10709,8 +9836,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10742,8 +9867,6 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10825,23 +9948,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10944,8 +10051,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11004,8 +10109,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -11069,23 +10172,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -11130,8 +10217,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11159,8 +10244,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -11215,23 +10298,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -11349,7 +10416,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -11467,7 +10534,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -11512,8 +10579,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11539,8 +10604,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -11595,23 +10658,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -11659,8 +10706,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -11682,8 +10727,6 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -11747,23 +10790,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `rate_limited`: The client has sent too many requests. */
-            429: {
-                headers: {
-                    /**
-                     * @description Seconds to wait
-                     * @example 1
-                     */
-                    "Retry-After"?: number;
-                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
-                    RateLimit: components["headers"]["RateLimit"];
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
