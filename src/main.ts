@@ -7,10 +7,13 @@ import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { migrations } from './migrations/index.ts';
 import { database as db, openDatabase } from './mongo/connect.ts';
+import { differences } from './mongo/differences.ts';
+import { readLayout } from './mongo/layout.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
 import { resources } from './resources/index.ts';
 import { routes } from './resources/routes.ts';
+import { databaseOf } from './schema/layout.ts';
 import { seed } from './seed.ts';
 
 async function main(): Promise<void> {
@@ -23,6 +26,8 @@ async function main(): Promise<void> {
   try {
     if (database.embedded) {
       await up(db(), migrations, { say });
+      if (differences(databaseOf(resources), await readLayout(db())).length > 0)
+        say('The database is not as the definitions say: npm run migrate -- status');
       await seed(say);
     }
     const readiness = await watchReadiness(db(), migrations, say);
