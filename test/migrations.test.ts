@@ -104,14 +104,14 @@ describe('what is pending', () => {
     const answers = await Promise.all([1, 2, 3].map(() => up(db, list, { say })));
     expect(answers.flat()).toEqual(['0001-slow']);
     expect(times).toBe(1);
-    expect(said.join()).toMatch(/Waiting: .*, process \d+, migrates this database/);
+    expect(said.join()).toMatch(/Waiting: process \d+ on .* migrates this database/);
   });
 
   test('does not wait for the transaction that a frozen runner has left open', async () => {
     await up(db, [await file('0001-a', [])]);
     const lock = db.collection<any>(LOCK.collection);
     const frozen = client.startSession();
-    await lock.updateOne({}, { $set: { owner: 'host, process 1', session: frozen.id } });
+    await lock.updateOne({}, { $set: { owner: 'process 1 on host', session: frozen.id } });
     frozen.startTransaction();
     await lock.updateOne({}, { $inc: { beats: 1 } }, { session: frozen });
     const start = performance.now();
