@@ -1,5 +1,6 @@
 export default {
   testEnvironment: 'node',
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testMatch: ['<rootDir>/test/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -75,8 +75,6 @@ export function createApp({
   app.use(securityHeaders);
   app.use(problems);
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
-  // After what lets a page elsewhere read the refusal, and after whatever finds out who is asking.
-  app.use(generalLimit(rateLimit));
   app.use(acceptPatch);
   app.use(router.routes());
   app.use(router.allowedMethods());

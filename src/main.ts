@@ -10,11 +10,14 @@ import { DEMO_PASSWORD } from './auth/passwords.ts';
 import { useKeys } from './auth/tokens.ts';
 import { migrations } from './migrations/index.ts';
 import { database as db, openDatabase } from './mongo/connect.ts';
+import { differences } from './mongo/differences.ts';
+import { readLayout } from './mongo/layout.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
-import { resources } from './resources/index.ts';
+import { collections, resources } from './resources/index.ts';
 import { openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
 import { routes } from './resources/routes.ts';
+import { databaseOf } from './schema/layout.ts';
 import { seed } from './seed.ts';
 import { signingKeys } from './signing-keys.ts';
 
@@ -29,6 +32,8 @@ async function main(): Promise<void> {
   try {
     if (database.embedded) {
       await up(db(), migrations, { say });
+      if (differences(databaseOf(collections), await readLayout(db())).length > 0)
+        say('The database is not as the definitions say: npm run migrate -- status');
       await seed(say);
     }
     const readiness = await watchReadiness(db(), migrations, {

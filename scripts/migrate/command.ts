@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { mongo } from 'mongoose';
-import { differences, type Layout, readLayout } from '../../src/mongo/layout.ts';
+import { differences } from '../../src/mongo/differences.ts';
+import { type Layout, readLayout } from '../../src/mongo/layout.ts';
 import { readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
 import { Interrupted } from '../../src/mongo/migrate/lock.ts';
 import type { Migration } from '../../src/mongo/migrate/migration.ts';

@@ -1,11 +1,6 @@
 import { inspect } from 'node:util';
-import {
-  type Difference,
-  type IndexLayout,
-  isSame,
-  type JsonSchema,
-  nameOf,
-} from '../../src/mongo/layout.ts';
+import { type Difference, isSame } from '../../src/mongo/differences.ts';
+import { type IndexLayout, type JsonSchema, nameOf } from '../../src/mongo/layout.ts';
 
 /** The source of a migration that makes a database what the definitions say. */
 export function skeleton(name: string, differences: Difference[]): string {

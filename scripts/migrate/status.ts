@@ -1,4 +1,5 @@
-import { type Difference, differences, type Layout, readLayout } from '../../src/mongo/layout.ts';
+import { type Difference, differences } from '../../src/mongo/differences.ts';
+import { type Layout, readLayout } from '../../src/mongo/layout.ts';
 import { type Entry, faultsOf, readHistory } from '../../src/mongo/migrate/journal.ts';
 import { count } from '../program.ts';
 import type { Surroundings } from './command.ts';

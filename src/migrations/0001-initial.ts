@@ -226,20 +226,7 @@ export const initial = migration(import.meta.url, [
       },
     ],
   }),
-  createCollection('refguards', {
-    schema: {
-      title: 'Guard',
-      description: 'Keeps a document in existence while others come to refer to it',
-      bsonType: 'object',
-      properties: {
-        _id: { bsonType: 'string', description: 'collection:id:stripe' },
-        n: { bsonType: ['int', 'long', 'double'], description: 'Counts the changes' },
-      },
-      required: ['_id', 'n'],
-      additionalProperties: false,
-    },
-    indexes: [],
-  }),
+  createCollection('refguards', { indexes: [] }),
   createCollection('idempotency', {
     schema: {
       title: 'Remembered answer',

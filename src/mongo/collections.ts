@@ -22,21 +22,8 @@ export interface Collection {
 
 /** The collections that serve no resource. */
 export const OWN: Collection[] = [
-  {
-    collection: 'refguards',
-    indexes: [],
-    schema: {
-      title: 'Guard',
-      description: 'Keeps a document in existence while others come to refer to it',
-      bsonType: 'object',
-      properties: {
-        _id: { bsonType: 'string', description: 'collection:id:stripe' },
-        n: { bsonType: ['int', 'long', 'double'], description: 'Counts the changes' },
-      },
-      required: ['_id', 'n'],
-      additionalProperties: false,
-    },
-  },
+  // Without a schema: a removal may write ten thousands of guards, and nobody else writes any.
+  { collection: 'refguards', indexes: [] },
   {
     collection: 'idempotency',
     indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }],

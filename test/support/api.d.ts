@@ -673,7 +673,7 @@ export interface paths {
         };
         /**
          * Can it serve requests?
-         * @description Answers 503 while the database cannot be reached. Everybody may do it.
+         * @description Answers 503 while the database cannot be reached, or is not as this version of the program needs it. Everybody may do it.
          */
         get: operations["readReadiness"];
         put?: never;
@@ -761,7 +761,7 @@ export interface components {
              * @description The kind of problem, for programs
              * @enum {string}
              */
-            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "query_timeout";
+            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
             /** @description Finds the request in the log */
             requestId: string;
             /** @description Everything that is wrong with the input */
@@ -1989,7 +1989,18 @@ export interface components {
     responses: never;
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /**
+         * @description The limits that hold for the request: q requests in w seconds
+         * @example "default";q=1200;w=60
+         */
+        "RateLimit-Policy": string;
+        /**
+         * @description What is left of each limit: r requests, and in t seconds all of them again
+         * @example "default";r=1187;t=42
+         */
+        RateLimit: string;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -2022,6 +2033,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2054,7 +2067,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2105,6 +2134,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2127,7 +2158,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2177,6 +2224,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2201,6 +2250,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2264,7 +2315,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2319,6 +2386,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2391,7 +2460,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2441,6 +2526,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2472,6 +2559,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2535,7 +2624,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2593,6 +2698,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2690,7 +2797,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2738,6 +2861,8 @@ export interface operations {
                      * @example no-store
                      */
                     "Cache-Control": "no-store";
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2801,7 +2926,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -2886,6 +3027,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -2930,6 +3073,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -2993,7 +3138,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3070,6 +3231,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3173,7 +3336,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3226,6 +3405,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3250,6 +3431,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3322,7 +3505,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3391,6 +3590,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3421,6 +3622,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3529,7 +3732,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3575,6 +3794,8 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3656,7 +3877,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3739,6 +3976,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -3768,6 +4007,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -3876,7 +4117,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -3904,7 +4161,7 @@ export interface operations {
     listUserPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -4008,6 +4265,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4060,6 +4319,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4132,7 +4393,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4194,6 +4471,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4218,6 +4497,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4326,7 +4607,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4393,6 +4690,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4417,6 +4716,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4516,7 +4817,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4544,7 +4861,7 @@ export interface operations {
     listPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -4645,6 +4962,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4697,6 +5016,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -4760,7 +5081,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4842,6 +5179,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -4943,7 +5282,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4996,6 +5351,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5028,6 +5385,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5100,7 +5459,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5175,6 +5550,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5212,6 +5589,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5311,7 +5690,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5357,6 +5752,8 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5429,7 +5826,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5512,6 +5925,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -5549,6 +5964,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5657,7 +6074,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5705,6 +6138,8 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5777,7 +6212,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5825,6 +6276,8 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -5897,7 +6350,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5945,6 +6414,8 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6017,7 +6488,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6065,6 +6552,8 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6137,7 +6626,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6195,6 +6700,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6232,6 +6739,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6304,7 +6813,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6332,7 +6857,7 @@ export interface operations {
     listBooks: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -6443,6 +6968,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6494,6 +7021,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6557,7 +7086,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6637,6 +7182,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6744,7 +7291,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6797,6 +7360,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -6828,6 +7393,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -6900,7 +7467,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -6976,6 +7559,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7012,6 +7597,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7120,7 +7707,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7166,6 +7769,8 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7247,7 +7852,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7337,6 +7958,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7373,6 +7996,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7481,7 +8106,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7529,6 +8170,8 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7601,7 +8244,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7649,6 +8308,8 @@ export interface operations {
             /** @description Done, or so already */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7721,7 +8382,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7749,7 +8426,7 @@ export interface operations {
     listBookPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -7853,6 +8530,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7905,6 +8584,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -7977,7 +8658,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8054,6 +8751,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8097,6 +8796,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8160,7 +8861,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8235,6 +8952,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8336,7 +9055,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8389,6 +9124,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8412,6 +9149,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8484,7 +9223,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8552,6 +9307,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8580,6 +9337,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8688,7 +9447,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8734,6 +9509,8 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -8815,7 +9592,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8898,6 +9691,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -8926,6 +9721,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9034,7 +9831,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9062,7 +9875,7 @@ export interface operations {
     listTagPosts: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and body; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -9166,6 +9979,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9218,6 +10033,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9290,7 +10107,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9318,7 +10151,7 @@ export interface operations {
     listTagBooks: {
         parameters: {
             query?: {
-                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given */
+                /** @description Words to search for in title and authors; the best fit comes first, unless `sort` is given. Where more than 10000 documents have one of them, that many are compared */
                 q?: string;
                 /** @description How many documents at most */
                 limit?: number;
@@ -9432,6 +10265,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9483,6 +10318,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9555,7 +10392,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9622,6 +10475,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9650,6 +10505,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9749,7 +10606,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -9836,6 +10709,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -9867,6 +10742,8 @@ export interface operations {
                      * @example return=minimal
                      */
                     "Preference-Applied"?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -9948,7 +10825,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `write_conflict`: Too many writers at once. `outcome_unknown`: The outcome of the write is not known. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10051,6 +10944,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10109,6 +11004,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10172,7 +11069,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10217,6 +11130,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10244,6 +11159,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10298,7 +11215,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10416,7 +11349,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10534,7 +11467,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10579,6 +11512,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10604,6 +11539,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10658,7 +11595,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10706,6 +11659,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -10727,6 +11682,8 @@ export interface operations {
                      * @example "Q8yWlIe7XJ0V2c1mB5nT9A"
                      */
                     ETag?: string;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
                     [name: string]: unknown;
                 };
                 content?: never;
@@ -10790,7 +11747,23 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `query_timeout`: The database took too long to answer. */
+            /** @description `rate_limited`: The client has sent too many requests. */
+            429: {
+                headers: {
+                    /**
+                     * @description Seconds to wait
+                     * @example 1
+                     */
+                    "Retry-After"?: number;
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    RateLimit: components["headers"]["RateLimit"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**

@@ -130,7 +130,7 @@ async function take(
     session: mongo.ClientSession;
   },
 ): Promise<number> {
-  const owner = `${hostname()}, process ${process.pid}`;
+  const owner = `process ${process.pid} on ${hostname()}`;
   for (let told = false; ; ) {
     const current = await lock.findOne({ _id: ID, $expr: { $lt: ['$until', '$$NOW'] } });
     if (current) {
@@ -155,7 +155,7 @@ async function take(
     }
     if (!told) {
       const holder = await lock.findOne({ _id: ID });
-      if (holder?.owner) say(`Waiting: ${holder.owner}, migrates this database.`);
+      if (holder?.owner) say(`Waiting: ${holder.owner} migrates this database.`);
       told = holder?.owner !== undefined;
     }
     if (signal?.aborted) throw new Interrupted();

@@ -6,7 +6,7 @@ import type { Documents, Filter } from './migration.ts';
 import { startThrottle } from './throttle.ts';
 
 /** Documents that one transaction walks through. */
-const BATCH = 1_000;
+const BATCH = 2_000;
 /** How often a collection is gone through for the sake of what comes to match meanwhile. */
 const PASSES = 3;
 

@@ -1,6 +1,7 @@
 import type { mongo } from 'mongoose';
 import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf } from '../layout.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
+import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts';
 
 /** The steps that change what a database is made of. */
 
@@ -11,13 +12,19 @@ type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation'> & { indexe
 
 /** Makes a collection, or gives one that exists what it lacks. Undone only while it is empty. */
 export const createCollection = (name: string, layout: NewCollection): Step => ({
-  up: structure(`create the collection ${name}`, async (db) => {
-    const { collation, schema, indexes = [] } = layout;
-    const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
-    if (!exists) await unlessExists(db.createCollection(name, { ...(collation && { collation }) }));
-    if (schema) await enforce(db, name, schema);
-    if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
-  }),
+  up: structure(
+    `create the collection ${name}`,
+    async (db) => {
+      const { collation, schema, indexes = [] } = layout;
+      const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
+      const validator = schema && { $jsonSchema: schema };
+      if (!exists)
+        await db.createCollection(name, { ...(collation && { collation }), ...(validator && { validator }) });
+      else if (schema) await enforce(db, name, schema);
+      if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
+    },
+    async (db) => (layout.schema ? violators(db, name, layout.schema) : {}),
+  ),
   down: structure(
     `drop the collection ${name}`,
     async (db) => {
@@ -77,9 +84,16 @@ export const changeField = (
   collection: string,
   field: string,
   { from, to }: { from?: Field; to?: Field },
-): Step => ({ up: fieldRule(collection, field, to), down: fieldRule(collection, field, from) });
+): Step => ({ up: fieldRule(collection, field, from, to), down: fieldRule(collection, field, to, from) });
 
-const fieldRule = (collection: string, field: string, rule: Field | undefined): Structure => {
+const fieldRule = (
+  collection: string,
+  field: string,
+  former: Field | undefined,
+  rule: Field | undefined,
+): Structure => {
+  // What is allowed in addition refuses no document that there is: a large collection need not be read for that.
+  const harmless = !former && !rule?.required;
   const changed = async (db: mongo.Db): Promise<JsonSchema> => {
     const schema = await schemaOf(db, collection);
     if (!schema) throw new Error(`The collection ${collection} has no validator that could be changed.`);
@@ -92,8 +106,8 @@ const fieldRule = (collection: string, field: string, rule: Field | undefined): 
   const what = rule ? `${rule.required ? 'require' : 'allow'} ${field}` : `no longer allow ${field}`;
   return structure(
     `${what} in ${collection}`,
-    async (db) => enforce(db, collection, await changed(db)),
-    async (db) => violators(db, collection, await changed(db)),
+    async (db) => (harmless ? setValidator : enforce)(db, collection, await changed(db)),
+    async (db) => (harmless ? {} : violators(db, collection, await changed(db))),
   );
 };
 
@@ -128,45 +142,6 @@ const structure = (title: string, apply: Structure['apply'], foresee?: Structure
   apply,
   ...(foresee && { foresee }),
 });
-
-async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema | undefined> {
-  const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
-  return (found as mongo.CollectionInfo | undefined)?.options?.['validator']?.['$jsonSchema'];
-}
-
-/**
- * Gives a collection a validator that all of its documents obey. First the validator, then the look at what is
- * there: nothing that breaks it can come in between. Otherwise the former one is put back, because the API could no
- * longer change what breaks it.
- */
-async function enforce(db: mongo.Db, collection: string, schema: JsonSchema): Promise<void> {
-  const former = await schemaOf(db, collection);
-  await setValidator(db, collection, schema);
-  const { refused = 0, ids = [] } = await violators(db, collection, schema);
-  if (refused === 0) return;
-  await setValidator(db, collection, former);
-  throw new Error(
-    `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
-      'change them first, by a step before this one.',
-  );
-}
-
-const setValidator = (db: mongo.Db, collection: string, schema: JsonSchema | undefined) =>
-  db.command({
-    collMod: collection,
-    validator: schema ? { $jsonSchema: schema } : {},
-    validationLevel: 'strict',
-    validationAction: 'error',
-  });
-
-const SHOWN = 5;
-
-async function violators(db: mongo.Db, collection: string, schema: JsonSchema): Promise<Foresight> {
-  const where = { $nor: [{ $jsonSchema: schema }] };
-  const refused = await db.collection(collection).countDocuments(where);
-  const some = refused > 0 ? db.collection(collection).find(where, { projection: { _id: 1 } }) : undefined;
-  return { refused, ids: ((await some?.limit(SHOWN).toArray()) ?? []).map(({ _id }) => _id) };
-}
 
 /** Documents that have a value in common which is to be unique. */
 async function duplicates(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {

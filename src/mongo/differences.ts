@@ -1,0 +1,69 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { CollectionLayout, IndexLayout, JsonSchema, Layout } from './layout.ts';
+
+/** One thing in which a database is not as the definitions want it; what it should not have, or lacks, is undefined. */
+export type Difference =
+  | {
+      what: 'collection';
+      collection: string;
+      wanted: CollectionLayout | undefined;
+      found: CollectionLayout | undefined;
+    }
+  | {
+      what: 'index';
+      collection: string;
+      name: string;
+      wanted: IndexLayout | undefined;
+      found: IndexLayout | undefined;
+    }
+  | {
+      what: 'validator';
+      collection: string;
+      wanted: JsonSchema | undefined;
+      found: JsonSchema | undefined;
+    }
+  | {
+      what: 'collation' | 'validation';
+      collection: string;
+      wanted: unknown;
+      found: unknown;
+    };
+
+export function differences(wanted: Layout, found: Layout): Difference[] {
+  const all: Difference[] = [];
+  for (const collection of keysOf(wanted, found)) {
+    const [want, have] = [wanted[collection], found[collection]];
+    if (!want || !have) {
+      all.push({ what: 'collection', collection, wanted: want, found: have });
+      continue;
+    }
+    if (!isSame(want.collation, have.collation))
+      all.push({ what: 'collation', collection, wanted: want.collation, found: have.collation });
+    if (!isSame(want.schema, have.schema))
+      all.push({ what: 'validator', collection, wanted: want.schema, found: have.schema });
+    if (want.validation !== have.validation)
+      all.push({ what: 'validation', collection, wanted: want.validation, found: have.validation });
+    for (const name of keysOf(want.indexes, have.indexes)) {
+      const index = { wanted: want.indexes[name], found: have.indexes[name] };
+      if (!isSame(index.wanted, index.found)) all.push({ what: 'index', collection, name, ...index });
+    }
+  }
+  return all;
+}
+
+const keysOf = (...objects: object[]): string[] => [...new Set(objects.flatMap(Object.keys))];
+
+/** In the key of an index the order of the fields counts; elsewhere it does not, nor does that of `required`. */
+export const isSame = (a: unknown, b: unknown): boolean => isDeepStrictEqual(canonical(a), canonical(b));
+
+function canonical(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(canonical);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, inner]) => {
+      if (name === 'key') return [name, JSON.stringify(inner)];
+      if (name === 'required' && Array.isArray(inner)) return [name, new Set(inner)];
+      return [name, canonical(inner)];
+    }),
+  );
+}

@@ -1,0 +1,79 @@
+import type { mongo } from 'mongoose';
+import { changeMatching } from './documents.ts';
+import { type Entry, journalOf } from './journal.ts';
+import { Interrupted, type Lock, LostLock } from './lock.ts';
+import type { Action, Documents } from './migration.ts';
+import { type Progress, runOnline } from './online.ts';
+
+/** What the steps of a migration need. */
+export interface Run {
+  db: mongo.Db;
+  lock: Lock;
+  say: (line: string) => void;
+  onProgress: (progress: Progress) => void;
+  signal: AbortSignal | undefined;
+}
+
+/** What `change` takes in one transaction: MongoDB ends one that takes too long. */
+const MOST = 10_000;
+
+/** Does what remains to be done of a migration, step by step, and notes each. */
+export async function perform(run: Run, entry: Entry, actions: Action[]): Promise<void> {
+  const { db, lock, say, signal } = run;
+  while (entry.step < actions.length) {
+    if (signal?.aborted) throw new Interrupted();
+    const start = performance.now();
+    const first = entry.step;
+    const action = actions[first] as Action;
+    if (action.kind === 'structure') {
+      await lock.check();
+      await action.apply(db);
+      await lock.transaction((session) => note(db, entry, first + 1, 0, session));
+      entry.step++;
+    } else if (action.online) {
+      await runOnline(action, { ...run, entry });
+      await lock.transaction((session) => note(db, entry, first + 1, 0, session));
+      entry.step++;
+    } else {
+      const together = smallOnes(actions.slice(first));
+      for (const { collection, where } of together) await refuseMany(db, collection, where);
+      await lock.transaction(async (session) => {
+        let changed = 0;
+        for (const one of together) changed += await changeMatching(db, one, one.where, { session });
+        await note(db, entry, first + together.length, changed, session);
+      });
+      entry.step += together.length;
+    }
+    delete entry.checkpoint;
+    const titles = actions.slice(first, entry.step).map(({ title }) => title);
+    say(`${entry._id}: ${titles.join(', ')} (${Math.round(performance.now() - start)} ms)`);
+  }
+}
+
+/** The changes of documents at the start of a list that can be made in one transaction. */
+function smallOnes(actions: Action[]): Documents[] {
+  const end = actions.findIndex((action) => action.kind !== 'documents' || action.online);
+  return actions.slice(0, end < 0 ? undefined : end) as Documents[];
+}
+
+async function refuseMany(db: mongo.Db, collection: string, where: object): Promise<void> {
+  const many = await db.collection(collection).countDocuments(where, { limit: MOST + 1 });
+  if (many > MOST)
+    throw new Error(`More than ${MOST} documents of ${collection} would change at once: use backfill().`);
+}
+
+/** Only from the step where it is, so that none is counted twice. */
+async function note(
+  db: mongo.Db,
+  { _id, step }: Entry,
+  done: number,
+  changed: number,
+  session: mongo.ClientSession,
+): Promise<void> {
+  const { matchedCount } = await journalOf(db).updateOne(
+    { _id, step },
+    { $set: { step: done }, $unset: { checkpoint: '' }, $inc: { changed } },
+    { session },
+  );
+  if (matchedCount === 0) throw new LostLock();
+}

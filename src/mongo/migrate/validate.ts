@@ -1,0 +1,51 @@
+import type { mongo } from 'mongoose';
+import type { JsonSchema } from '../layout.ts';
+import type { Foresight } from './migration.ts';
+
+/** The validator of a collection, and the documents that break it. */
+
+export async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema | undefined> {
+  const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
+  return (found as mongo.CollectionInfo | undefined)?.options?.['validator']?.['$jsonSchema'];
+}
+
+/**
+ * Gives a collection a validator that all of its documents obey. First the validator, then the look at what is
+ * there: nothing that breaks it can come in between. Otherwise the former one is put back, because the API could no
+ * longer change what breaks it.
+ */
+export async function enforce(db: mongo.Db, collection: string, schema: JsonSchema): Promise<void> {
+  const former = await schemaOf(db, collection);
+  await setValidator(db, collection, schema);
+  const { refused = 0, ids = [] } = await violators(db, collection, schema);
+  if (refused === 0) return;
+  await setValidator(db, collection, former);
+  throw new Error(
+    `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
+      'change them first, by a step before this one.',
+  );
+}
+
+export async function setValidator(
+  db: mongo.Db,
+  collection: string,
+  schema: JsonSchema | undefined,
+): Promise<void> {
+  const validator = schema ? { $jsonSchema: schema } : {};
+  await db.command({
+    collMod: collection,
+    validator,
+    validationLevel: 'strict',
+    validationAction: 'error',
+  });
+}
+
+/** How many ids are shown. */
+export const SHOWN = 5;
+
+export async function violators(db: mongo.Db, collection: string, schema: JsonSchema): Promise<Foresight> {
+  const where = { $nor: [{ $jsonSchema: schema }] };
+  const refused = await db.collection(collection).countDocuments(where);
+  const some = refused > 0 ? db.collection(collection).find(where, { projection: { _id: 1 } }) : undefined;
+  return { refused, ids: ((await some?.limit(SHOWN).toArray()) ?? []).map(({ _id }) => _id) };
+}
