@@ -88,9 +88,12 @@ async function main(): Promise<number> {
 
 async function apply(uri: string): Promise<number> {
   const client = await new mongoose.mongo.MongoClient(uri).connect();
-  await up(client.db(), [...migrations, marked], { say });
-  await client.close();
-  return 0;
+  try {
+    await up(client.db(), [...migrations, marked], { say });
+    return 0;
+  } finally {
+    await client.close();
+  }
 }
 
 /** Fills a new database; answers the ids of some of the books. */
