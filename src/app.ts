@@ -78,6 +78,8 @@ export function createApp({
   app.use(acceptPatch);
   app.use(router.routes());
   app.use(router.allowedMethods());
+  // What leads to no route counts all the same.
+  app.use((ctx) => limit(ctx));
   return app;
 }
 

@@ -4,12 +4,16 @@ import { Types } from 'mongoose';
 import { hashPassword } from '../src/auth/passwords.ts';
 import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tokens.ts';
 import { AuditEntry } from '../src/http/audit.ts';
+import { drain } from '../src/http/server.ts';
 import { ApiKey, Session, User } from '../src/resources/index.ts';
 import { aBook, aPost, aUser } from './support/factories.ts';
 import { forge, now, own } from './support/forge.ts';
-import { aCaller, admin, type Answer, TOKEN_KEYS, tokenOf, useApi } from './support/harness.ts';
+import { aCaller, admin, type Answer, serve, TOKEN_KEYS, tokenOf, useApi } from './support/harness.ts';
 
-const api = useApi();
+// Behind a proxy, so that each login may come from another address, and none meets the limit by accident.
+const api = useApi({ trustProxy: 1 });
+let clients = 0;
+const anAddress = () => `203.0.${++clients >> 8}.${clients & 255}`;
 
 const secret = 'a long way to a small, angry planet';
 let passwordHash: string;
@@ -25,7 +29,11 @@ const form = (path: string, fields: Record<string, string> | string, headers: Re
   api.call('POST', path, {
     as: '',
     raw: new URLSearchParams(fields).toString(),
-    headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      'x-forwarded-for': anAddress(),
+      ...headers,
+    },
   });
 const logIn = (username: string, password = secret) =>
   form('/auth/token', { grant_type: 'password', username, password });
@@ -56,7 +64,7 @@ describe('logging in', () => {
       access_token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
       token_type: 'Bearer',
       expires_in: 900,
-      refresh_token: expect.stringMatching(/^[0-9a-f]{24}\.[\w-]{43}$/),
+      refresh_token: expect.stringMatching(/^[0-9a-f]{24}(\.[\w-]{43}){2}$/),
     });
     expect(headers.get('cache-control')).toBe('no-store');
     const answer = await me(body.access_token);
@@ -66,8 +74,9 @@ describe('logging in', () => {
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
     expect(Object.keys(claims).sort()).toEqual(['aud', 'exp', 'iat', 'iss', 'jti', 'sid', 'sub']);
     expect(claims.exp - claims.iat).toBe(900);
-    // Of the secret only a digest is stored.
-    expect(JSON.stringify(await Session.model.find().lean())).not.toContain(body.refresh_token.split('.')[1]);
+    // Of its secrets only digests are stored.
+    const stored = JSON.stringify(await Session.model.find().lean());
+    for (const part of body.refresh_token.split('.').slice(1)) expect(stored).not.toContain(part);
   });
 
   test('works as Swagger UI does it: with an empty client in the header', async () => {
@@ -141,6 +150,30 @@ describe('logging in', () => {
   });
 });
 
+test('ten wrong passwords for a name from an address are the end for a while, on every process', async () => {
+  const { email } = await someone();
+  const from = { 'x-forwarded-for': anAddress(), 'content-type': 'application/x-www-form-urlencoded' };
+  const { server, url } = await serve({ trustProxy: 1 });
+  const attempt = async (base: string, username: string, password: string, headers = from) => {
+    const body = new URLSearchParams({ grant_type: 'password', username, password });
+    return fetch(`${base}/auth/token`, { method: 'POST', headers, body });
+  };
+  for (let i = 0; i < 10; i++)
+    expect((await attempt(i % 2 ? url : api.url(), email.toUpperCase(), `wrong ${i}`)).status).toBe(400);
+  for (const base of [url, api.url()]) {
+    const refused = await attempt(base, email, secret);
+    expect([refused.status, (await refused.json()) as object]).toEqual([
+      429,
+      expect.objectContaining({ code: 'rate_limited' }),
+    ]);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(14 * 60);
+  }
+  // Nobody is locked out by somebody else's guesses.
+  expect((await attempt(url, email, secret, { ...from, 'x-forwarded-for': anAddress() })).status).toBe(200);
+  expect((await attempt(url, (await someone()).email, secret)).status).toBe(200);
+  await drain(server);
+});
+
 describe('a refresh token', () => {
   test('is good once: it gives the next, with a new access token', async () => {
     const first = await loggedIn();
@@ -159,6 +192,17 @@ describe('a refresh token', () => {
     for (const token of [first.access, second.access_token]) expectRefused(await me(token));
     expect((await refresh(second.refresh_token)).status).toBe(400);
     expect(await Session.model.countDocuments({ user: first.user._id })).toBe(0);
+  });
+
+  test('that is only guessed ends nothing', async () => {
+    const { access, refresh: token } = await loggedIn();
+    const [id, origin, secret] = token.split('.');
+    const [{ refresh: other }, nothing] = [await loggedIn(), 'A'.repeat(43)];
+    for (const guess of [`${id}.${nothing}.${secret}`, `${id}.${other.split('.').slice(1).join('.')}`])
+      expect((await refresh(guess)).body.error).toBe('invalid_grant');
+    expect((await me(access)).status).toBe(200);
+    expect((await refresh(`${id}.${origin}.${nothing}`)).status).toBe(400);
+    expectRefused(await me(access));
   });
 
   test('of five that are sent at once one is taken at most', async () => {
@@ -189,7 +233,7 @@ describe('logging out', () => {
 
   test('of a token that nobody knows is no fault, and ends nothing', async () => {
     const { access, refresh: token } = await loggedIn();
-    for (const wrong of ['x', `${token.slice(0, -3)}AAA`, `${access.slice(0, -3)}AAA`])
+    for (const wrong of ['x', token.replace(/\.../, '.AA'), `${access.slice(0, -3)}AAA`])
       expect((await form('/auth/revoke', { token: wrong })).status).toBe(200);
     expect((await me(access)).status).toBe(200);
     expect((await form('/auth/revoke', 'x=1')).body.error).toBe('invalid_request');
@@ -347,6 +391,7 @@ describe('a forged token is refused:', () => {
     const user = await someone();
     const session = await Session.model.create({
       user: user._id,
+      origin: 'x',
       digest: 'x',
       expiresAt: new Date(Date.now() + 60_000),
     });

@@ -1,20 +1,17 @@
-import { once } from 'node:events';
 import type { Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import mongoose, { type mongo } from 'mongoose';
-import { pino } from 'pino';
 import { z } from 'zod';
-import { createApp } from '../src/app.ts';
 import { ANYONE } from '../src/auth/policy.ts';
 import { Problem } from '../src/errors.ts';
 import { route } from '../src/http/route.ts';
-import { drain, httpServer } from '../src/http/server.ts';
+import { drain } from '../src/http/server.ts';
 import { Book, resources } from '../src/resources/index.ts';
 import { routes } from '../src/resources/routes.ts';
 import { text } from '../src/schema/fields.ts';
-import { dbName, mongoUri, useApi } from './support/harness.ts';
+import { aCaller, dbName, mongoUri, serve, useApi } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
 
@@ -56,8 +53,11 @@ const api = { resources, routes: [...routes, guess('/guess', 15 * MINUTE), guess
 const RATE_LIMIT = 20;
 const { url, get, post } = useApi({ ...api, rateLimit: RATE_LIMIT, trustProxy: 1 });
 
-/** A client whose address the proxy tells. */
-const as = (address: string, headers = {}) => ({ headers: { 'x-forwarded-for': address, ...headers } });
+/** A client who has not logged in, and whose address the proxy tells. */
+const as = (address: string, headers = {}) => ({
+  as: '',
+  headers: { 'x-forwarded-for': address, ...headers },
+});
 
 const servers: Server[] = [];
 let program: ServerProcess;
@@ -76,17 +76,10 @@ afterAll(async () => {
 });
 
 /** Another application on the same database, and where it is. */
-async function another(
-  settings: { rateLimit?: number; trustProxy?: number } = {},
-  change: (app: ReturnType<typeof createApp>) => void = () => {},
-): Promise<string> {
-  const logger = pino({ level: 'silent' });
-  const app = createApp({ ...api, logger, rateLimit: RATE_LIMIT, ...settings });
-  change(app);
-  const server = httpServer(app, logger).listen(0, '127.0.0.1');
+async function another(settings: { rateLimit?: number; trustProxy?: number } = {}): Promise<string> {
+  const { server, url } = await serve({ ...api, rateLimit: RATE_LIMIT, ...settings });
   servers.push(server);
-  await once(server, 'listening');
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return url;
 }
 
 /** What an answer says of a policy: what is left, and for how many seconds. */
@@ -160,19 +153,15 @@ describe('the general limit', () => {
   });
 
   test('counts an account as one client, wherever it is', async () => {
-    const at = await another({ trustProxy: 1 }, ({ middleware }) =>
-      middleware.unshift((ctx, next) => {
-        const id = ctx.get('x-account');
-        if (id) ctx.state['caller'] = { id };
-        return next();
-      }),
-    );
-    const left = async (address: string, account = '') =>
-      standing(await fetch(`${at}/`, as(address, { 'x-account': account }))).left;
-    expect(await left('203.0.113.6', 'ann')).toBe(RATE_LIMIT - 1);
-    expect(await left('203.0.113.7', 'ann')).toBe(RATE_LIMIT - 2);
-    expect(await left('203.0.113.7', 'bob')).toBe(RATE_LIMIT - 1);
+    const [ann, bob] = [await aCaller('member'), await aCaller('member')];
+    const left = async (address: string, token = '') =>
+      standing(await get('/', { ...as(address), as: token })).left;
+    expect(await left('203.0.113.6', ann.token)).toBe(RATE_LIMIT - 1);
+    expect(await left('203.0.113.7', ann.token)).toBe(RATE_LIMIT - 2);
+    expect(await left('203.0.113.7', bob.token)).toBe(RATE_LIMIT - 1);
     expect(await left('203.0.113.7')).toBe(RATE_LIMIT - 1);
+    // Whoever only says that he is somebody counts for the address that he says it from.
+    expect(await left('203.0.113.7', 'nonsense')).toBe(RATE_LIMIT - 2);
   });
 });
 
@@ -193,7 +182,7 @@ describe('the address of a client', () => {
     const first = await left(alone, '203.0.113.10');
     expect(await left(alone, '203.0.113.11')).toBe(first - 1);
     expect(await left(url(), 'unknown')).toBe(first - 2);
-    expect(standing(await get('/')).left).toBe(first - 3);
+    expect(standing(await get('/', { as: '' })).left).toBe(first - 3);
   });
 
   test.each([
@@ -381,7 +370,7 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     times(100, (i) => trickle(`GET / HTTP/1.1\r\n${head(i, '')}`, 'X-A: b\r\n')),
     times(100, (i) =>
       trickle(
-        `POST /books HTTP/1.1\r\n${head(i, 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{')}`,
+        `POST /users HTTP/1.1\r\n${head(i, 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{')}`,
         ' ',
       ),
     ),
@@ -414,7 +403,7 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     .map((line) => JSON.parse(line));
   expect(lines.filter(({ level }) => level > 30)).toEqual([]);
   const late = lines.filter(({ res }) => res.status === 408);
-  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/books')).toHaveLength(100);
+  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/users')).toHaveLength(100);
   expect(late.filter(({ req, msg }) => req.id && msg === 'request refused')).toHaveLength(110);
 }, 60_000);
 

@@ -8,7 +8,7 @@ import { routes } from '../src/resources/routes.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { makeDatabase, storeAnyhow } from './support/database.ts';
 import { aBook, aTag } from './support/factories.ts';
-import { admin, CREDENTIALS, useApi } from './support/harness.ts';
+import { admin, CREDENTIALS, letIn, useApi } from './support/harness.ts';
 
 const api = useApi();
 
@@ -433,6 +433,7 @@ describe('the database reads little more than the page, by an index,', () => {
     // An index of a field that ever held a list, as an older document above, sorts no more.
     await mongoose.connection.dropDatabase();
     await makeDatabase(database(), resources);
+    await letIn(database());
   });
 
   const lists = resources.map((resource) => {

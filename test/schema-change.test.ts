@@ -198,14 +198,10 @@ test(
     await some();
     await all.stop();
 
-    expect(
-      differences(databaseOf([{ ...VolumeV3, name: 'Volume' } as AnyResource]), await readLayout(database())),
-    ).toEqual(
-      // The collections of the rest of the program, which these migrations do not make.
-      ['refguards', 'idempotency'].map((collection) =>
-        expect.objectContaining({ what: 'collection', collection }),
-      ),
-    );
+    const wanted = databaseOf([{ ...VolumeV3, name: 'Volume' } as AnyResource]);
+    const left = differences(wanted, await readLayout(database()));
+    // The other collections are those of the rest of the program, which these migrations do not make.
+    expect(left.filter(({ collection }) => collection === 'volumes')).toEqual([]);
     const volumes = await VolumeV3.model.find().lean();
     expect(volumes.length).toBeGreaterThan(COUNT + 20);
     for (const { _id, title, name, ...rest } of volumes) {

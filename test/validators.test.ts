@@ -16,7 +16,7 @@ import { databaseOf } from '../src/schema/layout.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { validatorOf } from '../src/schema/validator.ts';
 import { seed } from '../src/seed.ts';
-import { dbName, mongoUri, serve } from './support/harness.ts';
+import { CREDENTIALS, dbName, letIn, mongoUri, serve } from './support/harness.ts';
 
 /** What MongoDB checks is what the definitions say, and the migrations bring a database there. */
 
@@ -77,10 +77,11 @@ test('what only MongoDB refuses is a 500, and the log names the rules, not the v
   await database().command({ collMod: 'books', validator: { $jsonSchema } });
   const lines: string[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(line) });
+  await letIn(database());
   const { server, url } = await serve({ logger });
   const response = await fetch(`${url}/books`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { authorization: CREDENTIALS, 'content-type': 'application/json' },
     body: JSON.stringify({ title: 'Middlemarch', authors: ['George Eliot'] }),
   });
   expect(await response.json()).toMatchObject({ status: 500, code: 'internal_error' });

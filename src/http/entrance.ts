@@ -23,9 +23,12 @@ export function entrance(
   return async (ctx, next) => {
     if (secret) ctx.set('Cache-Control', 'no-store');
     ctx.vary('Authorization');
-    const who = await identify(ctx)
-      .then((caller) => (ctx.state['caller'] = caller))
-      .finally(() => count(ctx));
+    let who = ANONYMOUS;
+    try {
+      who = ctx.state['caller'] = await identify(ctx);
+    } finally {
+      await count(ctx);
+    }
     requireAccess(policy, who);
     await runAs(who, next);
   };

@@ -7,11 +7,18 @@ export const accounts = migration(import.meta.url, [
       title: 'Session',
       description: 'A login',
       bsonType: 'object',
-      required: ['_id', 'user', 'digest', 'expiresAt', 'createdAt', 'updatedAt'],
+      required: ['_id', 'user', 'origin', 'digest', 'expiresAt', 'createdAt', 'updatedAt'],
       additionalProperties: false,
       properties: {
         _id: { description: 'Made by the server', bsonType: 'objectId' },
         user: { bsonType: 'objectId' },
+        origin: {
+          bsonType: 'string',
+          minLength: 1,
+          maxLength: 100,
+          pattern:
+            '^[^\\x00]*[^\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}\\x00][^\\x00]*\\z',
+        },
         digest: {
           bsonType: 'string',
           minLength: 1,

@@ -61,7 +61,7 @@ export const users = { _id: { $ne: admin._id } };
 /** A token of this user, in a session of its own. */
 export async function tokenOf(user: Types.ObjectId): Promise<string> {
   const expiresAt = new Date(Date.now() + 3_600_000);
-  const { _id } = await Session.model.create({ user, digest: 'none', expiresAt });
+  const { _id } = await Session.model.create({ user, origin: 'none', digest: 'none', expiresAt });
   return signToken({ user: user.toHexString(), session: _id.toHexString() });
 }
 
@@ -82,7 +82,7 @@ export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: 
 export const TOKEN_KEYS = process.env['TOKEN_KEYS'] as string;
 useKeys(readKeys(TOKEN_KEYS));
 
-const session = { _id: new Types.ObjectId(), user: admin._id, digest: 'none' };
+const session = { _id: new Types.ObjectId(), user: admin._id, origin: 'none', digest: 'none' };
 /** The header of that admin, for what does not go through call(). */
 export const CREDENTIALS = `Bearer ${await signToken({ user: String(admin._id), session: String(session._id) })}`;
 

@@ -27,28 +27,31 @@ export async function login(email: string, password: string): Promise<Tokens> {
     .lean();
   const isRight = await isPassword(password, user?.passwordHash);
   if (!user || !isRight) throw invalidGrant('The name and password do not belong together.');
-  const secret = makeSecret();
+  const [origin, secret] = [makeSecret(), makeSecret()];
+  const digests = { origin: digestOf(origin), digest: digestOf(secret) };
   const session = await runAs({ kind: 'user', id: user._id, role: user.role }, () =>
-    create(Session, { user: user._id, digest: digestOf(secret), expiresAt: expiry() }),
+    create(Session, { user: user._id, ...digests, expiresAt: expiry() }),
   );
-  return tokens(user._id, session._id, secret);
+  return tokens(user._id, { id: session._id, origin, secret });
 }
 
 /**
  * New tokens for a refresh token, which is used up by that. One that is presented again has been copied: by whom,
  * nobody can say, so the session ends for both. That must stay, hence a problem that is returned and not thrown.
+ * What was never a token of the session, as its origin shows, ends nothing: ids can be guessed.
  */
 export async function refresh(token: string): Promise<Tokens | Problem> {
-  const { id, secret: given } = parse(token);
+  const { id, origin, secret: given } = parse(token);
+  const theirs = { _id: id, origin: { $eq: digestOf(origin) } };
   const secret = makeSecret();
   const session = await Session.model
     .findOneAndUpdate(
-      { _id: id, digest: { $eq: digestOf(given) }, expiresAt: { $gt: new Date() } },
+      { ...theirs, digest: { $eq: digestOf(given) }, expiresAt: { $gt: new Date() } },
       { $set: { digest: digestOf(secret), expiresAt: expiry() } },
     )
     .lean();
-  if (session) return tokens(session.user, session._id, secret);
-  await end(id);
+  if (session) return tokens(session.user, { id, origin, secret });
+  if (await Session.model.exists(theirs)) await end(id);
   return invalidGrant('The refresh token is not valid any more; log in again.');
 }
 
@@ -56,9 +59,9 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
 export async function revoke(token: string): Promise<void> {
   const claims = await verifyToken(token);
   if (claims && claims !== 'expired') return end(new Types.ObjectId(claims.session));
-  const { id, secret } = parse(token);
+  const { id, origin } = parse(token);
   const session = await Session.model.findById(id).lean();
-  if (session && matches(secret, session.digest)) await end(id);
+  if (session && matches(origin, session.origin)) await end(id);
 }
 
 /** Ends all sessions of a user but the one that is given. */
@@ -74,19 +77,26 @@ async function end(id: Types.ObjectId): Promise<void> {
   if (session) runAs({ kind: 'user', id: session.user }, () => noteChange(Session, id, 'remove'));
 }
 
-const tokens = async (user: Types.ObjectId, session: Types.ObjectId, secret: string): Promise<Tokens> => ({
-  access_token: await signToken({ user: user.toHexString(), session: session.toHexString() }),
+interface RefreshToken {
+  /** Of the session. */
+  id: Types.ObjectId;
+  origin: string;
+  secret: string;
+}
+
+const tokens = async (user: Types.ObjectId, { id, origin, secret }: RefreshToken): Promise<Tokens> => ({
+  access_token: await signToken({ user: user.toHexString(), session: id.toHexString() }),
   token_type: 'Bearer',
   expires_in: ACCESS_SECONDS,
-  refresh_token: `${session.toHexString()}.${secret}`,
+  refresh_token: `${id.toHexString()}.${origin}.${secret}`,
 });
 
 const expiry = (): Date => new Date(Date.now() + IDLE);
 
 /** What is no refresh token at all reads as one of a session that nobody has. */
-function parse(token: string): { id: Types.ObjectId; secret: string } {
-  const [, id, secret = ''] = /^([0-9a-f]{24})\.([\w-]{43})$/.exec(token) ?? [];
-  return { id: new Types.ObjectId(id), secret };
+function parse(token: string): RefreshToken {
+  const [, id, origin = '', secret = ''] = /^([0-9a-f]{24})\.([\w-]{43})\.([\w-]{43})$/.exec(token) ?? [];
+  return { id: new Types.ObjectId(id), origin, secret };
 }
 
 const invalidGrant = (detail: string): Problem => new Problem('invalid_grant', detail);

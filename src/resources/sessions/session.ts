@@ -8,12 +8,14 @@ export const Session = resource('Session', {
   description: 'A login',
   fields: {
     user: ref(User, 'cascade'),
+    /** Of the secret that all refresh tokens of this session have in common. */
+    origin: text(1, 100),
     /** Of the secret in the refresh token that is good at the moment. */
     digest: text(1, 100),
     expiresAt: instant(),
   },
   policy: { owner: 'user', read: 'owner' },
-  access: { user: 'readonly', digest: 'hidden', expiresAt: 'readonly' },
+  access: { user: 'readonly', origin: 'hidden', digest: 'hidden', expiresAt: 'readonly' },
   indexes: [{ key: { user: 1, _id: 1 } }, { key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
   example: {
     id: '65f000000000000000000e51',
