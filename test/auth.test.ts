@@ -6,9 +6,10 @@ import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tok
 import { AuditEntry } from '../src/http/audit.ts';
 import { drain } from '../src/http/server.ts';
 import { ApiKey, Session, User } from '../src/resources/index.ts';
+import { aCaller, admin, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aUser } from './support/factories.ts';
 import { forge, now, own } from './support/forge.ts';
-import { aCaller, admin, type Answer, serve, TOKEN_KEYS, tokenOf, useApi } from './support/harness.ts';
+import { type Answer, serve, useApi } from './support/harness.ts';
 
 // Behind a proxy, so that each login may come from another address, and none meets the limit by accident.
 const api = useApi({ trustProxy: 1 });

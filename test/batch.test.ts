@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { Book, Post, resources, Tag, User } from '../src/resources/index.ts';
+import { users } from './support/callers.ts';
 import { aBook, aPost, aTag } from './support/factories.ts';
-import { useApi, users } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 const api = useApi();
 

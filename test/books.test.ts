@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { Book } from '../src/resources/books/book.ts';
+import { CREDENTIALS } from './support/callers.ts';
 import { liftRules, storeAnyhow } from './support/database.ts';
 import { aBook } from './support/factories.ts';
-import { CREDENTIALS, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 const api = useApi();
 

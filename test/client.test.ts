@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import createClient from 'openapi-fetch';
+import { CREDENTIALS } from './support/callers.ts';
 import type { components, paths } from './support/api.d.ts';
-import { CREDENTIALS, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 /** A client as a team would make it: openapi-fetch with the types of the document. That it compiles is half the test. */
 const api = useApi();

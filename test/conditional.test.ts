@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import { Book, Post, Tag, User } from '../src/resources/index.ts';
+import { aCaller } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
-import { aCaller, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 const api = useApi();
 

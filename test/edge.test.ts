@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { Book } from '../src/resources/books/book.ts';
+import { CREDENTIALS } from './support/callers.ts';
 import { aBook } from './support/factories.ts';
-import { CREDENTIALS, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 import { dial, exchange, type RawAnswer } from './support/socket.ts';
 
 const api = useApi();

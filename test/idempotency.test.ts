@@ -4,8 +4,9 @@ import mongoose from 'mongoose';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book, Post, Tag, User } from '../src/resources/index.ts';
+import { users } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
-import { type Answer, useApi, users } from './support/harness.ts';
+import { type Answer, useApi } from './support/harness.ts';
 
 const api = useApi();
 

@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { Book, Post, Tag, User } from '../src/resources/index.ts';
+import { aCaller, admin, CREDENTIALS } from './support/callers.ts';
 import { anyhow, storeAnyhow } from './support/database.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
-import { aCaller, admin, CREDENTIALS, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 const api = useApi();
 const as = { headers: { authorization: CREDENTIALS } };

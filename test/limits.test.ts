@@ -11,7 +11,8 @@ import { drain } from '../src/http/server.ts';
 import { Book, resources } from '../src/resources/index.ts';
 import { routes } from '../src/resources/routes.ts';
 import { text } from '../src/schema/fields.ts';
-import { aCaller, dbName, mongoUri, serve, useApi } from './support/harness.ts';
+import { aCaller } from './support/callers.ts';
+import { dbName, mongoUri, serve, useApi } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
 

@@ -6,9 +6,10 @@ import { Book } from '../src/resources/books/book.ts';
 import { resources } from '../src/resources/index.ts';
 import { routes } from '../src/resources/routes.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
+import { admin, CREDENTIALS, letIn } from './support/callers.ts';
 import { makeDatabase, storeAnyhow } from './support/database.ts';
 import { aBook, aTag } from './support/factories.ts';
-import { admin, CREDENTIALS, letIn, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 const api = useApi();
 

@@ -10,7 +10,8 @@ import { routes } from '../src/resources/routes.ts';
 import { demoAccounts } from '../src/resources/users/demo.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { seed } from '../src/seed.ts';
-import { letIn, tokenOf, useApi } from './support/harness.ts';
+import { letIn, tokenOf } from './support/callers.ts';
+import { useApi } from './support/harness.ts';
 
 const api = useApi();
 const DEMO_ADMIN = demoAccounts.find(({ role }) => role === 'admin')?.id as string;

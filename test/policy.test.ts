@@ -11,9 +11,10 @@ import { ApiKey, Post, resources, Session, User } from '../src/resources/index.t
 import { routes } from '../src/resources/routes.ts';
 import { seed } from '../src/seed.ts';
 import { read } from '../src/schema/store.ts';
+import { aCaller, admin, CREDENTIALS, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { forge, now } from './support/forge.ts';
-import { aCaller, admin, CREDENTIALS, TOKEN_KEYS, tokenOf, useApi } from './support/harness.ts';
+import { useApi } from './support/harness.ts';
 
 const log: string[] = [];
 const api = useApi({ logger: pino({ level: 'trace' }, { write: (line) => void log.push(line) }) });
@@ -186,7 +187,7 @@ describe('every operation, for every kind of caller', () => {
   async function badTokens(user: Types.ObjectId): Promise<[string, string][]> {
     const good = new Types.ObjectId();
     const expiresAt = new Date(Date.now() + 60_000);
-    await Session.model.create({ _id: good, user, digest: 'x', expiresAt });
+    await Session.model.create({ _id: good, user, origin: 'x', digest: 'x', expiresAt });
     const ids = [user.toHexString(), good.toHexString()] as const;
     const expired = await forge({ claims: { iat: now() - 901, exp: now() - 1 } })(...ids);
     const strange = await forge({}, (text) =>

@@ -5,9 +5,10 @@ import { checkReferences } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import { Post, resources } from '../src/resources/index.ts';
 import { database } from '../src/mongo/connect.ts';
+import { CREDENTIALS, letIn } from './support/callers.ts';
 import { freshDatabase } from './support/database.ts';
 import { type Arena, arenas, type Duel, duels, type Request } from './support/duels.ts';
-import { CREDENTIALS, dbName, letIn, mongoUri } from './support/harness.ts';
+import { dbName, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 
 /** Two server processes on one database, and clients that refer to what others remove in the same moment. */

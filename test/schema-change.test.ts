@@ -15,7 +15,8 @@ import { text } from '../src/schema/fields.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import * as store from '../src/schema/store.ts';
-import { CREDENTIALS, dbName, letIn, mongoUri, serve } from './support/harness.ts';
+import { CREDENTIALS, letIn } from './support/callers.ts';
+import { dbName, mongoUri, serve } from './support/harness.ts';
 import { migrations } from './support/volumes/index.ts';
 import { type Name, nameOf, VolumeV1, VolumeV2, VolumeV3 } from './support/volumes/volume.ts';
 

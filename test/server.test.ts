@@ -11,8 +11,9 @@ import { readConfig } from '../src/config.ts';
 import { findMongod, type MongodBinary } from '../src/mongo/embedded/binary.ts';
 import { openDatabase } from '../src/mongo/connect.ts';
 import { launch, type Mongod } from '../src/mongo/embedded/mongod.ts';
+import { CREDENTIALS, letIn } from './support/callers.ts';
 import { freshDatabase } from './support/database.ts';
-import { CREDENTIALS, dbName, letIn, mongoUri } from './support/harness.ts';
+import { dbName, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
 

@@ -11,7 +11,8 @@ import { demoAccounts } from '../src/resources/users/demo.ts';
 import { openDemoAccounts, prepareAccounts } from '../src/resources/users/first.ts';
 import { seed } from '../src/seed.ts';
 import { signingKeys } from '../src/signing-keys.ts';
-import { dbName, mongoUri, tokenOf, useApi } from './support/harness.ts';
+import { tokenOf } from './support/callers.ts';
+import { dbName, mongoUri, useApi } from './support/harness.ts';
 import { runScript } from './support/process.ts';
 
 /** The first run, and what production refuses. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { Post, User } from '../src/resources/index.ts';
+import { aCaller, admin, users } from './support/callers.ts';
 import { aPost, aUser } from './support/factories.ts';
-import { aCaller, admin, type Answer, useApi, users } from './support/harness.ts';
+import { type Answer, useApi } from './support/harness.ts';
 
 const api = useApi();
 

@@ -16,7 +16,8 @@ import { databaseOf } from '../src/schema/layout.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { validatorOf } from '../src/schema/validator.ts';
 import { seed } from '../src/seed.ts';
-import { CREDENTIALS, dbName, letIn, mongoUri, serve } from './support/harness.ts';
+import { CREDENTIALS, letIn } from './support/callers.ts';
+import { dbName, mongoUri, serve } from './support/harness.ts';
 
 /** What MongoDB checks is what the definitions say, and the migrations bring a database there. */
 

@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { CREDENTIALS } from '../../test/support/callers.ts';
 
 /** What clients send again and again. */
 export interface Load {
@@ -40,7 +41,7 @@ const post = (url: string, body: object, agent: Agent): Promise<number> =>
   new Promise((resolve, reject) => {
     const sent = request(
       url,
-      { method: 'POST', agent, headers: { 'content-type': 'application/json' } },
+      { method: 'POST', agent, headers: { authorization: CREDENTIALS, 'content-type': 'application/json' } },
       (response) => {
         response.resume();
         response.once('end', () => resolve(response.statusCode ?? 0));

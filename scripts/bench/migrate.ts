@@ -12,6 +12,7 @@ import { backfill } from '../../src/mongo/migrate/documents.ts';
 import { migration } from '../../src/mongo/migrate/migration.ts';
 import { up } from '../../src/mongo/migrate/run.ts';
 import { changeField, optional } from '../../src/mongo/migrate/structure.ts';
+import { CREDENTIALS, letIn } from '../../test/support/callers.ts';
 import { startServer } from '../../test/support/process.ts';
 import { count, runProgram, say, UsageError } from '../program.ts';
 import { quantile } from './load.ts';
@@ -99,6 +100,7 @@ async function apply(uri: string): Promise<number> {
 /** Fills a new database; answers the ids of some of the books. */
 async function store(db: mongoose.mongo.Db, books: number): Promise<string[]> {
   await up(db, migrations);
+  await letIn(db);
   const now = new Date();
   const ids: string[] = [];
   for (let start = 0; start < books; start += BATCH) {
@@ -126,7 +128,7 @@ async function use(url: string, ids: string[], times: number[], going: () => boo
     const start = performance.now();
     const response = await fetch(url + path, {
       method,
-      headers: { 'content-type': 'application/json' },
+      headers: { authorization: CREDENTIALS, 'content-type': 'application/json' },
       ...(body && { body: JSON.stringify(body) }),
     });
     await response.arrayBuffer();

@@ -1,11 +1,14 @@
 import { parseArgs } from 'node:util';
+import { DEMO_PASSWORD } from '../../src/auth/passwords.ts';
 import { runProgram, say, UsageError } from '../program.ts';
 
-const USAGE = `Usage: npm run bench:paging -- URL [--limit 100]
+const USAGE = `Usage: npm run bench:paging -- URL [--limit 100] [--token TOKEN]
 
 Walks all books of a running server (http://127.0.0.1:3000) by cursors, in several orders, forwards and backwards,
 while another client creates and removes books; then compares pages near the end with the first one. Every book that
-nobody touched must be seen exactly once each way. Have many books: npm run seed -- 1000000. Start the server with a
+nobody touched must be seen exactly once each way. Have many books: npm run seed -- 1000000
+
+  --token   of an editor, an access token or API key; else the demo editor logs in. Start the server with a
 RATE_LIMIT that this does not reach, 1000000.`;
 
 const ORDERS = ['-id', 'year', '-year,title', 'title'];
@@ -21,7 +24,7 @@ const CHURN = 'Here today, gone tomorrow';
 await runProgram(USAGE, async (stop) => {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { limit: { type: 'string', default: '100' } },
+    options: { limit: { type: 'string', default: '100' }, token: { type: 'string' } },
   });
   const [url] = positionals;
   if (!url) throw new UsageError('Name the server.');
@@ -31,7 +34,7 @@ await runProgram(USAGE, async (stop) => {
     return (await response.json()) as Page;
   };
 
-  const churn = churning(url);
+  const churn = churning(url, values.token ?? (await demoToken(url)));
   let faults = 0;
   for (const sort of ORDERS) {
     const seen = new Map<string, number>();
@@ -70,9 +73,21 @@ await runProgram(USAGE, async (stop) => {
   return faults > 0 ? 1 : 0;
 });
 
+async function demoToken(url: string): Promise<string> {
+  const body = new URLSearchParams({
+    grant_type: 'password',
+    username: 'mara@example.org',
+    password: DEMO_PASSWORD,
+  });
+  const response = await fetch(`${url}/auth/token`, { method: 'POST', body });
+  if (!response.ok) throw new Error('The demo editor cannot log in: give a --token.');
+  return ((await response.json()) as { access_token: string }).access_token;
+}
+
 /** Creates and removes books until it is called. */
-function churning(url: string): () => Promise<void> {
+function churning(url: string, token: string): () => Promise<void> {
   let going = true;
+  const authorization = `Bearer ${token}`;
   const work = (async () => {
     while (going) {
       const body = JSON.stringify({
@@ -82,11 +97,11 @@ function churning(url: string): () => Promise<void> {
       });
       const created = await fetch(`${url}/books`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { authorization, 'content-type': 'application/json' },
         body,
       });
       const { id } = (await created.json()) as { id: string };
-      await fetch(`${url}/books/${id}`, { method: 'DELETE' });
+      await fetch(`${url}/books/${id}`, { method: 'DELETE', headers: { authorization } });
     }
   })();
   return () => {

@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import mongoose, { Types } from 'mongoose';
+import { database } from '../../src/mongo/connect.ts';
 import { startEmbedded } from '../../src/mongo/embedded/start.ts';
 import { Book, Tag, User } from '../../src/resources/index.ts';
+import { letIn } from '../../test/support/callers.ts';
+import { freshDatabase } from '../../test/support/database.ts';
 import { startServer } from '../../test/support/process.ts';
 import { runProgram, say, UsageError } from '../program.ts';
 import { type Load, measure, merge, quantile, type Sample } from './load.ts';
@@ -32,7 +35,8 @@ async function main(stop: AbortSignal): Promise<number> {
   const place = await openDatabase();
   try {
     await mongoose.connect(place.uri);
-    await mongoose.connection.dropDatabase();
+    await freshDatabase(place.uri);
+    await letIn(database());
     const server = await startServer(place.uri);
     try {
       for (const pair of await pairs(`${server.url}/posts`)) {

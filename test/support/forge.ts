@@ -1,6 +1,6 @@
 import { sign } from 'node:crypto';
 import { readKeys, type SigningKey } from '../../src/auth/tokens.ts';
-import { TOKEN_KEYS } from './harness.ts';
+import { TOKEN_KEYS } from './callers.ts';
 
 export const [own] = readKeys(TOKEN_KEYS) as [SigningKey];
 export const now = (): number => Math.floor(Date.now() / 1000);

@@ -6,8 +6,6 @@ import { tsImport } from 'tsx/esm/api';
 /** One replica set of one member for the whole run; each jest worker has a database of its own in it. */
 export default async function setUp() {
   const build = promisify(execFile)('npm', ['run', '--silent', 'build']);
-  const { makeKey } = await tsImport('../../src/auth/tokens.ts', import.meta.url);
-  process.env.TOKEN_KEYS = makeKey();
   const { findMongod } = await tsImport('../../src/mongo/embedded/binary.ts', import.meta.url);
   const mongod = await findMongod({ binary: process.env.MONGOD_BINARY, say: console.log });
   Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });

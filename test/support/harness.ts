@@ -2,15 +2,14 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect } from '@jest/globals';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
-import mongoose, { Types } from 'mongoose';
+import mongoose from 'mongoose';
 import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
-import type { Role } from '../../src/auth/caller.ts';
-import { readKeys, signToken, useKeys } from '../../src/auth/tokens.ts';
 import { drain, httpServer } from '../../src/http/server.ts';
 import { database } from '../../src/mongo/connect.ts';
-import { resources, Session, User } from '../../src/resources/index.ts';
+import { resources } from '../../src/resources/index.ts';
 import { routes } from '../../src/resources/routes.ts';
+import { admin, CREDENTIALS, letIn } from './callers.ts';
 import { makeDatabase } from './database.ts';
 
 /** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
@@ -43,56 +42,6 @@ export async function serve({ logger = pino({ level: 'silent' }), ...own }: Part
   const server = httpServer(app, logger);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
-}
-
-/** The admin on whose behalf a test calls that does not say otherwise. Stored as any user, with a session. */
-export const admin = {
-  _id: new Types.ObjectId('65f000000000000000000fff'),
-  name: 'The Caller',
-  email: 'caller@tests.example',
-  role: 'admin' as const,
-  bio: null,
-  passwordHash: null,
-};
-
-/** All users but that admin. */
-export const users = { _id: { $ne: admin._id } };
-
-/** A token of this user, in a session of its own. */
-export async function tokenOf(user: Types.ObjectId): Promise<string> {
-  const expiresAt = new Date(Date.now() + 3_600_000);
-  const { _id } = await Session.model.create({ user, origin: 'none', digest: 'none', expiresAt });
-  return signToken({ user: user.toHexString(), session: _id.toHexString() });
-}
-
-/** A user with this role and the token of one. */
-export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: string }> {
-  const id = new Types.ObjectId();
-  await User.model.create({
-    ...admin,
-    _id: id,
-    name: role,
-    email: `${id.toHexString()}@tests.example`,
-    role,
-  });
-  return { id, token: await tokenOf(id) };
-}
-
-/** The keys of this test run; the processes that it starts have them too. */
-export const TOKEN_KEYS = process.env['TOKEN_KEYS'] as string;
-useKeys(readKeys(TOKEN_KEYS));
-
-const session = { _id: new Types.ObjectId(), user: admin._id, origin: 'none', digest: 'none' };
-/** The header of that admin, for what does not go through call(). */
-export const CREDENTIALS = `Bearer ${await signToken({ user: String(admin._id), session: String(session._id) })}`;
-
-/** Makes a database know that admin. */
-export async function letIn(db: mongoose.mongo.Db): Promise<void> {
-  const now = new Date();
-  const stamps = { createdAt: now, updatedAt: now };
-  await db.collection('users').insertOne({ ...admin, ...stamps });
-  const expiresAt = new Date(now.getTime() + 3_600_000);
-  await db.collection('sessions').insertOne({ ...session, expiresAt, ...stamps });
 }
 
 /**

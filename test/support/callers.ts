@@ -1,0 +1,57 @@
+import { type mongo, Types } from 'mongoose';
+import type { Role } from '../../src/auth/caller.ts';
+import { makeKey, readKeys, signToken, useKeys } from '../../src/auth/tokens.ts';
+import { Session, User } from '../../src/resources/index.ts';
+
+/** Who calls: real users in the database, with real tokens. */
+
+/** The admin on whose behalf a test calls that does not say otherwise. Stored as any user, with a session. */
+export const admin = {
+  _id: new Types.ObjectId('65f000000000000000000fff'),
+  name: 'The Caller',
+  email: 'caller@tests.example',
+  role: 'admin' as const,
+  bio: null,
+  passwordHash: null,
+};
+
+/** All users but that admin. */
+export const users = { _id: { $ne: admin._id } };
+
+/** A token of this user, in a session of its own. */
+export async function tokenOf(user: Types.ObjectId): Promise<string> {
+  const expiresAt = new Date(Date.now() + 3_600_000);
+  const { _id } = await Session.model.create({ user, origin: 'none', digest: 'none', expiresAt });
+  return signToken({ user: user.toHexString(), session: _id.toHexString() });
+}
+
+/** A user with this role and the token of one. */
+export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: string }> {
+  const id = new Types.ObjectId();
+  await User.model.create({
+    ...admin,
+    _id: id,
+    name: role,
+    email: `${id.toHexString()}@tests.example`,
+    role,
+  });
+  return { id, token: await tokenOf(id) };
+}
+
+/** The keys of this process, and of those that it starts. */
+export const TOKEN_KEYS = makeKey();
+process.env['TOKEN_KEYS'] = TOKEN_KEYS;
+useKeys(readKeys(TOKEN_KEYS));
+
+const session = { _id: new Types.ObjectId(), user: admin._id, origin: 'none', digest: 'none' };
+/** The header of that admin, for what does not go through call(). */
+export const CREDENTIALS = `Bearer ${await signToken({ user: String(admin._id), session: String(session._id) })}`;
+
+/** Makes a database know that admin. */
+export async function letIn(db: mongo.Db): Promise<void> {
+  const now = new Date();
+  const stamps = { createdAt: now, updatedAt: now };
+  await db.collection('users').insertOne({ ...admin, ...stamps });
+  const expiresAt = new Date(now.getTime() + 3_600_000);
+  await db.collection('sessions').insertOne({ ...session, expiresAt, ...stamps });
+}
