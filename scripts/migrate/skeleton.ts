@@ -63,6 +63,7 @@ function write(source: Source, difference: Difference): void {
     case 'collection': {
       const { wanted } = difference;
       if (!wanted) return source.comment(`The collection ${collection} is in no definition.`);
+      if (wanted.view) return source.step('structure', 'changeView', target, literal({ to: wanted.view }));
       const indexes = Object.entries(wanted.indexes).map(([name, index]) => withName(name, index));
       const layout = literal({ ...wanted, indexes });
       return source.step('structure', 'createCollection', target, layout);
@@ -72,6 +73,10 @@ function write(source: Source, difference: Difference): void {
       if (found) source.step('structure', 'dropIndex', target, literal(withName(name, found)));
       if (wanted) source.step('structure', 'createIndex', target, literal(withName(name, wanted)));
       return;
+    }
+    case 'view': {
+      const { wanted: to, found: from } = difference;
+      return source.step('structure', 'changeView', target, literal({ from, to }));
     }
     case 'validator':
       return writeValidator(source, collection, difference.found ?? {}, difference.wanted ?? {});

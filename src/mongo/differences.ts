@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { CollectionLayout, IndexLayout, JsonSchema, Layout } from './layout.ts';
+import type { CollectionLayout, IndexLayout, JsonSchema, Layout, View } from './layout.ts';
 
 /** One thing in which a database is not as the definitions want it; what it should not have, or lacks, is undefined. */
 export type Difference =
@@ -23,6 +23,12 @@ export type Difference =
       found: JsonSchema | undefined;
     }
   | {
+      what: 'view';
+      collection: string;
+      wanted: View | undefined;
+      found: View | undefined;
+    }
+  | {
       what: 'collation' | 'validation';
       collection: string;
       wanted: unknown;
@@ -37,6 +43,8 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
       all.push({ what: 'collection', collection, wanted: want, found: have });
       continue;
     }
+    if (!isSame(want.view, have.view))
+      all.push({ what: 'view', collection, wanted: want.view, found: have.view });
     if (!isSame(want.collation, have.collation))
       all.push({ what: 'collation', collection, wanted: want.collation, found: have.collation });
     if (!isSame(want.schema, have.schema))

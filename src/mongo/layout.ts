@@ -16,6 +16,14 @@ export interface CollectionLayout {
   indexes: Record<string, IndexLayout>;
   /** Set where MongoDB does not refuse what breaks the schema. */
   validation?: string;
+  /** What it shows, if it is a view. */
+  view?: View;
+}
+
+/** A view shows what a pipeline makes of a collection. */
+export interface View {
+  on: string;
+  pipeline: object[];
 }
 
 /** An index as createIndexes takes it. */
@@ -34,9 +42,10 @@ export interface JsonSchema {
   [keyword: string]: any;
 }
 
-/** The layout that declared collections want. */
-export const layoutOf = (collections: Collection[]): Layout =>
-  Object.fromEntries(
+/** The layout that declared collections and views want. */
+export const layoutOf = (collections: Collection[], views: Record<string, View> = {}): Layout => ({
+  ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, { view, indexes: {} }])),
+  ...Object.fromEntries(
     collections.map(({ collection, collation, schema, indexes, search = [] }) => [
       collection,
       {
@@ -56,7 +65,8 @@ export const layoutOf = (collections: Collection[]): Layout =>
         ]) as CollectionLayout['indexes'],
       },
     ]),
-  );
+  ),
+});
 
 /** The name that MongoDB gives an index. */
 export const nameOf = (key: object): string =>
@@ -80,9 +90,13 @@ const SIMPLE = { locale: 'simple' };
 /** The layout that a database has. */
 export async function readLayout(db: mongo.Db): Promise<Layout> {
   const layout: Layout = {};
-  const found = await db.listCollections({ type: 'collection' }, { nameOnly: false }).toArray();
-  for (const { name, options = {} } of found.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+  const found = (await db.listCollections({}, { nameOnly: false }).toArray()) as mongo.CollectionInfo[];
+  for (const { name, type, options = {} } of found.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     if (name.startsWith('system.')) continue;
+    if (type === 'view') {
+      layout[name] = { view: { on: options['viewOn'], pipeline: options['pipeline'] }, indexes: {} };
+      continue;
+    }
     const { validator, validationLevel = 'strict', validationAction = 'error' } = options as Options;
     const collation = options.collation && withoutDefaults(options.collation);
     const validation = `${validationLevel} ${validationAction}`;

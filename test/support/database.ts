@@ -1,6 +1,6 @@
 import mongoose, { type Model, type mongo } from 'mongoose';
 import { migrations } from '../../src/migrations/index.ts';
-import { createCollection } from '../../src/mongo/migrate/structure.ts';
+import { changeView, createCollection } from '../../src/mongo/migrate/structure.ts';
 import { up } from '../../src/mongo/migrate/run.ts';
 import { collections, resources } from '../../src/resources/index.ts';
 import { databaseOf } from '../../src/schema/layout.ts';
@@ -15,10 +15,13 @@ export async function makeDatabase(db: mongo.Db, own: AnyResource[]): Promise<vo
     for (const [name, { indexes, ...layout }] of Object.entries(
       databaseOf([...new Set([...collections, ...own])]),
     )) {
-      const { up } = createCollection(name, {
-        ...layout,
-        indexes: Object.entries(indexes).map(([name, index]) => ({ name, ...index })),
-      });
+      const { view, ...rest } = layout;
+      const { up } = view
+        ? changeView(name, { to: view })
+        : createCollection(name, {
+            ...rest,
+            indexes: Object.entries(indexes).map(([name, index]) => ({ name, ...index })),
+          });
       if (up.kind === 'structure') await up.apply(db);
     }
 }
@@ -46,6 +49,6 @@ export const liftRules = ({ collection }: Pick<Model<any>, 'collection'>) =>
 
 /** Removes all documents; what the database is made of stays, as do its migrations. */
 export async function empty(db: mongo.Db): Promise<void> {
-  for (const { name } of await db.listCollections({}, { nameOnly: true }).toArray())
+  for (const { name } of await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray())
     if (!name.startsWith('migration')) await db.collection(name).deleteMany({});
 }

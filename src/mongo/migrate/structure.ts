@@ -1,5 +1,5 @@
 import type { mongo } from 'mongoose';
-import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf } from '../layout.ts';
+import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf, type View } from '../layout.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
 import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts';
 
@@ -8,7 +8,7 @@ import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts
 /** An index as createIndexes takes it; its name, if it is not the usual one. */
 type Index = { name?: string } & IndexLayout;
 
-type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation'> & { indexes?: Index[] };
+type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation' | 'view'> & { indexes?: Index[] };
 
 /** Makes a collection, or gives one that exists what it lacks. Undone only while it is empty. */
 export const createCollection = (name: string, layout: NewCollection): Step => ({
@@ -123,6 +123,24 @@ const validator = (collection: string, schema: JsonSchema): Structure =>
     (db) => enforce(db, collection, schema),
     (db) => violators(db, collection, schema),
   );
+
+/** Changes what a view shows; without `from` it is new, without `to` it goes. */
+export const changeView = (name: string, { from, to }: { from?: View; to?: View }): Step => ({
+  up: showInstead(name, to),
+  down: showInstead(name, from),
+});
+
+const showInstead = (name: string, view: View | undefined): Structure =>
+  structure(`${view ? 'show' : 'drop'} the view ${name}`, async (db) => {
+    const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
+    if (!view) {
+      if (exists) await db.dropCollection(name);
+      return;
+    }
+    const shown = { viewOn: view.on, pipeline: view.pipeline };
+    if (exists) await db.command({ collMod: name, ...shown });
+    else await unlessExists(db.createCollection(name, shown));
+  });
 
 /** Anything else that the driver can do; it must be possible to do it twice. */
 export const run = (
