@@ -522,7 +522,7 @@ describe('a server', () => {
         status: 503,
         code: 'migrations_pending',
         retry: '5',
-        detail: expect.stringContaining('(0001-initial, 0002-accounts): npm run migrate -- up'),
+        detail: expect.stringContaining('(0001-initial, 0002-accounts, 0003-views): npm run migrate -- up'),
       });
     expect((await get(server, '/health/live')).status).toBe(200);
     expect((await get(server, '/')).status).toBe(200);
