@@ -13,7 +13,7 @@ import {
   securityHeaders,
   whenReady,
 } from './http/middleware.ts';
-import { openapi } from './http/openapi.ts';
+import { openapi } from './http/openapi/document.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
 import { authenticate } from './resources/sessions/authenticate.ts';

@@ -7,7 +7,17 @@ const { MONGO_ROOT_PASSWORD, MONGO_API_PASSWORD, MONGO_BROWSE_PASSWORD } = proce
 const MEMBERS = ['mongo1', 'mongo2', 'mongo3'];
 const DATABASE = 'shelfmark';
 /** What people may look at in Mongo Express. */
-const SHOWN = ['books', 'posts', 'tags'];
+const SHOWN = [
+  'books',
+  'posts',
+  'tags',
+  'books_named',
+  'posts_named',
+  'tags_named',
+  'users_named',
+  'dangling_references',
+  'migration_history',
+];
 
 /** Repeats what fails while the members come up; after two minutes its last failure is the answer. */
 function untilDone(work) {

@@ -10,7 +10,7 @@ import { type AnyResource, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
 import { jsonPatch, patchWith } from './json-patch.ts';
-import { refuseOutOfReach, shapeParameters } from './list.ts';
+import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, type Route, route } from './route.ts';
 
 /** The routes that most resources have. Where one differs, write it by hand with `route()` in the same list. */

@@ -1,14 +1,16 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { restrict, toRead, visible } from '../auth/policy.ts';
-import { invalid, notFound } from '../errors.ts';
+import { notFound } from '../errors.ts';
 import { text } from '../schema/fields.ts';
-import { expanded, includable, include, includePaths, partial, reverseName } from '../schema/include.ts';
-import { type AnyResource, type Index, isPublic } from '../schema/resource.ts';
-import { outOfReach, projectionOf, selectable, selectionOf } from '../schema/selection.ts';
+import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
+import type { AnyResource } from '../schema/resource.ts';
+import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
+import { BEST_FIRST, sortOrders } from './order.ts';
 import { all, type Found, MAX_RANKED, query, readPage, SCORE, type SortField, timeFor } from './paging.ts';
-import { filters, integer, oneOrMore, toConditions } from './query.ts';
+import { COUNT_CAP, PAGING, refuseContradictions, refuseInStream, shapeParameters } from './parameters.ts';
+import { filters, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
 
 type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
@@ -51,9 +53,6 @@ export const related = <R extends AnyResource>(
   });
 
 const NEWEST = '-id';
-const MAX_OFFSET = 10_000;
-/** From how many documents on a capped count stops counting. */
-const COUNT_CAP = 10_000;
 /** How long MongoDB may work on a stream of a whole collection, in milliseconds. */
 const STREAM_TIME = 10 * 60_000;
 const STREAM_BATCH = 500;
@@ -174,44 +173,6 @@ async function* batches(resource: AnyResource, conditions: object[], order: Sort
   }
 }
 
-const BEST_FIRST: SortField[] = [
-  { field: SCORE, direction: -1 },
-  { field: '_id', direction: -1 },
-];
-
-const PAGING = {
-  limit: integer(1, 100).meta({ default: 20, description: 'How many documents at most' }).optional(),
-  after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
-  before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
-  offset: integer(0, MAX_OFFSET)
-    .meta({ description: 'How many to pass over, for people; programs take `after`' })
-    .optional(),
-  count: z
-    .enum(['none', 'capped', 'exact'])
-    .meta({
-      default: 'none',
-      description: `Whether \`page.total\` tells how many there are; capped stops at ${COUNT_CAP}`,
-    })
-    .optional(),
-};
-
-function refuseContradictions(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
-  const given = ['after', 'before', 'offset'].filter((name) => asked[name] !== undefined);
-  const [first, second] = given;
-  if (second) ctx.addIssue({ code: 'custom', path: [second], message: `cannot be combined with ${first}` });
-  refuseOutOfReach(asked, ctx);
-}
-
-/** A field of another document is there only where that is included. */
-export function refuseOutOfReach(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
-  for (const path of outOfReach(asked['fields'] as string[], asked['include'] as string[]))
-    ctx.addIssue({
-      code: 'custom',
-      path: ['fields'],
-      message: `names ${path}, which is shown only where that is included`,
-    });
-}
-
 /** What a cursor is made of is read, too. */
 const withSort = (projection: Record<string, 1> | undefined, sort: SortField[]) =>
   projection && {
@@ -221,39 +182,12 @@ const withSort = (projection: Record<string, 1> | undefined, sort: SortField[]) 
     ),
   };
 
-/** A stream has no pages. */
-function refuseInStream(asked: Record<string, unknown>): void {
-  const faults = ['after', 'before', 'offset', 'count']
-    .filter((parameter) => asked[parameter] !== undefined)
-    .map((parameter) => ({
-      in: 'query' as const,
-      parameter,
-      code: 'not_in_stream',
-      message: 'has no meaning in a stream',
-    }));
-  if (faults.length > 0) throw invalid(faults);
-}
-
 async function count(resource: AnyResource, conditions: object[], how = 'none'): Promise<{ total?: number }> {
   if (how === 'none') return {};
   const limit = how === 'capped' ? COUNT_CAP : Number.MAX_SAFE_INTEGER;
   const maxTimeMS = timeFor(conditions);
   return { total: await resource.model.countDocuments(all(conditions), { limit, maxTimeMS }) };
 }
-
-/** The parameters by which a client chooses what is shown of a document. */
-export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType> => {
-  const paths = includePaths(resource);
-  return {
-    ...(paths.length > 0 && {
-      include: oneOrMore(paths, 'Documents to show in place of their ids, or beside').optional(),
-    }),
-    fields: oneOrMore(
-      selectable(resource),
-      'The fields to show, beside the id; of what is included, too',
-    ).optional(),
-  };
-};
 
 const LINK = {
   description: 'The next and previous page (RFC 8288)',
@@ -290,44 +224,5 @@ const pageOf = (resource: AnyResource) =>
         .meta({ id: 'Page', description: 'Where the list goes on' }),
     })
     .meta({ id: `${resource.name}List`, description: `A page of ${resource.collection}` });
-
-/** Whether no two documents can have the same value, so that an order needs nothing more to be total. */
-const isUnique = (indexes: Index[], field: string): boolean =>
-  indexes.some(({ key, unique, where }) => unique && !where && Object.keys(key).join() === field);
-
-/** The orders that a list offers, and their reverses, by what stands in the URL. */
-function sortOrders(resource: AnyResource, declared: readonly string[]): Map<string, SortField[]> {
-  const orders = new Map<string, SortField[]>();
-  for (const order of ['id', ...declared]) {
-    const sort = order.split(',').map((part) => sortField(resource, part));
-    for (const sign of [1, -1] as const) {
-      const turned = sort.map(({ field, direction }) => ({ field, direction: (direction * sign) as 1 | -1 }));
-      const name = turned.map(
-        ({ field, direction }) => `${direction === -1 ? '-' : ''}${field === '_id' ? 'id' : field}`,
-      );
-      orders.set(
-        name.join(),
-        isTotal(resource, turned)
-          ? turned
-          : [...turned, { field: '_id', direction: turned.at(-1)?.direction ?? 1 }],
-      );
-    }
-  }
-  return orders;
-}
-
-const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
-  sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
-
-function sortField(resource: AnyResource, part: string): SortField {
-  const { name, fields } = resource;
-  const field = part.replace(/^-/, '');
-  if (!isPublic(resource, field))
-    throw new Error(`${name} cannot be sorted by ${field}: not every answer shows it.`);
-  const type = fields[field]?.def.type;
-  if (type === 'array' || type === 'object')
-    throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
-  return { field: field === 'id' ? '_id' : field, direction: part.startsWith('-') ? -1 : 1 };
-}
 
 const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);

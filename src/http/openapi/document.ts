@@ -1,0 +1,141 @@
+import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
+import { z } from 'zod';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { type Access, describeAccess } from '../../auth/policy.ts';
+import type { ProblemCode } from '../../errors.ts';
+import {
+  type Body,
+  isConditional,
+  isIdempotent,
+  isPreferable,
+  JSON_TYPE,
+  problemsOf,
+  queryOf,
+  type Route,
+  writes,
+} from '../route.ts';
+import { otherSuccess, RATE_LIMIT_HEADERS, success } from './answers.ts';
+import { example, refusal, refusals } from './problems.ts';
+
+export interface Tag {
+  name: string;
+  description: string;
+}
+
+/** The OpenAPI document of these routes; a route can answer with nothing that does not stand in it. */
+export function openapi(routes: Route[], tags: Tag[]) {
+  const registry = new OpenAPIRegistry();
+  const codes = new Set<ProblemCode>([...routes.flatMap(problemsOf), 'internal_error']);
+  for (const [name, scheme] of Object.entries(SCHEMES))
+    registry.registerComponent('securitySchemes', name, scheme);
+  for (const code of codes) registry.registerComponent('examples', code, example(code));
+  for (const [name, header] of Object.entries(RATE_LIMIT_HEADERS))
+    registry.registerComponent('headers', name, header);
+  for (const route of routes) registry.registerPath(operation(route));
+  const header = {
+    openapi: '3.1.0',
+    info: {
+      title: 'Shelfmark',
+      version: packageJson.version,
+      summary: packageJson.description,
+      description: CONVENTIONS,
+      contact: { name: 'The maintainers of Shelfmark' },
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    servers: [{ url: '/', description: 'This server' }],
+    security: [],
+    tags,
+  };
+  const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
+  // The generator leaves empty objects behind for the kinds of component that nobody registered.
+  const { schemas, headers, examples, securitySchemes } = components ?? {};
+  return { ...header, paths, components: { schemas, headers, examples, securitySchemes } };
+}
+
+/** In /docs, Authorize offers both. */
+const SCHEMES = {
+  login: {
+    type: 'oauth2' as const,
+    description: 'Your e-mail address and password; client_id and client_secret stay empty.',
+    flows: { password: { tokenUrl: '/auth/token', refreshUrl: '/auth/token', scopes: {} } },
+  },
+  bearer: {
+    type: 'http' as const,
+    scheme: 'bearer',
+    description: 'An access token, or an API key (`sk_…`).',
+  },
+};
+
+/** Where everybody may call, a token may be sent all the same: some see more. */
+const securityOf = ({ role, credentials }: Access): Record<string, string[]>[] =>
+  credentials ? [] : [...(role === 'anyone' ? [{}] : []), { login: [] }, { bearer: [] }];
+
+const CONVENTIONS = `\
+What holds for every operation:
+
+- An \`id\` is 24 hexadecimal digits; a time is RFC 3339, in answers always UTC.
+- What a request says and the operation does not know, a field or a parameter, is refused, never ignored.
+- Reading is open to everybody; for the rest log in: Authorize on this page, or POST /auth/token. Each operation says
+  who may do it. What somebody may not see is not there for him: the answer is 404, and 403 where he sees it but may
+  not change it.
+- Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
+- A client may send so many requests a minute; \`RateLimit\` says how many are left and when all are there again
+  (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
+- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. A client that sends it
+  (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) chooses the id itself.
+
+This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.`;
+
+const operation = (route: Route) => ({
+  method: route.method,
+  path: route.path,
+  operationId: route.operationId,
+  tags: [route.tag],
+  summary: route.summary,
+  description: `${route.description} ${describeAccess(route.policy)}`,
+  security: securityOf(route.policy),
+  'x-policy': route.policy,
+  request: {
+    params: route.params,
+    query: queryOf(route),
+    headers: z.object(requestHeaders(route)),
+    ...(route.body && {
+      body: {
+        required: true,
+        content: { ...content(route.body), ...(route.alternative && content(route.alternative)) },
+      },
+    }),
+  },
+  responses: {
+    [route.answer.status]: success(route),
+    ...otherSuccess(route),
+    ...refusals(route),
+    default: refusal(['internal_error'], 'Any other problem'),
+  },
+});
+
+const idempotencyKey = z
+  .string()
+  .regex(/^[\x20-\x7e]{1,255}$/)
+  .describe(
+    'Makes a retry safe: a request with a key that was sent before gets the same answer, for 24 hours',
+  )
+  .optional();
+
+const content = ({ types = [JSON_TYPE], schema, example }: Body<z.ZodType>) =>
+  Object.fromEntries(types.map((type) => [type, { schema, example }]));
+
+/** Each is optional. */
+const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
+  ...(isIdempotent(route) && { 'Idempotency-Key': idempotencyKey }),
+  ...(isConditional(route) && { 'If-Match': ifMatch }),
+  ...(isPreferable(route) && { Prefer: prefer }),
+  ...(!writes(route) && route.answer.schema && { 'If-None-Match': ifNoneMatch }),
+});
+
+const ifMatch = z.string().describe('Change it only if it still has this entity tag (RFC 9110)').optional();
+const ifNoneMatch = z.string().describe('Answer 304 if it still has this entity tag (RFC 9110)').optional();
+const prefer = z
+  .enum(['return=minimal', 'return=representation'])
+  .describe('Whether the answer should show the document (RFC 7240)')
+  .optional();

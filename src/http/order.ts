@@ -1,0 +1,49 @@
+import { type AnyResource, type Index, isPublic } from '../schema/resource.ts';
+import { SCORE, type SortField } from './paging.ts';
+
+/** The orders in which a list can be read. */
+
+/** Of a full-text search. */
+export const BEST_FIRST: SortField[] = [
+  { field: SCORE, direction: -1 },
+  { field: '_id', direction: -1 },
+];
+
+/** Whether no two documents can have the same value, so that an order needs nothing more to be total. */
+const isUnique = (indexes: Index[], field: string): boolean =>
+  indexes.some(({ key, unique, where }) => unique && !where && Object.keys(key).join() === field);
+
+/** The orders that a list offers, and their reverses, by what stands in the URL. */
+export function sortOrders(resource: AnyResource, declared: readonly string[]): Map<string, SortField[]> {
+  const orders = new Map<string, SortField[]>();
+  for (const order of ['id', ...declared]) {
+    const sort = order.split(',').map((part) => sortField(resource, part));
+    for (const sign of [1, -1] as const) {
+      const turned = sort.map(({ field, direction }) => ({ field, direction: (direction * sign) as 1 | -1 }));
+      const name = turned.map(
+        ({ field, direction }) => `${direction === -1 ? '-' : ''}${field === '_id' ? 'id' : field}`,
+      );
+      orders.set(
+        name.join(),
+        isTotal(resource, turned)
+          ? turned
+          : [...turned, { field: '_id', direction: turned.at(-1)?.direction ?? 1 }],
+      );
+    }
+  }
+  return orders;
+}
+
+const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
+  sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
+
+function sortField(resource: AnyResource, part: string): SortField {
+  const { name, fields } = resource;
+  const field = part.replace(/^-/, '');
+  if (!isPublic(resource, field))
+    throw new Error(`${name} cannot be sorted by ${field}: not every answer shows it.`);
+  const type = fields[field]?.def.type;
+  if (type === 'array' || type === 'object')
+    throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
+  return { field: field === 'id' ? '_id' : field, direction: part.startsWith('-') ? -1 : 1 };
+}

@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { invalid } from '../errors.ts';
+import { includePaths } from '../schema/include.ts';
+import type { AnyResource } from '../schema/resource.ts';
+import { outOfReach, selectable } from '../schema/selection.ts';
+import { integer, oneOrMore } from './query.ts';
+
+/** The query parameters that all lists have, or all answers with documents, and what goes together. */
+
+const MAX_OFFSET = 10_000;
+/** From how many documents on a capped count stops counting. */
+export const COUNT_CAP = 10_000;
+
+export const PAGING = {
+  limit: integer(1, 100).meta({ default: 20, description: 'How many documents at most' }).optional(),
+  after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
+  before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
+  offset: integer(0, MAX_OFFSET)
+    .meta({ description: 'How many to pass over, for people; programs take `after`' })
+    .optional(),
+  count: z
+    .enum(['none', 'capped', 'exact'])
+    .meta({
+      default: 'none',
+      description: `Whether \`page.total\` tells how many there are; capped stops at ${COUNT_CAP}`,
+    })
+    .optional(),
+};
+
+/** The parameters by which a client chooses what is shown of a document. */
+export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType> => {
+  const paths = includePaths(resource);
+  return {
+    ...(paths.length > 0 && {
+      include: oneOrMore(paths, 'Documents to show in place of their ids, or beside').optional(),
+    }),
+    fields: oneOrMore(
+      selectable(resource),
+      'The fields to show, beside the id; of what is included, too',
+    ).optional(),
+  };
+};
+
+export function refuseContradictions(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+  const given = ['after', 'before', 'offset'].filter((name) => asked[name] !== undefined);
+  const [first, second] = given;
+  if (second) ctx.addIssue({ code: 'custom', path: [second], message: `cannot be combined with ${first}` });
+  refuseOutOfReach(asked, ctx);
+}
+
+/** A field of another document is there only where that is included. */
+export function refuseOutOfReach(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+  for (const path of outOfReach(asked['fields'] as string[], asked['include'] as string[]))
+    ctx.addIssue({
+      code: 'custom',
+      path: ['fields'],
+      message: `names ${path}, which is shown only where that is included`,
+    });
+}
+
+/** A stream has no pages. */
+export function refuseInStream(asked: Record<string, unknown>): void {
+  const faults = ['after', 'before', 'offset', 'count']
+    .filter((parameter) => asked[parameter] !== undefined)
+    .map((parameter) => ({
+      in: 'query' as const,
+      parameter,
+      code: 'not_in_stream',
+      message: 'has no meaning in a stream',
+    }));
+  if (faults.length > 0) throw invalid(faults);
+}
