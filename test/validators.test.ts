@@ -62,8 +62,8 @@ describe('the migrations', () => {
   });
 
   test('leave validators that a person can read', async () => {
-    for (const [collection, { schema }] of Object.entries(wanted)) {
-      if (collection === 'refguards') continue;
+    for (const [collection, { schema, view }] of Object.entries(wanted)) {
+      if (view || collection === 'refguards') continue;
       expect([schema?.title, schema?.description]).toEqual([expect.any(String), expect.any(String)]);
     }
     expect(wanted['books']?.schema?.properties?.['year']?.description).toContain('negative is BC');

@@ -50,5 +50,5 @@ export const liftRules = ({ collection }: Pick<Model<any>, 'collection'>) =>
 /** Removes all documents; what the database is made of stays, as do its migrations. */
 export async function empty(db: mongo.Db): Promise<void> {
   for (const { name } of await db.listCollections({ type: 'collection' }, { nameOnly: true }).toArray())
-    if (!name.startsWith('migration')) await db.collection(name).deleteMany({});
+    if (!/^(migration|system\.)/.test(name)) await db.collection(name).deleteMany({});
 }
