@@ -70,6 +70,42 @@ describe('the migrations', () => {
   });
 });
 
+test('views show names for ids and nothing that is private; references that lead nowhere; what was migrated', async () => {
+  await up(database(), migrations);
+  const [user, tag, book, post, gone] = ids(5) as [Id, Id, Id, Id, Id];
+  const when = { createdAt: new Date(0), updatedAt: new Date(0) };
+  const ann = { ...User.defaults, name: 'Ann', email: 'ann@example.org', passwordHash: 's3cret' };
+  await User.model.collection.insertOne({ _id: user, ...ann, ...when } as never);
+  await Tag.model.collection.insertOne({ _id: tag, ...Tag.defaults, name: 'epic', ...when } as never);
+  const iliad = { ...Book.defaults, title: 'Iliad', authors: ['Homer'], tags: [tag] };
+  await Book.model.collection.insertOne({ _id: book, ...iliad, ...when } as never);
+  const rage = { ...Post.defaults, title: 'Rage', body: 'Sing.', author: user, books: [book, gone] };
+  await Post.model.collection.insertOne({ _id: post, ...rage, ...when } as never);
+  const shown = (view: string) => database().collection(view).find().toArray();
+
+  expect(await shown('users_named')).toEqual([
+    { _id: user, name: 'Ann', role: 'member', bio: null, ...when },
+  ]);
+  expect(await shown('books_named')).toEqual([{ _id: book, ...iliad, tags: ['epic'], ...when }]);
+  expect(await shown('posts_named')).toEqual([
+    { _id: post, ...rage, author: 'Ann', books: ['Iliad'], ...when },
+  ]);
+  expect(await shown('dangling_references')).toEqual([
+    expect.objectContaining({ collection: 'posts', document: post, field: 'books', missing: gone }),
+  ]);
+  expect((await shown('migration_history')).map(({ _id, state }) => [_id, state])).toEqual(
+    migrations.map(({ id }) => [id, 'applied']).reverse(),
+  );
+  await expect(
+    database()
+      .collection('books_named')
+      .updateOne({}, { $set: { title: 'x' } }),
+  ).rejects.toThrow(/view/);
+});
+
+type Id = Types.ObjectId;
+const ids = (count: number): Id[] => Array.from({ length: count }, () => new Types.ObjectId());
+
 test('what only MongoDB refuses is a 500, and the log names the rules, not the values', async () => {
   await up(database(), migrations);
   const { properties, ...rest } = validatorOf(Book);
@@ -97,7 +133,6 @@ describe('MongoDB and Zod take the same documents', () => {
   const id = new Types.ObjectId();
   const stamps = { createdAt: new Date(), updatedAt: new Date() };
   const text = (length: number) => 'x'.repeat(length);
-  const ids = (count: number) => Array.from({ length: count }, () => new Types.ObjectId());
 
   /** A valid document of each, as it is stored. */
   const valid: [AnyResource, Record<string, unknown>][] = [
