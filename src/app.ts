@@ -16,7 +16,7 @@ import {
 import { openapi } from './http/openapi/document.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
-import { authenticate } from './resources/sessions/authenticate.ts';
+import { authenticate, confirm } from './resources/sessions/authenticate.ts';
 import type { AnyResource } from './schema/resource.ts';
 
 interface Api {
@@ -52,7 +52,7 @@ export function createApp({
       route.path.replace(/\{(\w+)\}/g, ':$1'),
       ...before,
       entrance(route, authenticate, limit),
-      endpoint(route),
+      endpoint(route, confirm),
     );
   for (const route of api.routes) mount(route, whenReady(requireReady));
   for (const route of systemRoutes(api, requireReady)) mount(route);

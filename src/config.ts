@@ -14,7 +14,7 @@ const whole = (least: number, most: number) =>
     .refine((number) => number >= least && number <= most, `must be from ${least} to ${most}`);
 
 const environment = z.object({
-  NODE_ENV: z.string().optional(),
+  NODE_ENV: z.string().toLowerCase().optional(),
   PORT: whole(0, 65_535).default(3000),
   HOST: z.string().default('127.0.0.1'),
   MONGODB_URI: z
@@ -79,8 +79,10 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
 }
 
 /** Whether others may depend on it, or reach it: then nothing that everybody knows may open it. */
-export const isProduction = ({ NODE_ENV, MONGODB_URI }: Config): boolean =>
-  NODE_ENV === 'production' || (MONGODB_URI !== undefined && !hostsOf(MONGODB_URI).every(isLoopback));
+export const isProduction = ({ HOST, NODE_ENV, MONGODB_URI }: Config): boolean =>
+  NODE_ENV === 'production' ||
+  !isLoopback(HOST) ||
+  (MONGODB_URI !== undefined && !hostsOf(MONGODB_URI).every(isLoopback));
 
 const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
 

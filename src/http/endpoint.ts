@@ -1,7 +1,9 @@
 import type { Context, Middleware } from 'koa';
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { invalid, notFound, Problem } from '../errors.ts';
+import { caller, runAs } from '../auth/caller.ts';
+import { requireAccess } from '../auth/policy.ts';
+import { invalid, notFound, Problem, unauthenticated } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { recording } from '../schema/changes.ts';
 import { digest, type IfMatch } from '../schema/etag.ts';
@@ -9,6 +11,7 @@ import { guarded } from '../schema/references.ts';
 import { shapeOf } from '../schema/shape.ts';
 import { record } from './audit.ts';
 import { bodyReader } from './body.ts';
+import type { Confirm } from './entrance.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import { checkBody, queryReader } from './input.ts';
 import { routeLimits } from './limits.ts';
@@ -26,7 +29,7 @@ export interface Reply {
  * A route as Koa runs it. All that can be decided from the route alone is decided here, once. A route that
  * writes runs as one transaction, so its handler may run several times.
  */
-export function endpoint(route: Route): Middleware {
+export function endpoint(route: Route, confirm: Confirm): Middleware {
   const { answer, body, handler, holds, stream } = route;
   const shape = answer.schema ? shapeOf(answer.schema) : undefined;
   const shapeItem = shapeOf(stream?.item ?? z.undefined());
@@ -59,6 +62,8 @@ export function endpoint(route: Route): Middleware {
     const faults = [...(checkedQuery.faults ?? []), ...(checkedBody.faults ?? [])];
     if (faults.length > 0) throw invalid(faults);
     const query = checkedQuery.data as Record<string, unknown>;
+    // It would tell anybody what is there, and leave no trace.
+    if (query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
     const input = { params, query, body: checkedBody.data, ifMatch: ifMatchOf(ctx) };
 
     return withinLimits(ctx, input.body, async () => {
@@ -71,6 +76,12 @@ export function endpoint(route: Route): Middleware {
 
       const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
       const work = async (): Promise<Reply | Problem> => {
+        // Who has waited for a turn may have lost his rights meanwhile.
+        const who = await confirm(caller());
+        requireAccess(route.policy, who);
+        return runAs(who, workAs);
+      };
+      const workAs = async (): Promise<Reply | Problem> => {
         const earlier = key && (await recall(key));
         if (earlier) return earlier;
         const { value, changes } = await recording(() => handler(input));

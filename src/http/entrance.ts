@@ -3,6 +3,9 @@ import { ANONYMOUS, type Caller, runAs } from '../auth/caller.ts';
 import { requireAccess } from '../auth/policy.ts';
 import type { Route } from './route.ts';
 
+/** What is known of a caller, read anew; throws if he may not call any more. */
+export type Confirm = (who: Caller) => Promise<Caller>;
+
 /** Finds out who is calling from the header Authorization; throws the problem of a token that is not valid. */
 export type Authenticate = (authorization: string) => Promise<Caller>;
 

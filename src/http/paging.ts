@@ -157,10 +157,10 @@ const encodeCursor = (position: unknown[], bond: string): string =>
 function decodeCursor(cursor: string, { model }: AnyResource, sort: SortField[], bond: string): unknown[] {
   // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
   const fits = (value: unknown, i: number) =>
-    value === null ||
-    (sort[i]?.field === SCORE
+    sort[i]?.field === SCORE
       ? typeof value === 'number'
-      : Object.is(model.schema.path(sort[i]?.field as string).cast(value), value));
+      : (value === null && sort[i]?.field !== '_id') ||
+        Object.is(model.schema.path(sort[i]?.field as string).cast(value), value);
   try {
     const [seal, ...position] = EJSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (position.length === sort.length && position.every(fits) && seal === digest(position, bond))

@@ -30,6 +30,12 @@ export const currentSession = (): ClientSession => {
   return store.session;
 };
 
+/** The same for what may run outside of a transaction, too. */
+export const inSession = (): { session?: ClientSession } => {
+  const store = sessions.getStore();
+  return store ? { session: store.session } : {};
+};
+
 /**
  * Runs `work` as one transaction and returns what it returns: all of its writes, or none.
  *

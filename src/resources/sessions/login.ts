@@ -3,8 +3,9 @@ import { runAs } from '../../auth/caller.ts';
 import { isPassword } from '../../auth/passwords.ts';
 import { ACCESS_SECONDS, digestOf, makeSecret, matches, signToken, verifyToken } from '../../auth/tokens.ts';
 import { Problem } from '../../errors.ts';
+import { removeGuards } from '../../mongo/guards.ts';
 import { noteChange } from '../../schema/changes.ts';
-import { create, QUERY_TIME, remove } from '../../schema/store.ts';
+import { create, QUERY_TIME } from '../../schema/store.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
 
@@ -21,10 +22,14 @@ export interface Tokens {
 
 /** The same answer, in the same time, for a name that nobody has and for a wrong password. */
 export async function login(email: string, password: string): Promise<Tokens> {
-  const user = await User.model
-    .findOne({ email: { $eq: email } })
-    .maxTimeMS(QUERY_TIME)
-    .lean();
+  // MongoDB takes for equal what is not: a name must be written as one, or its spellings would count one by one.
+  const isName = User.fields.email.safeParse(email).success;
+  const user = isName
+    ? await User.model
+        .findOne({ email: { $eq: email } })
+        .maxTimeMS(QUERY_TIME)
+        .lean()
+    : null;
   const isRight = await isPassword(password, user?.passwordHash);
   if (!user || !isRight) throw invalidGrant('The name and password do not belong together.');
   const [origin, secret] = [makeSecret(), makeSecret()];
@@ -32,6 +37,7 @@ export async function login(email: string, password: string): Promise<Tokens> {
   const session = await runAs({ kind: 'user', id: user._id, role: user.role }, () =>
     create(Session, { user: user._id, ...digests, expiresAt: expiry() }),
   );
+  await endOldest(user._id);
   return tokens(user._id, { id: session._id, origin, secret });
 }
 
@@ -66,10 +72,23 @@ export async function revoke(token: string): Promise<void> {
 
 /** Ends all sessions of a user but the one that is given. */
 export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId): Promise<void> {
-  const others = await Session.model
-    .find({ user, ...(session && { _id: { $ne: session } }) }, { _id: 1 })
-    .lean<{ _id: Types.ObjectId }[]>();
-  for (const { _id } of others) await remove(Session, _id);
+  // A login under way holds one of these guards: one of the two has to wait, and then sees what the other did.
+  await removeGuards([{ collection: User.collection, id: user }]);
+  await endAll(
+    await Session.model.find({ user, ...(session && { _id: { $ne: session } }) }, { _id: 1 }).lean(),
+  );
+}
+
+/** Whoever logs in again and again ends his oldest sessions. */
+const MAX_SESSIONS = 100;
+
+const endOldest = async (user: Types.ObjectId): Promise<void> =>
+  endAll(await Session.model.find({ user }, { _id: 1 }).sort({ _id: -1 }).skip(MAX_SESSIONS).lean());
+
+async function endAll(sessions: { _id: Types.ObjectId }[]): Promise<void> {
+  if (sessions.length === 0) return;
+  await Session.model.deleteMany({ _id: { $in: sessions.map(({ _id }) => _id) } });
+  for (const { _id } of sessions) noteChange(Session, _id, 'remove');
 }
 
 async function end(id: Types.ObjectId): Promise<void> {
