@@ -10,6 +10,7 @@ import { type AnyResource, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
 import { jsonPatch, patchWith } from './json-patch.ts';
+import type { Limit } from './limits.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, type Route, route } from './route.ts';
 
@@ -26,7 +27,7 @@ interface Example<R extends AnyResource> {
 /** POST /books. */
 export const create = <R extends AnyResource>(
   resource: R,
-  { example, intake }: Example<R> & { intake?: object },
+  { example, intake, limits }: Example<R> & { intake?: object; limits?: Limit<unknown>[] },
 ): Route =>
   route({
     method: 'post',
@@ -50,6 +51,8 @@ export const create = <R extends AnyResource>(
     },
     problems: refusals(resource),
     holds: holds(resource),
+    ...(limits && { limits }),
+    prepare: ({ body }) => store.takeIn(resource, body),
     handler: ({ body }) => store.create<AnyResource>(resource, body),
   });
 
