@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import { drain } from '../src/http/server.ts';
 import { Book } from '../src/resources/index.ts';
 import { CREDENTIALS } from './support/callers.ts';
 import { aBook } from './support/factories.ts';
-import { useApi } from './support/harness.ts';
+import { serve, SHORT_TIMES, useApi } from './support/harness.ts';
 import { dial, exchange, type RawAnswer } from './support/socket.ts';
 
 /** The web origin whose pages may call it. */
@@ -502,10 +503,11 @@ describe('a request that is not HTTP as it should be', () => {
 });
 
 test('a client that trickles its headers or its body is cut off with a 408, and one that waits between requests is not', async () => {
+  const { server, url } = await serve({}, SHORT_TIMES);
   const trickle = async (start: string, drop: string, patience: number) => {
-    const socket = await dial(api.url());
+    const socket = await dial(url);
     socket.send(start);
-    const drops = setInterval(() => socket.send(drop), 500);
+    const drops = setInterval(() => socket.send(drop), 100);
     const started = performance.now();
     const answer = await socket.answer();
     clearInterval(drops);
@@ -515,21 +517,22 @@ test('a client that trickles its headers or its body is cut off with a 408, and 
     socket.hangUp();
   };
   const pause = async () => {
-    const socket = await dial(api.url());
+    const socket = await dial(url);
     for (let i = 0; i < 2; i++) {
       socket.send(alive);
       expect((await socket.answer())?.status).toBe(200);
-      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await new Promise((resolve) => setTimeout(resolve, 600));
     }
     socket.hangUp();
   };
   await Promise.all([
-    trickle('GET / HTTP/1.1\r\nHost: localhost\r\n', 'X-A: b\r\n', 8000),
-    trickle(`POST /books HTTP/1.1\r\n${JSON_HEADERS}Content-Length: 1000\r\n\r\n{`, ' ', 13_000),
-    trickle(chunked, '1\r\n \r\n', 13_000),
+    trickle('GET / HTTP/1.1\r\nHost: localhost\r\n', 'X-A: b\r\n', 1600),
+    trickle(`POST /books HTTP/1.1\r\n${JSON_HEADERS}Content-Length: 1000\r\n\r\n{`, ' ', 2600),
+    trickle(chunked, '1\r\n \r\n', 2600),
     pause(),
   ]);
   expect(await Book.model.countDocuments()).toBe(0);
+  await drain(server);
 });
 
 describe('what a browser must not do with an answer stands in the headers of', () => {

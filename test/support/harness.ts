@@ -5,7 +5,7 @@ import formats from 'ajv-formats';
 import mongoose from 'mongoose';
 import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
-import { drain, httpServer } from '../../src/http/server.ts';
+import { drain, httpServer, TIMES } from '../../src/http/server.ts';
 import { database } from '../../src/mongo/connect.ts';
 import { resources } from '../../src/resources/index.ts';
 import { routes } from '../../src/resources/routes.ts';
@@ -36,10 +36,18 @@ export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env[
 
 type Settings = Parameters<typeof createApp>[0];
 
+/** How long a server is patient, in a fifth of the time. */
+export const SHORT_TIMES = Object.fromEntries(
+  Object.entries(TIMES).map(([name, time]) => [name, time / 5]),
+) as typeof TIMES;
+
 /** The application on a free port of this machine. No test meets the limit of requests by accident. */
-export async function serve({ logger = pino({ level: 'silent' }), ...own }: Partial<Settings>) {
+export async function serve(
+  { logger = pino({ level: 'silent' }), ...own }: Partial<Settings>,
+  times?: typeof TIMES,
+) {
   const app = createApp({ resources, routes, rateLimit: 1_000_000, ...own, logger });
-  const server = httpServer(app, logger);
+  const server = httpServer(app, logger, times);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
