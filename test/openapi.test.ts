@@ -13,7 +13,7 @@ import type { AnyResource } from '../src/schema/resource.ts';
 import { seed } from '../src/seed.ts';
 import type { components, paths } from './support/api.d.ts';
 import { letIn, tokenOf, CREDENTIALS } from './support/callers.ts';
-import { useApi } from './support/harness.ts';
+import { standardDocument, useApi } from './support/harness.ts';
 
 const api = useApi();
 const DEMO_ADMIN = demoAccounts.find(({ role }) => role === 'admin')?.id as string;
@@ -63,6 +63,8 @@ test('the published document is the described one', async () => {
   const response = await fetch(`${api.url()}/openapi.json`);
   expect(response.headers.get('content-type')).toMatch(/^application\/json/);
   expect(await response.json()).toEqual(document);
+  // What the answers of all tests are checked against.
+  expect(await standardDocument()).toEqual(document);
   expect(document.openapi).toMatch(/^3\.1/);
 });
 
