@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import createClient from 'openapi-fetch';
 import { CREDENTIALS } from './support/callers.ts';
 import type { components, paths } from './support/api.d.ts';
+import { validBook } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
 /** A client as a team would make it: openapi-fetch with the types of the document. That it compiles is half the test. */
@@ -18,7 +19,7 @@ test('a typed client creates, reads, lists, pages, changes and removes', async (
   const { GET, POST, PATCH, DELETE } = client();
   const tag = await POST('/tags', { body: { name: 'epic' } });
   for (const year of [1965, 1969, 1974]) {
-    const body = { title: `Book of ${year}`, authors: ['A'], year, tags: [tag.data?.id as string] };
+    const body = { ...validBook, title: `Book of ${year}`, year, tags: [tag.data?.id as string] };
     expect(
       (await POST('/books', { body, params: { header: { 'Idempotency-Key': `key ${year}` } } })).response
         .status,
@@ -61,7 +62,7 @@ test('a typed client creates, reads, lists, pages, changes and removes', async (
 
 test('a refusal is a typed problem that names every fault', async () => {
   const { GET, POST } = client();
-  const wrong = await POST('/books', { body: { title: '', authors: [], isbn: '123' } });
+  const wrong = await POST('/books', { body: { ...validBook, title: '', authors: [], isbn: '123' } });
   const problem: Problem | undefined = wrong.error;
   expect(problem?.errors?.map(({ pointer, code }) => [pointer, code])).toEqual([
     ['/title', 'too_short'],
