@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { stringify } from 'csv-stringify';
@@ -23,7 +23,7 @@ Writes every document as the API shows it to an admin, in the order of the ids, 
 takes the result back: npm run import -- RESOURCE FILE. (--silent keeps npm's own two lines out of the data.)
 
   RESOURCE      what to export, as the API's path names it: ${resources.map(({ collection }) => collection).join(', ')}
-  --format      ndjson or csv; from the ending of FILE, or else ndjson
+  --format      ndjson or csv; FILE may say it by its ending: .csv, .ndjson or .jsonl; on standard output ndjson unless given
   --out FILE    write to a file; what it contained is lost
 
 In CSV a list stands as its JSON, null as an empty cell and an empty text as "". Values are written as they are:
@@ -34,6 +34,7 @@ Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 
 async function main(stop: AbortSignal): Promise<number> {
   const { resource, format, out } = readArguments();
+  const target = out === undefined ? process.stdout : (await openOutput(out)).createWriteStream();
   return withDatabase(async () => {
     const start = performance.now();
     // On a terminal that shows the data, a progress bar would be in its way.
@@ -44,7 +45,7 @@ async function main(stop: AbortSignal): Promise<number> {
       await pipeline(
         documents(resource, () => progress?.update(++rows, rows)),
         format === 'csv' ? toCsv(resource) : toNdjson,
-        out === undefined ? process.stdout : createWriteStream(out),
+        target,
         { signal: stop },
       );
     } catch (error) {
@@ -68,7 +69,19 @@ function readArguments() {
   const [collection, ...more] = positionals;
   const resource = resourceNamed(collection);
   if (more.length > 0) throw new UsageError(`This is one argument too many: ${more.join(' ')}`);
-  return { resource, format: formatOf(values.format, values.out) ?? 'ndjson', out: values.out };
+  const { format, out } = values;
+  const known = formatOf(format, out) ?? (out === undefined ? 'ndjson' : undefined);
+  if (!known) throw new UsageError(`Say with --format whether ${out} is to be csv or ndjson.`);
+  return { resource, format: known, out };
+}
+
+/** Before there is anything to write: a folder that is not there is no export cut short. */
+async function openOutput(out: string) {
+  try {
+    return await open(out, 'w');
+  } catch (error) {
+    throw new Error(`${out} cannot be written: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** The JSON of each document. Not a snapshot: what is written meanwhile may be in it or not, but nothing twice. */

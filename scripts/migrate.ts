@@ -19,9 +19,10 @@ and several times at once: one does the work, the others wait.
   redo        undo the last one and apply it again
   plan        what up would do: how many documents change, a few of them before and after, and what stands in the way
   new NAME    print a migration that makes the database what the definitions say, to be completed by hand:
-              npm run --silent migrate -- new add-publisher > src/migrations/0002-add-publisher.ts
+              npm run --silent migrate -- new add-publisher > src/migrations/0004-add-publisher.ts
+              (the number is yours to choose: files go by their names)
   --to        the last migration to apply, or to keep: its name or its number
-  --dry-run   with up: the same as plan
+  --dry-run   with up: the same as plan; with down: what it would undo, and what of it cannot be (exit code 2)
   --json      print the result as JSON
 
 Exit codes: 0 all is applied and as defined, or done; 1 status, plan: migrations are pending; 2 it could not run or

@@ -4,6 +4,7 @@ import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { loadConfig } from '../src/config.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database as db, openDatabase } from '../src/mongo/connect.ts';
+import { rulesBroken } from '../src/mongo/failures.ts';
 import { notReady } from '../src/mongo/migrate/ready.ts';
 import { up } from '../src/mongo/migrate/run.ts';
 import { resources } from '../src/resources/index.ts';
@@ -22,10 +23,21 @@ export async function runProgram(usage: string, work: (stop: AbortSignal) => Pro
   try {
     process.exitCode = await runAs(SYSTEM, () => work(stopSignal()));
   } catch (error) {
-    say(error instanceof Error ? error.message : String(error));
+    say(messageOf(error));
     if (isUsageError(error)) say(`\n${usage}`);
     process.exitCode = 2;
   }
+}
+
+/** The database says that a document failed its validation, and of which rule only in the details. */
+function messageOf(error: unknown): string {
+  const rules = rulesBroken(error);
+  if (rules)
+    return (
+      `The database refused a document, for the rules of its collection: ${rules.join(', ')}. What makes it must ` +
+      'know the field, or else the rules are not those of the definitions: npm run migrate -- status'
+    );
+  return error instanceof Error ? error.message : String(error);
 }
 
 const isUsageError = (error: unknown): boolean =>

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Book, Tag } from '../src/resources/index.ts';
+import { typical } from '../src/schema/example.ts';
 import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
 
@@ -64,10 +65,10 @@ const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.
 function book(number: number, tags: unknown[]) {
   const now = new Date();
   return {
+    ...typical(Book),
     title: `${pick(FIRST)} ${pick(SECOND)} ${pick(THIRD)} ${number}`,
     authors: [`${pick(NAMES)} ${pick(SECOND)}`],
     year: Math.random() < 0.02 ? null : 2026 - Math.floor(Math.random() ** 3 * 500),
-    isbn: null,
     language: pick(LANGUAGES),
     tags: Math.random() < 0.3 ? [pick(tags)] : [],
     createdAt: now,
@@ -84,7 +85,7 @@ await runProgram(USAGE, async (stop) => {
     const start = performance.now();
     const run = Date.now().toString(36);
     const tags = await Tag.model.insertMany(
-      Array.from({ length: TAGS }, (_, i) => ({ name: `seed ${run} ${i}`, description: null })),
+      Array.from({ length: TAGS }, (_, i) => ({ ...typical(Tag), name: `seed ${run} ${i}` })),
     );
     const ids = tags.map(({ _id }) => _id);
     const progress = startProgress(wanted);

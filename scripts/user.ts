@@ -1,9 +1,11 @@
+import { fstatSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { ROLES, type Role } from '../src/auth/caller.ts';
 import { hashPassword, password } from '../src/auth/passwords.ts';
 import { makeSecret } from '../src/auth/tokens.ts';
+import { databaseProblem } from '../src/mongo/failures.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { User } from '../src/resources/index.ts';
 import { setRole } from '../src/resources/users/admins.ts';
@@ -15,9 +17,9 @@ const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|
        npm run --silent user -- role EMAIL member|editor|admin
        npm run --silent user -- password EMAIL
 
-Makes users, gives them roles and new passwords. A password is read from standard input, if something else than a
-terminal is there to read from; otherwise one is made and written to standard output, this once. A new password ends
-all sessions of the user.
+Makes users, gives them roles and new passwords. A password is read from standard input where a file or a pipe is
+there (echo … | npm run …); otherwise, or if that is empty, one is made and written to standard output, this once,
+when the user has it. A new password ends all sessions of the user.
 
 Exit codes: 0 done, 2 it could not run or was refused.`;
 
@@ -37,9 +39,18 @@ function workOf(command: string | undefined, email: string, argument: string | u
 }
 
 async function createUser(fields: { email: string; name: string }, role: Role): Promise<void> {
-  const passwordHash = await hashPassword(await readPassword());
-  await transaction(() => create(User, { ...fields, role, passwordHash }));
+  const taken = () => new Error(`There is already a user with the e-mail address ${fields.email}.`);
+  if (await find(fields.email)) throw taken();
+  const { password, isMade } = await givenOrMade();
+  const passwordHash = await hashPassword(password);
+  try {
+    await transaction(() => create(User, { ...fields, role, passwordHash }));
+  } catch (error) {
+    // Another was faster; the address is all that is unique.
+    throw databaseProblem(error)?.code === 'duplicate_key' ? taken() : error;
+  }
   say(`${fields.email} is there now, as ${role}.`);
+  if (isMade) console.log(password);
 }
 
 async function changeRole(email: string, role: Role): Promise<void> {
@@ -48,27 +59,47 @@ async function changeRole(email: string, role: Role): Promise<void> {
 }
 
 async function changePassword(email: string): Promise<void> {
-  const passwordHash = await hashPassword(await readPassword());
+  const id = await idOf(email);
+  const { password, isMade } = await givenOrMade();
+  const passwordHash = await hashPassword(password);
   await transaction(async () => {
-    const id = await idOf(email);
     await update(User, id, { passwordHash });
     await endOthers(id);
   });
   say(`${email} has a new password now.`);
+  if (isMade) console.log(password);
 }
 
+const find = (email: string) => User.model.findOne({ email: { $eq: email } }, { _id: 1 }).lean();
+
 async function idOf(email: string) {
-  const user = await User.model.findOne({ email: { $eq: email } }, { _id: 1 }).lean();
+  const user = await find(email);
   if (!user) throw new Error(`There is no user with the e-mail address ${email}.`);
   return user._id;
 }
 
-async function readPassword(): Promise<string> {
-  const given = process.stdin.isTTY ? '' : (await text(process.stdin)).replace(/\r?\n$/, '');
-  if (given !== '') return checkedBy(password(), given, 'The password');
-  const made = makeSecret();
-  console.log(made);
-  return made;
+/** One that is made is shown only when the user has it. */
+async function givenOrMade(): Promise<{ password: string; isMade: boolean }> {
+  const given = await readInput();
+  if (given === '') return { password: makeSecret(), isMade: true };
+  return { password: checkedBy(password(), given, 'The password'), isMade: false };
+}
+
+/** What is piped in. It may be long in coming, so this is said; what else may stand there need not end at all. */
+async function readInput(): Promise<string> {
+  if (!isPiped()) return '';
+  say('Reading the password from standard input, to its end; an empty one has a password made.');
+  return (await text(process.stdin)).replace(/\r?\n$/, '');
+}
+
+function isPiped(): boolean {
+  try {
+    const input = fstatSync(0);
+    return input.isFIFO() || input.isFile() || input.isSocket();
+  } catch {
+    // It is closed.
+    return false;
+  }
 }
 
 const roleOf = (role: string | undefined): Role => {

@@ -3,6 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import mongoose, { Types, mongo } from 'mongoose';
 import { pino } from 'pino';
 import { z } from 'zod';
+import { create, remove, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
 import { drain } from '../src/http/server.ts';
 import { migrations } from '../src/migrations/index.ts';
@@ -129,6 +130,44 @@ describe('a definition is refused at start', () => {
       expect(() => list(User, { filter: [name], sort: [] })).toThrow(`User cannot be filtered by ${name}`);
       expect(() => list(User, { filter: [], sort: [name] })).toThrow(`User cannot be sorted by ${name}`);
     }
+  });
+
+  test('for a filter or an order without an index, and says which to add', () => {
+    const fields = { name: text(1, 9), year: z.int() };
+    const indexes = [
+      { key: { name: 1, _id: 1 }, where: { name: { $gt: '' } } },
+      { key: { year: 1 } },
+      { key: { year: -1, name: 1, _id: 1 } },
+    ];
+    const thing = define(fields, { indexes });
+    const listing = (filter: string[], sort: string[]) => () => list(thing, { filter, sort } as never);
+    expect(listing(['year'], ['-year,name', 'year,-name'])).not.toThrow();
+    expect(listing(['name'], [])).toThrow(
+      /Thing\d+ cannot be filtered by name: it leads no index. Add { key: { name: 1, _id: 1 } } to/,
+    );
+    // One of some documents, one without an end that is unique, one in which the other field goes the other way.
+    for (const [sort, key] of [
+      ['name', 'name: 1, _id: 1'],
+      ['year', 'year: 1, _id: 1'],
+      ['year,name', 'year: 1, name: 1, _id: 1'],
+    ] as const)
+      expect(listing([], [sort])).toThrow(
+        `cannot be sorted by ${sort}: no index has that order. Add { key: { ${key} } }`,
+      );
+  });
+
+  test('without its parts, as is a route, which the compiler refuses, too', () => {
+    expect(() => define({}, { example: undefined, description: undefined })).toThrow(
+      /The resource Thing\d+ lacks "description", "example"/,
+    );
+    // @ts-expect-error
+    expect(() => create(Book)).toThrow('create(Book, …) lacks "example"');
+    // @ts-expect-error
+    expect(() => update(Book, {})).toThrow('update(Book, …) lacks "example"');
+    // @ts-expect-error
+    expect(() => remove(Book)).toThrow('remove(Book, …) lacks "example"');
+    // @ts-expect-error
+    expect(() => list(Book)).toThrow('The list of Book lacks "filter", "sort"');
   });
 
   test('for a filter or an order that is no field; the compiler refuses it too, and an example that lacks a field', () => {

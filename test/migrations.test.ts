@@ -453,6 +453,26 @@ describe('npm run migrate', () => {
     expect(await command('plan --to 0001', list)).toEqual({ code: 0, text: 'Nothing is pending.', said: '' });
   });
 
+  test('down --dry-run tells what would be undone, and what cannot be', async () => {
+    const list = [await initial()];
+    expect((await command('down --dry-run', list)).text).toBe('Nothing to do: none is applied.');
+    list.push(
+      await file('0002-n', [
+        change('things', { where: {}, update: [{ $set: { n: 7 } }], down: never }),
+        createIndex('things', { key: { n: 1 } }),
+      ]),
+    );
+    await up(db, list);
+    const { code, text } = await command('down --dry-run', list);
+    expect(code).toBe(2);
+    expect(text).toMatch(/^0002-n\n {2}.*n_1 of things\n {2}✗ change documents of things cannot be undone: /);
+    expect(JSON.parse((await command('down --dry-run --to 0 --json', list)).text).undone).toMatchObject([
+      { id: '0002-n' },
+      { id: '0001-initial' },
+    ]);
+    expect(await journalOf(db).countDocuments()).toBe(2);
+  });
+
   test('new prints a migration that makes the database as the definitions say', async () => {
     const list = [await initial()];
     await expect(command('new more', list)).rejects.toThrow('Apply what is pending first (0001-initial)');
@@ -489,11 +509,11 @@ describe('npm run migrate', () => {
 
   test.each([
     ['', 'Say what to do: status, up'],
-    ['sideways', 'Say what to do: status, up'],
+    ['upp', 'There is no "upp"; there are status, up'],
     ['up 0002', 'one argument too many: 0002'],
     ['new', 'Name the migration in lower case'],
     ['new Add_Field', 'Name the migration in lower case'],
-    ['down --dry-run', '--dry-run belongs to up'],
+    ['redo --dry-run', '--dry-run belongs to up and down'],
     ['redo --to 1', '--to belongs to up, down and plan'],
     ['up --too 1', 'Unknown option'],
   ])('%s is refused', (line, message) => {
@@ -522,7 +542,7 @@ describe('a server', () => {
         status: 503,
         code: 'migrations_pending',
         retry: '5',
-        detail: expect.stringContaining('(0001-initial, 0002-accounts, 0003-views): npm run migrate -- up'),
+        detail: expect.stringContaining(`(${product.map(({ id }) => id).join(', ')}): npm run migrate -- up`),
       });
     expect((await get(server, '/health/live')).status).toBe(200);
     expect((await get(server, '/')).status).toBe(200);

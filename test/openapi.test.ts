@@ -14,6 +14,7 @@ import { seed } from '../src/seed.ts';
 import type { components, paths } from './support/api.d.ts';
 import { letIn, tokenOf, CREDENTIALS } from './support/callers.ts';
 import { standardDocument, useApi } from './support/harness.ts';
+import { validBook } from './support/factories.ts';
 
 const api = useApi();
 const DEMO_ADMIN = demoAccounts.find(({ role }) => role === 'admin')?.id as string;
@@ -305,7 +306,7 @@ describe('a typed client', () => {
     const { GET, POST, PATCH, DELETE } = client();
     const tag = await POST('/tags', { body: { name: 'epic' } });
     for (const year of [1965, 1969, 1974]) {
-      const body = { title: `Book of ${year}`, authors: ['A'], year, tags: [tag.data?.id as string] };
+      const body = { ...validBook, title: `Book of ${year}`, year, tags: [tag.data?.id as string] };
       expect(
         (await POST('/books', { body, params: { header: { 'Idempotency-Key': `key ${year}` } } })).response
           .status,
@@ -348,7 +349,7 @@ describe('a typed client', () => {
 
   test('a refusal is a typed problem that names every fault', async () => {
     const { GET, POST } = client();
-    const wrong = await POST('/books', { body: { title: '', authors: [], isbn: '123' } });
+    const wrong = await POST('/books', { body: { ...validBook, title: '', authors: [], isbn: '123' } });
     const problem: Problem | undefined = wrong.error;
     expect(problem?.errors?.map(({ pointer, code }) => [pointer, code])).toEqual([
       ['/title', 'too_short'],

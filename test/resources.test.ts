@@ -4,20 +4,22 @@ import { Book, Post, Tag, User } from '../src/resources/index.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { CREDENTIALS, aCaller, admin, users } from './support/callers.ts';
 import { liftRules, storeAnyhow } from './support/database.ts';
-import { aBook, aPost, aUser, aTag } from './support/factories.ts';
+import { aBook, aPost, aUser, aTag, validBook } from './support/factories.ts';
 import { useApi, type Answer } from './support/harness.ts';
 
 const api = useApi();
 
 describe('books', () => {
   const dune = {
+    ...validBook,
     title: 'Dune',
     authors: ['Frank Herbert'],
     year: 1965,
     isbn: '9780441013593',
     language: 'en',
-    tags: [],
   };
+  /** Only what must be there. */
+  const least = Object.fromEntries(Object.entries(validBook).filter(([field]) => !(field in Book.defaults)));
   const stored = (id: string) => Book.model.findById(id).lean();
   const unknownId = '0123456789abcdef01234567';
 
@@ -34,21 +36,21 @@ describe('books', () => {
   });
 
   test('a field that a POST leaves out gets its default', async () => {
-    const { status, body } = await api.post('/books', { title: 'Beowulf', authors: ['Unknown'] });
+    const { status, body } = await api.post('/books', { ...least, title: 'Beowulf' });
     expect(status).toBe(201);
-    const empty = { year: null, isbn: null, language: null, tags: [] };
-    expect(body).toMatchObject(empty);
-    expect(await stored(body.id)).toMatchObject(empty);
+    expect(body).toMatchObject({ year: null, isbn: null, language: null, tags: [] });
+    expect(await stored(body.id)).toMatchObject(Book.defaults);
   });
 
   test('PUT replaces everything: what it leaves out falls back to its default, the id and createdAt stay', async () => {
     const { body: before } = await api.post('/books', dune);
-    const after = await api.put(`/books/${before.id}`, { title: 'Dune Messiah', authors: ['F. Herbert'] });
+    const change = { ...least, title: 'Dune Messiah', authors: ['F. Herbert'] };
+    const after = await api.put(`/books/${before.id}`, change);
     expect(after.status).toBe(200);
     expect(after.body).toEqual({
+      ...Book.defaults,
+      ...change,
       id: before.id,
-      title: 'Dune Messiah',
-      authors: ['F. Herbert'],
       year: null,
       isbn: null,
       language: null,
@@ -230,7 +232,13 @@ describe('books', () => {
   });
 
   test('all that is wrong with a body is said at once, each fault with its place', async () => {
-    const { status, body } = await api.post('/books', { authors: ['', 5], isbn: '123', titel: 'Dune' });
+    const { status, body } = await api.post('/books', {
+      ...validBook,
+      title: undefined,
+      authors: ['', 5],
+      isbn: '123',
+      titel: 'Dune',
+    });
     expect([status, body.code]).toEqual([422, 'validation_failed']);
     expect(body.errors.map((fault: any) => [fault.pointer, fault.code]).sort()).toEqual([
       ['/authors/0', 'too_short'],

@@ -517,6 +517,10 @@ describe('the first run', () => {
       const password = made.stdout.trim();
       expect(eve).toMatchObject({ name: 'Eve', email: 'Eve@example.org', role: 'editor' });
       expect(await isPassword(password, eve?.passwordHash)).toBe(true);
+      // Whatever its case. No password is shown that nobody has.
+      const again = await user('create', 'eve@example.org', 'Eve');
+      expect([again.exitCode, again.stdout]).toEqual([2, '']);
+      expect(again.stderr).toBe('There is already a user with the e-mail address eve@example.org.\n');
       expect(await user('role', 'eve@example.org', 'admin')).toMatchObject({ exitCode: 0 });
       expect((await User.model.findOne().lean())?.role).toBe('admin');
       const last = await user('role', 'eve@example.org', 'member');

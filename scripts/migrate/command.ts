@@ -9,7 +9,7 @@ import type { Progress } from '../../src/mongo/migrate/online.ts';
 import { down, redo, up } from '../../src/mongo/migrate/run.ts';
 import { UsageError } from '../program.ts';
 import type { Progress as Bar } from '../progress.ts';
-import { plan } from './plan.ts';
+import { plan, planDown } from './plan.ts';
 import { skeleton } from './skeleton.ts';
 import { status } from './status.ts';
 
@@ -19,6 +19,7 @@ export interface Arguments {
   command: (typeof COMMANDS)[number];
   name?: string | undefined;
   to?: string | undefined;
+  dryRun: boolean;
   json: boolean;
 }
 
@@ -34,15 +35,28 @@ export function readArguments(argv: string[]): Arguments {
   });
   const [word, name, ...more] = positionals;
   const command = COMMANDS.find((known) => known === word);
-  if (!command) throw new UsageError(`Say what to do: ${COMMANDS.join(', ')}.`);
+  if (!command)
+    throw new UsageError(
+      word
+        ? `There is no "${word}"; there are ${COMMANDS.join(', ')}.`
+        : `Say what to do: ${COMMANDS.join(', ')}.`,
+    );
   const extra = command === 'new' ? more[0] : name;
   if (extra !== undefined) throw new UsageError(`This is one argument too many: ${extra}`);
   if (command === 'new' && !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name ?? ''))
     throw new UsageError('Name the migration in lower case, such as add-publisher.');
-  if (values['dry-run'] && command !== 'up') throw new UsageError('--dry-run belongs to up.');
+  const dryRun = values['dry-run'];
+  if (dryRun && command !== 'up' && command !== 'down')
+    throw new UsageError('--dry-run belongs to up and down.');
   if (values.to !== undefined && command !== 'up' && command !== 'down' && command !== 'plan')
     throw new UsageError('--to belongs to up, down and plan.');
-  return { command: values['dry-run'] ? 'plan' : command, name, to: values.to, json: values.json };
+  return {
+    command: dryRun && command === 'up' ? 'plan' : command,
+    name,
+    to: values.to,
+    dryRun,
+    json: values.json,
+  };
 }
 
 export interface Surroundings {
@@ -71,7 +85,7 @@ export async function migrate(args: Arguments, around: Surroundings): Promise<nu
       print(skeleton(args.name as string, differences(wanted, await readLayout(db))));
       return 0;
     default:
-      return change(args, around);
+      return args.dryRun ? planDown(around, args) : change(args, around);
   }
 }
 

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { foreseeDocuments } from '../../src/mongo/migrate/documents.ts';
-import { readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
-import type { Action, Foresight } from '../../src/mongo/migrate/migration.ts';
+import { type Entry, readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
+import type { Action, Foresight, Step } from '../../src/mongo/migrate/migration.ts';
 import { upTo } from '../../src/mongo/migrate/run.ts';
 import { count } from '../program.ts';
 import type { Arguments, Surroundings } from './command.ts';
@@ -30,6 +30,48 @@ export async function plan(
     }
   return planned.length > 0 ? 1 : 0;
 }
+
+/** What `down` would undo, and what of it cannot be; answers the exit code. */
+export async function planDown(
+  { db, migrations, print }: Surroundings,
+  { to, json }: Pick<Arguments, 'to' | 'json'>,
+): Promise<number> {
+  const history = await readHistory(db, migrations);
+  await refuseFaults(migrations, history);
+  const applied = migrations.filter(({ id }) => history.entries.has(id));
+  const kept = to === undefined ? applied.slice(0, -1) : upTo(migrations, to);
+  const undone = applied.filter((migration) => !kept.includes(migration)).toReversed();
+  const planned = [];
+  for (const { id, steps } of undone) {
+    const foreseen = [];
+    for (const { up, down } of doneSteps(steps, history.entries.get(id) as Entry))
+      foreseen.push(
+        typeof down === 'string'
+          ? { step: up.title, cannot: down }
+          : { step: down.title, ...(await foresee(db, down)) },
+      );
+    planned.push({ id, steps: foreseen });
+  }
+  if (json) print(JSON.stringify({ undone: planned }));
+  else if (planned.length === 0) print('Nothing to do: none is applied.');
+  else
+    for (const { id, steps } of planned) {
+      print(id);
+      for (const { step, ...foresight } of steps)
+        print(
+          'cannot' in foresight
+            ? `  ✗ ${step} cannot be undone: ${foresight.cannot}`
+            : `  ${step}${text(foresight)}`,
+        );
+    }
+  return planned.some(({ steps }) => steps.some((step) => 'cannot' in step)) ? 2 : 0;
+}
+
+/** The steps of a migration that are done, the last one first; of one that is half undone, those that are left. */
+const doneSteps = (steps: Step[], { state, step, checkpoint }: Entry): Step[] => {
+  if (state === 'undoing') return steps.toReversed().slice(step);
+  return steps.slice(0, state === 'applied' ? steps.length : step + (checkpoint ? 1 : 0)).toReversed();
+};
 
 const foresee = async (db: Surroundings['db'], action: Action): Promise<Foresight> =>
   action.kind === 'documents' ? foreseeDocuments(db, action) : ((await action.foresee?.(db)) ?? {});

@@ -30,7 +30,7 @@ interface Planned {
  * POST /batch: operations across resources, one after the other in one transaction: all of them, or none.
  * A create may give its document a local name; later operations write `$name` where the id would stand.
  */
-export function batch(resources: AnyResource[]): Route {
+export function batch(resources: AnyResource[], { example }: { example: Example }): Route {
   const planning = z
     .strictObject({ operations: z.array(operation(resources)).min(1).max(MAX_OPERATIONS) })
     .meta({ id: 'Batch', description: 'Operations, in the order in which they are done' })
@@ -72,16 +72,7 @@ export function batch(resources: AnyResource[]): Route {
   });
 }
 
-const example = {
-  operations: [
-    { method: 'create' as const, resource: 'tags', as: 'utopia', body: { name: 'utopia' } },
-    {
-      method: 'create' as const,
-      resource: 'books',
-      body: { title: 'News from Nowhere', authors: ['William Morris'], year: 1890, tags: ['$utopia'] },
-    },
-  ],
-};
+type Example = { operations: z.input<ReturnType<typeof operation>>[] };
 
 const operation = (resources: AnyResource[]) => {
   const resource = z.enum(resources.map(({ collection }) => collection));

@@ -6,7 +6,7 @@ import type { objectId } from '../schema/fields.ts';
 import { etagOf } from '../schema/etag.ts';
 import { expanded, include, partial } from '../schema/include.ts';
 import { type Target, targetsOf } from '../schema/references.ts';
-import { type AnyResource, noun } from '../schema/resource.ts';
+import { type AnyResource, demand, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
 import { jsonPatch, patchWith } from './json-patch.ts';
@@ -27,9 +27,11 @@ interface Example<R extends AnyResource> {
 /** POST /books. */
 export const create = <R extends AnyResource>(
   resource: R,
-  { example, intake, limits }: Example<R> & { intake?: object; limits?: Limit<unknown>[] },
-): Route =>
-  route({
+  options: Example<R> & { intake?: object; limits?: Limit<unknown>[] },
+): Route => {
+  demand(`create(${resource.name}, …)`, options, ['example']);
+  const { example, intake, limits } = options;
+  return route({
     method: 'post',
     path: `/${resource.collection}`,
     operationId: `create${resource.name}`,
@@ -55,6 +57,7 @@ export const create = <R extends AnyResource>(
     prepare: ({ body }) => store.takeIn(resource, body),
     handler: ({ body }) => store.create<AnyResource>(resource, body),
   });
+};
 
 /** GET /books/{id}. */
 export const read = (resource: AnyResource): Route =>
@@ -104,8 +107,10 @@ export const replace = <R extends AnyResource>(
   });
 
 /** PATCH /books/{id}. */
-export const update = <R extends AnyResource>(resource: R, { example }: Example<R>): Route =>
-  route({
+export const update = <R extends AnyResource>(resource: R, options: Example<R>): Route => {
+  demand(`update(${resource.name}, …)`, options, ['example']);
+  const { example } = options;
+  return route({
     ...item(resource),
     method: 'patch',
     operationId: `update${resource.name}`,
@@ -126,12 +131,14 @@ export const update = <R extends AnyResource>(resource: R, { example }: Example<
         ifMatch,
       ),
   });
+};
 
 /** DELETE /books/{id}. The example is the id of a seed that nothing needs. */
-export const remove = (resource: AnyResource, { example }: { example: string }): Route =>
-  route({
+export const remove = (resource: AnyResource, options: { example: string }): Route => {
+  demand(`remove(${resource.name}, …)`, options, ['example']);
+  return route({
     ...item(resource),
-    params: byId(resource, example),
+    params: byId(resource, options.example),
     method: 'delete',
     operationId: `remove${resource.name}`,
     summary: `Remove ${a(resource)}`,
@@ -147,6 +154,7 @@ export const remove = (resource: AnyResource, { example }: { example: string }):
     ],
     handler: ({ params, ifMatch }) => store.remove(resource, params.id, ifMatch),
   });
+};
 
 /** PUT and DELETE /posts/{id}/tags/{tagId}: one entry of a list of references. */
 export function links<R extends AnyResource>(resource: R, field: keyof R['fields'] & string): Route[] {

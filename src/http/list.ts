@@ -5,7 +5,7 @@ import { notFound, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
-import type { AnyResource } from '../schema/resource.ts';
+import { type AnyResource, demand } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
@@ -75,6 +75,7 @@ function pages<R extends AnyResource>(
   scope: (parent: Types.ObjectId) => Promise<object[]> = async () => [],
 ) {
   const { collection } = resource;
+  demand(`The list of ${resource.name}`, listing, ['filter', 'sort']);
   const declared = filters(resource, listing.filter);
   const orders = sortOrders(resource, listing.sort);
 

@@ -1,4 +1,4 @@
-import { type AnyResource, type Index, isPublic } from '../schema/resource.ts';
+import { type AnyResource, type Index, indexText, isPublic } from '../schema/resource.ts';
 import { SCORE, type SortField } from './paging.ts';
 
 /** The orders in which a list can be read. */
@@ -23,16 +23,30 @@ export function sortOrders(resource: AnyResource, declared: readonly string[]): 
       const name = turned.map(
         ({ field, direction }) => `${direction === -1 ? '-' : ''}${field === '_id' ? 'id' : field}`,
       );
-      orders.set(
-        name.join(),
-        isTotal(resource, turned)
-          ? turned
-          : [...turned, { field: '_id', direction: turned.at(-1)?.direction ?? 1 }],
-      );
+      const total = isTotal(resource, turned)
+        ? turned
+        : [...turned, { field: '_id', direction: turned.at(-1)?.direction ?? 1 }];
+      if (!isServed(resource, total))
+        throw new Error(
+          `${resource.name} cannot be sorted by ${order}: no index has that order. Add ${indexText(Object.fromEntries(total.map(({ field, direction }) => [field, direction])))} to its indexes.`,
+        );
+      orders.set(name.join(), total);
     }
   }
   return orders;
 }
+
+/** Whether an index has all documents in this order or its reverse, so that a page costs what it shows. */
+const isServed = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
+  [{ key: { _id: 1 } } as Index, ...indexes].some(({ key, where }) => {
+    const parts = Object.entries(key);
+    return (
+      !where &&
+      [1, -1].some((sign) =>
+        sort.every(({ field, direction }, i) => parts[i]?.[0] === field && parts[i][1] === direction * sign),
+      )
+    );
+  });
 
 const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
   sort.some(({ field }) => field === '_id' || isUnique(indexes, field));

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { setOf, text } from '../schema/fields.ts';
-import { type AnyResource, isPublic } from '../schema/resource.ts';
+import { type AnyResource, indexText, isPublic } from '../schema/resource.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
 
@@ -41,10 +41,14 @@ export interface Filter {
 }
 
 export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
-  const { name, fields } = resource;
+  const { name, fields, indexes } = resource;
   return names.flatMap((field) => {
     if (!isPublic(resource, field))
       throw new Error(`${name} cannot be filtered by ${field}: not every answer shows it.`);
+    if (!indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
+      throw new Error(
+        `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
+      );
     const { value, operators, list } = kindOf(fields[field] as z.ZodType, field);
     return operators.map((operator) => {
       const { words, condition } = OPERATORS[operator];

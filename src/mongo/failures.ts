@@ -10,6 +10,7 @@ interface Failure {
   errInfo?: unknown;
   cause?: unknown;
   errorResponse?: unknown;
+  writeErrors?: (Failure & { err?: Failure })[];
 }
 
 // By name and code, not by class: the driver may be installed more than once.
@@ -103,13 +104,24 @@ const DOCUMENT_VALIDATION = 121;
  * log. Names the rules, never the values.
  */
 export function refusalByValidator(error: unknown): Error | undefined {
-  const refusal = failures(error).find(({ code }) => code === DOCUMENT_VALIDATION);
-  if (!refusal) return undefined;
-  return new Error(
-    `The database refused a document that the API had accepted (${brokenRules(refusal.errInfo).join(', ')}): ` +
-      'its validator and the definition differ, see npm run migrate -- status',
+  const rules = rulesBroken(error);
+  return (
+    rules &&
+    new Error(
+      `The database refused a document that the API had accepted (${rules.join(', ')}): ` +
+        'its validator and the definition differ, see npm run migrate -- status',
+    )
   );
 }
+
+/** The rules of a collection for which the database refused a document, if that is what the error says. */
+export function rulesBroken(error: unknown): string[] | undefined {
+  const refusal = failures(error).find(({ code }) => code === DOCUMENT_VALIDATION);
+  return refusal && brokenRules(refusal.errInfo ?? firstOf(refusal)?.errInfo);
+}
+
+/** Where a bulk write failed, its details stand in the errors of its documents. */
+const firstOf = ({ writeErrors }: Failure): Failure | undefined => writeErrors?.[0]?.err ?? writeErrors?.[0];
 
 /** The rules in what MongoDB says of a refused document, as paths: year.minimum. */
 function brokenRules(details: unknown, path: string[] = []): string[] {

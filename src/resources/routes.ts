@@ -1,7 +1,7 @@
 import { batch } from '../http/batch.ts';
 import type { Route } from '../http/route.ts';
 import { audit } from './audit/routes.ts';
-import { books } from './books/routes.ts';
+import { books, example as book } from './books/routes.ts';
 import { resources } from './index.ts';
 import { keys } from './keys/routes.ts';
 import { posts } from './posts/routes.ts';
@@ -19,6 +19,13 @@ export const routes: Route[] = [
   ...posts,
   ...books,
   ...tags,
-  batch(resources),
+  batch(resources, {
+    example: {
+      operations: [
+        { method: 'create', resource: 'tags', as: 'utopia', body: { name: 'utopia' } },
+        { method: 'create', resource: 'books', body: { ...book, isbn: null, tags: ['$utopia'] } },
+      ],
+    },
+  }),
   ...audit,
 ];

@@ -84,7 +84,10 @@ export const stamps = {
 /** One definition per resource: everything that depends on what a document looks like comes from here. */
 export function resource<const F extends Fields, const A extends AccessOf<F> = Record<never, never>>(
   name: string,
-  {
+  definition: Definition<F, A>,
+) {
+  demand(`The resource ${name}`, definition, ['collection', 'description', 'fields', 'example']);
+  const {
     collection,
     description,
     fields,
@@ -97,8 +100,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     search = [],
     collation,
     example,
-  }: Definition<F, A>,
-) {
+  } = definition;
   const allowed = (...refused: Access[]) =>
     Object.fromEntries(
       Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
@@ -189,6 +191,22 @@ export interface AnyResource {
 /** Whether lists may be filtered and sorted by it: what is not shown to everybody nobody can search by. */
 export const isPublic = ({ readable, fields, document }: AnyResource, field: string): boolean =>
   field in fields ? readable.includes(field) : field in document.shape;
+
+/** Names what is missing at start to whoever runs what the compiler would have refused. */
+export function demand<T extends object>(
+  what: string,
+  given: T | undefined,
+  parts: (keyof T & string)[],
+): void {
+  const missing = parts.filter((part) => given?.[part] === undefined);
+  if (missing.length > 0) throw new Error(`${what} lacks ${missing.map((part) => `"${part}"`).join(', ')}.`);
+}
+
+/** An index as a definition writes it. */
+export const indexText = (key: Index['key']): string =>
+  `{ key: { ${Object.entries(key)
+    .map(([field, direction]) => `${field}: ${direction}`)
+    .join(', ')} } }`;
 
 /** The resource's name in a sentence. */
 export const noun = ({ name }: AnyResource): string => name.toLowerCase();

@@ -156,7 +156,7 @@ async function run(path: string, env: Record<string, string>): Promise<string> {
     const { signal, stderr, message } = error as { signal?: string; stderr?: string; message: string };
     if (signal === 'SIGILL')
       throw new Error('does not run here: this processor has no AVX', { cause: error });
-    const reason = stderr?.trim().split('\n')[0] || signal || message;
+    const reason = (stderr?.trim() || signal || message).trim().split('\n')[0];
     throw new Error(`does not run here: ${reason}`, { cause: error });
   }
 }

@@ -8,17 +8,18 @@ export const listing = {
   sort: ['title', 'year', 'createdAt', '-year,title'],
 } as const;
 
+/** A book that can be created. */
+export const example = {
+  title: 'The Dispossessed',
+  authors: ['Ursula K. Le Guin'],
+  year: 1974,
+  isbn: '9780061054884',
+  language: 'en',
+};
+
 export const books = [
   list(Book, listing),
-  create(Book, {
-    example: {
-      title: 'The Dispossessed',
-      authors: ['Ursula K. Le Guin'],
-      year: 1974,
-      isbn: '9780061054884',
-      language: 'en',
-    },
-  }),
+  create(Book, { example }),
   read(Book),
   replace(Book),
   update(Book, { example: { year: 1969, language: 'en-US' } }),
