@@ -185,6 +185,32 @@ test.each([
   ]);
 });
 
+test('a JSON Patch compares lists of any length at once, and leads nowhere without failing', async () => {
+  const { _id } = await aBook();
+  const patch = (...operations: object[]) =>
+    api.patch(`/books/${_id}`, undefined, {
+      raw: JSON.stringify(operations),
+      headers: { 'content-type': 'application/json-patch+json' },
+    });
+  const list = (item: number) => Array.from({ length: 5_000 }, () => item);
+  const start = performance.now();
+  const compared = await patch(
+    { op: 'add', path: '/authors', value: list(0) },
+    { op: 'test', path: '/authors', value: list(1) },
+  );
+  expect([compared.status, compared.body.code]).toEqual([409, 'patch_test_failed']);
+  expect(performance.now() - start).toBeLessThan(2_000);
+  for (const path of ['/title/0', '/title/length', '/authors/push'])
+    for (const op of ['add', 'remove', 'replace'])
+      expect((await patch({ op, path, ...(op !== 'remove' && { value: 'x' }) })).status).toBe(422);
+  // What is shown can be tested; what is not written cannot be changed.
+  expect((await patch({ op: 'test', path: '/id', value: String(_id) })).status).toBe(200);
+  const written = await patch({ op: 'replace', path: '/id', value: 'x' });
+  expect(written.body.errors).toMatchObject([{ pointer: '/0/value', code: 'unknown_field' }]);
+  const moved = await patch({ op: 'move', from: '/title', path: '/language' });
+  expect(moved.body.errors[0].pointer).toBe('/0/path');
+});
+
 test('a JSON Patch cannot find out what no answer shows', async () => {
   const user = await aUser({ email: 'secret@example.org', passwordHash: 'secret' });
   const outcome = async (path: string, value: string, as?: string) => {

@@ -368,6 +368,8 @@ describe('the first run', () => {
   test('production is where NODE_ENV says so, or where the database is on another host', () => {
     const of = (MONGODB_URI: string) => isProduction(config({ MONGODB_URI }));
     expect(isProduction(config())).toBe(false);
+    expect(isProduction(config({ HOST: '0.0.0.0', MONGODB_URI: 'mongodb://127.0.0.1/x' }))).toBe(true);
+    expect(isProduction(config({ NODE_ENV: 'Production', MONGODB_URI: 'mongodb://127.0.0.1/x' }))).toBe(true);
     expect(isProduction(config({ NODE_ENV: 'production', MONGODB_URI: 'mongodb://127.0.0.1/x' }))).toBe(true);
     for (const local of [
       'mongodb://localhost/x',
