@@ -83,6 +83,14 @@ export function patchWith(
 
 function apply(document: object, operation: Operation): Error | null {
   try {
+    for (const path of [operation.path, 'from' in operation ? operation.from : '']) {
+      const { parent, key } = Pointer.fromJSON(path).evaluate(document);
+      // A list has more properties in JavaScript than in JSON, and so has a text.
+      const isPlace = Array.isArray(parent)
+        ? /^(\d+|-)$/.test(key)
+        : parent === null || typeof parent === 'object';
+      if (!isPlace) return Object.assign(new Error(path), { name: 'MissingError' });
+    }
     if (operation.op !== 'test') return applyPatch(document, [operation])[0] ?? null;
     // Not by the package, which compares lists in the cube of their length.
     const { value } = Pointer.fromJSON(operation.path).evaluate(document);
