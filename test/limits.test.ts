@@ -330,14 +330,14 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
   const log: any[] = [];
   const logger = pino({ level: 'info' }, { write: (line) => void log.push(JSON.parse(line)) });
   const at = await another({ rateLimit: RATE_LIMIT, trustProxy: 1, logger }, SHORT_TIMES);
-  const began = performance.now();
   const head = (i: number, rest: string) => `Host: localhost\r\nX-Forwarded-For: 198.51.100.${i}\r\n${rest}`;
 
   /** Sends the beginning of a request and then drops, and tells when the server has had enough. */
   const trickle = async (start: string, drop: string) => {
+    const began = performance.now();
     const socket = await dial(at);
     socket.send(start);
-    const drops = drop && setInterval(() => socket.send(drop), 100);
+    const drops = drop && setInterval(() => socket.send(drop), 400);
     const answer = await socket.answer();
     expect(await socket.ends(400)).toBe(true);
     if (drops) clearInterval(drops);
@@ -345,8 +345,11 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     return { status: answer?.status, seconds: (performance.now() - began) / 1000 };
   };
 
+  const UNFINISHED = 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{';
+
   /** Asks for a stream of 15 MB, reads nothing, and tells when the server has let go of it. */
   const stall = async () => {
+    const began = performance.now();
     const socket = connect(Number(new URL(at).port), '127.0.0.1').pause();
     const headers = 'Accept: application/x-ndjson\r\nX-Request-Id: stalled\r\n\r\n';
     socket.write(`GET /books HTTP/1.1\r\n${head(200, headers)}`);
@@ -383,41 +386,48 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     }
   };
 
-  const slow = Promise.all([
-    times(100, (i) => trickle(`GET / HTTP/1.1\r\n${head(i, '')}`, 'X-A: b\r\n')),
-    times(100, (i) =>
-      trickle(
-        `POST /users HTTP/1.1\r\n${head(i, 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{')}`,
-        ' ',
-      ),
-    ),
-    times(10, () => trickle('', '')),
-  ]).finally(() => (isOver = true));
-  const [[heads, bodies, silent], stalled] = await Promise.all([slow, stall(), pause(), times(3, read)]);
+  let rounds = 0;
+  /** They come again until the normal clients have had enough answers to tell: on a busy machine that takes time. */
+  const slow = async () => {
+    const cut: Awaited<ReturnType<typeof trickle>>[] = [];
+    for (; latencies.length <= 30; rounds++) {
+      const headers = times(100, (i) => trickle(`GET / HTTP/1.1\r\n${head(i, '')}`, 'X-A: b\r\n'));
+      const bodies = times(100, (i) => trickle(`POST /users HTTP/1.1\r\n${head(i, UNFINISHED)}`, ' '));
+      const silent = times(10, () => trickle('', ''));
+      cut.push(...(await Promise.all([headers, bodies, silent])).flat());
+    }
+    return cut;
+  };
+  const [cut, stalled] = await Promise.all([
+    slow().finally(() => (isOver = true)),
+    stall(),
+    pause(),
+    times(3, read),
+  ]);
   latencies.sort(ascending);
 
-  for (const { status, seconds } of [...heads, ...bodies, ...silent]) {
+  for (const { status, seconds } of cut) {
     expect(status).toBe(408);
-    expect(seconds).toBeLessThan(4);
+    expect(seconds).toBeLessThan(6);
   }
   expect(latencies.length).toBeGreaterThan(30);
   const median = latencies[Math.floor(latencies.length / 2)] as number;
   // Not the worst: the machine may be busy with something else.
   const most = latencies[Math.floor(0.95 * latencies.length)] as number;
-  const last = Math.max(...bodies.map(({ seconds }) => seconds));
+  const last = Math.max(...cut.map(({ seconds }) => seconds));
   console.info(
     `Normal client: median ${Math.round(median)} ms, 95 % within ${Math.round(most)} ms; last slow one cut after ${last.toFixed(1)} s, stalled reader after ${stalled.toFixed(1)} s.`,
   );
   expect(median).toBeLessThan(250);
   expect(most).toBeLessThan(1000);
   expect(stalled).toBeGreaterThan(2);
-  expect(stalled).toBeLessThan(8);
+  expect(stalled).toBeLessThan(12);
 
   // What never became a request stands in the log, too, once each.
   expect(log.filter(({ level }) => level > 30)).toEqual([]);
   const late = log.filter(({ res }) => res.status === 408);
-  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/users')).toHaveLength(100);
-  expect(late.filter(({ req, msg }) => req.id && msg === 'request refused')).toHaveLength(110);
+  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/users')).toHaveLength(rounds * 100);
+  expect(late.filter(({ req, msg }) => req.id && msg === 'request refused')).toHaveLength(rounds * 110);
 });
 
 test('without the database each process counts by itself', async () => {
