@@ -6,7 +6,7 @@ import { digestOf, makeSecret } from './auth/tokens.ts';
 import { transaction } from './mongo/transaction.ts';
 import { ApiKey, Book, Post, resources, Tag, User } from './resources/index.ts';
 import { demoAccounts } from './resources/users/demo.ts';
-import type { AnyResource } from './schema/resource.ts';
+import { type AnyResource, noun } from './schema/resource.ts';
 import { create } from './schema/store.ts';
 
 /** A few documents to look at, put into an empty database: all of them, or none. */
@@ -40,8 +40,13 @@ const inAMonth = (): string => new Date(Date.now() + 30 * 24 * 60 * 60 * 1_000).
 /** The seeds are written as the API writes JSON, and checked by the same rules. */
 async function store(resource: AnyResource, document: Record<string, unknown>): Promise<void> {
   const { id, createdAt, updatedAt, ...json } = document;
-  const fields = z.strictObject(resource.fields).partial().parse(json);
-  await create(resource, fields, id === undefined ? undefined : new Types.ObjectId(id as string));
+  const optional = Object.fromEntries(Object.keys(resource.defaults).map((field) => [field, true as const]));
+  const { data, error } = z
+    .strictObject(resource.fields)
+    .partial(optional as never)
+    .safeParse(json);
+  if (error) throw new Error(`A ${noun(resource)} of src/seed.ts is none:\n${z.prettifyError(error)}`);
+  await create(resource, data, id === undefined ? undefined : new Types.ObjectId(id as string));
 }
 
 /** What has an id is what the examples of the API speak of, so that each can be tried as it stands. */

@@ -10679,11 +10679,13 @@ export interface operations {
                  *           "method": "create",
                  *           "resource": "books",
                  *           "body": {
-                 *             "title": "News from Nowhere",
+                 *             "title": "The Dispossessed",
                  *             "authors": [
-                 *               "William Morris"
+                 *               "Ursula K. Le Guin"
                  *             ],
-                 *             "year": 1890,
+                 *             "year": 1974,
+                 *             "isbn": null,
+                 *             "language": "en",
                  *             "tags": [
                  *               "$utopia"
                  *             ]
