@@ -111,15 +111,36 @@ describe('what is pending', () => {
     await up(db, [await file('0001-a', [])]);
     const lock = db.collection<any>(LOCK.collection);
     const frozen = client.startSession();
-    await lock.updateOne({}, { $set: { owner: 'process 1 on host', session: frozen.id } });
+    await lock.updateOne({ _id: 'lock' }, { $set: { owner: 'process 1 on host', session: frozen.id } });
     frozen.startTransaction();
-    await lock.updateOne({}, { $inc: { beats: 1 } }, { session: frozen });
+    await lock.updateOne({ _id: 'fence' }, { $inc: { beats: 1 } }, { session: frozen });
     const start = performance.now();
     await up(db, [await file('0001-a', []), await file('0002-b', [])]);
     // MongoDB itself would end it after 5 s.
     expect(performance.now() - start).toBeLessThan(4_000);
     await expect(frozen.commitTransaction()).rejects.toThrow();
     await frozen.endSession();
+  });
+
+  test('is not taken over while its transaction takes longer than the lock holds unrenewed', async () => {
+    await up(db, [await initial()]);
+    await store(1);
+    const list = [
+      await initial(),
+      await file('0002-b', [change('things', { ...increment, down: never })]),
+    ];
+    const other = client.startSession();
+    other.startTransaction();
+    await things.updateOne({ _id: 1 }, { $set: { n: 7 } }, { session: other });
+    const LEASE = 600;
+    const working = up(db, list, { lease: LEASE });
+    while ((await states()).length < 2) await sleep(20);
+    const waiting = up(db, list, { lease: LEASE });
+    await sleep(2 * LEASE);
+    await other.abortTransaction();
+    await other.endSession();
+    expect(await Promise.all([working, waiting])).toEqual([['0002-b'], []]);
+    expect(await things.distinct('n')).toEqual([1]);
   });
 
   test('does not depend on how the lines of its file end', async () => {

@@ -1,6 +1,6 @@
 import type { mongo } from 'mongoose';
 import { checksumOf, type Migration } from './migration.ts';
-import { unlessExists } from './structure.ts';
+import { prepareCollection } from './structure.ts';
 
 /** What the database remembers of its migrations. */
 export const JOURNAL = {
@@ -53,8 +53,7 @@ export interface Checkpoint {
 
 export const journalOf = (db: mongo.Db): mongo.Collection<Entry> => db.collection(JOURNAL.collection);
 
-export const prepareJournal = (db: mongo.Db): Promise<unknown> =>
-  unlessExists(db.createCollection(JOURNAL.collection, { validator: { $jsonSchema: JOURNAL.schema } }));
+export const prepareJournal = (db: mongo.Db): Promise<void> => prepareCollection(db, JOURNAL);
 
 /** What a database's journal and a list of migrations say together. */
 export interface History {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { mongo } from 'mongoose';
 import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf, type View } from '../layout.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
@@ -192,5 +193,14 @@ const ignore =
   };
 
 /** Another process that starts at the same moment may have been faster. */
-export const unlessExists = (created: Promise<unknown>): Promise<unknown> =>
+const unlessExists = (created: Promise<unknown>): Promise<unknown> =>
   created.catch(ignore(NAMESPACE_EXISTS));
+
+/** Makes a collection of the runner's own; one that an earlier version has made gets the rules of this one. */
+export async function prepareCollection(
+  db: mongo.Db,
+  { collection, schema }: { collection: string; schema: JsonSchema },
+): Promise<void> {
+  await unlessExists(db.createCollection(collection, { validator: { $jsonSchema: schema } }));
+  if (!isDeepStrictEqual(await schemaOf(db, collection), schema)) await setValidator(db, collection, schema);
+}
