@@ -143,6 +143,32 @@ describe('what is pending', () => {
     expect(await things.distinct('n')).toEqual([1]);
   });
 
+  test('is applied once, though the answers to its commits are lost', async () => {
+    await store(3);
+    const list = [await file('0001-n', [change('things', { ...increment, down: never })])];
+    const careless = new mongoose.mongo.MongoClient(uri);
+    const startSession = careless.startSession.bind(careless);
+    let lost = 0;
+    careless.startSession = () => {
+      const session = startSession();
+      const commit = session.commitTransaction.bind(session);
+      session.commitTransaction = async () => {
+        await commit();
+        // Every other one: the first, and not the second time that it is tried.
+        if (lost++ % 2 === 0) throw new mongoose.mongo.MongoNetworkError('closed');
+      };
+      return session;
+    };
+    try {
+      expect(await up(careless.db(), list)).toEqual(['0001-n']);
+    } finally {
+      await careless.close();
+    }
+    expect(lost).toBe(6);
+    expect(await things.distinct('n')).toEqual([1]);
+    expect(await states()).toEqual([['0001-n', 'applied', 1]]);
+  });
+
   test('does not depend on how the lines of its file end', async () => {
     await up(db, [await file('0001-a', [], 'one\ntwo\n')]);
     expect(await up(db, [await file('0001-a', [], 'one\r\ntwo\r\n')])).toEqual([]);

@@ -20,7 +20,7 @@ export const LOCK = {
     properties: {
       _id: { bsonType: 'string' },
       fence: { bsonType: ['int', 'long', 'double'], description: 'Counts those who have had the lock' },
-      beats: { bsonType: ['int', 'long', 'double'], description: 'Counts its renewals; those of the fence are its transactions' },
+      beats: { bsonType: ['int', 'long', 'double'], description: 'Counts its renewals; those of the fence number its transactions' },
       until: { bsonType: 'date', description: 'When it is free, unless renewed' },
       owner: { bsonType: ['string', 'null'], description: 'Host and process' },
       session: { bsonType: ['object', 'null'], description: 'The session of its transactions' },
@@ -40,7 +40,7 @@ interface LockDocument {
 }
 
 export interface Lock {
-  /** Runs `work` as one transaction, perhaps several times, that commits only while the lock is ours. */
+  /** Runs `work` as one transaction, perhaps several times, that commits once, and only while the lock is ours. */
   transaction: (work: (session: mongo.ClientSession) => Promise<void>) => Promise<void>;
   /** Throws if the lock is not ours any more. To be called before what no transaction can contain. */
   check: () => Promise<void>;
@@ -87,6 +87,7 @@ export async function withLock<T>(
       const { matchedCount } = await lock.updateOne({ _id: LEASE, fence }, change);
       if (matchedCount === 0) throw new LostLock();
     };
+    let transactions = 0;
     const heart = setInterval(() => void renew().catch(() => {}), lease / 3);
     try {
       const ours = { $set: { fence, beats: 0 } };
@@ -95,15 +96,18 @@ export async function withLock<T>(
       return await work({
         check: renew,
         transaction: async (work) => {
+          const beats = ++transactions;
           await patiently(() =>
             session.withTransaction(async () => {
               const { matchedCount } = await lock.updateOne(
-                { _id: FENCE, fence },
-                { $inc: { beats: 1 } },
+                { _id: FENCE, fence, beats: { $lt: beats } },
+                { $set: { beats } },
                 { session },
               );
-              if (matchedCount === 0) throw new LostLock();
-              await work(session);
+              if (matchedCount > 0) return work(session);
+              // It may be here again because the answer to its commit was lost.
+              const committed = await lock.findOne({ _id: FENCE, fence, beats }, { session });
+              if (!committed) throw new LostLock();
             }, OPTIONS),
           );
         },
