@@ -12,11 +12,12 @@ import { migrations as product } from '../src/migrations/index.ts';
 import { layoutOf, readLayout } from '../src/mongo/layout.ts';
 import { backfill, change } from '../src/mongo/migrate/documents.ts';
 import { JOURNAL, journalOf } from '../src/mongo/migrate/journal.ts';
-import { LOCK } from '../src/mongo/migrate/lock.ts';
-import { type Migration, migration, type Step } from '../src/mongo/migrate/migration.ts';
+import { LOCK, LostLock } from '../src/mongo/migrate/lock.ts';
+import { type Migration, migration, type Step, type Structure } from '../src/mongo/migrate/migration.ts';
 import { down, redo, up } from '../src/mongo/migrate/run.ts';
 import {
   changeField,
+  changeView,
   createCollection,
   createIndex,
   dropIndex,
@@ -125,10 +126,7 @@ describe('what is pending', () => {
   test('is not taken over while its transaction takes longer than the lock holds unrenewed', async () => {
     await up(db, [await initial()]);
     await store(1);
-    const list = [
-      await initial(),
-      await file('0002-b', [change('things', { ...increment, down: never })]),
-    ];
+    const list = [await initial(), await file('0002-b', [change('things', { ...increment, down: never })])];
     const other = client.startSession();
     other.startTransaction();
     await things.updateOne({ _id: 1 }, { $set: { n: 7 } }, { session: other });
@@ -227,6 +225,38 @@ describe('a small migration', () => {
     expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
   });
 
+  test.each([
+    ['new', []],
+    ['there before', [{ _id: 1 }, { _id: 2 }]],
+  ])('that fails in the middle of a step leaves a collection as it was: %s', async (_, documents) => {
+    const unique = { key: { n: 1 }, unique: true };
+    if (documents.length > 0) {
+      await things.insertMany(documents);
+      await things.createIndex({ tag: 1 });
+    }
+    const before = await readLayout(db);
+    const wrong = { key: { m: 1 }, partialFilterExpression: { m: { $ne: 1 } } };
+    const indexes = [{ key: { tag: 1 } }, documents.length > 0 ? unique : wrong];
+    const rules = { bsonType: 'object', required: ['_id'], properties: { n: {}, _id: {} } };
+    const list = [await file('0001-a', [createCollection('things', { schema: rules, indexes })])];
+    await expect(up(db, list)).rejects.toThrow('nothing of it remains');
+    const { migrations: _m, migrationlock: _l, ...after } = await readLayout(db);
+    expect(after).toEqual(before);
+  });
+
+  test('that fails takes away nothing that was there before it', async () => {
+    const [index, other] = [{ key: { n: 1 } }, { key: { n: -1 } }];
+    await store(3);
+    await things.createIndex(index.key);
+    const before = await readLayout(db);
+    const fail = run('fail', { up: () => Promise.reject(new Error('No.')), down: async () => {} });
+    const steps = [createCollection('things', { schema }), createIndex('things', index)];
+    const list = [await file('0001-a', [...steps, dropIndex('things', other), fail])];
+    await expect(up(db, list)).rejects.toThrow('nothing of it remains');
+    const { migrations: _m, migrationlock: _l, ...after } = await readLayout(db);
+    expect(after).toEqual(before);
+  });
+
   test('that fails after what cannot be undone goes on from there, when the reason is mended', async () => {
     const first = await initial();
     await up(db, [first]);
@@ -314,6 +344,63 @@ describe('a small migration', () => {
     await up(db, list);
     await expect(down(db, list, { to: '0' })).rejects.toThrow('0001-a cannot be undone: burn: Ashes.');
     expect(await states()).toHaveLength(2);
+  });
+});
+
+/** A step after whose work the runner is cut off, as by kill -9: another one has the lock before it notes anything. */
+const cutOff = ({ up, down }: Step): Step => ({
+  up: {
+    ...up,
+    apply: async (db, check) => {
+      await (up as Structure).apply(db, check).catch(() => {});
+      const lock = db.collection<any>(LOCK.collection);
+      await lock.updateMany({}, { $inc: { fence: 1 } });
+      await lock.updateOne({ _id: 'lock' }, { $set: { until: new Date(0) } });
+    },
+  } as Structure,
+  down,
+});
+
+describe('a step that was done but not noted', () => {
+  const label = changeField('things', 'label', { to: required({ bsonType: 'string' }) });
+  const text = { key: { tag: 1 }, unique: true, partialFilterExpression: { tag: { $gt: '' } } };
+
+  test.each([
+    ['a validator', label],
+    ['an index', createIndex('things', text)],
+    ['an index that goes', dropIndex('things', { key: { n: 1 } })],
+    ['a collection', createCollection('others', { schema, indexes: [text] })],
+    ['a collection that was there', createCollection('things', { schema, indexes: [text] })],
+    ['a view', changeView('seen', { to: { on: 'things', pipeline: [{ $match: { n: { $gt: 1 } } }] } })],
+    ['a view that goes', changeView('shown', { from: { on: 'things', pipeline: [] } })],
+  ])('is undone: %s', async (_, step) => {
+    await db.createCollection('things');
+    await db.createCollection('shown', { viewOn: 'things', pipeline: [{ $match: { n: { $lt: 9 } } }] });
+    const list = [await initial()];
+    await up(db, list);
+    await things.createIndex({ n: 1 });
+    await store(3);
+    const before = await readLayout(db);
+    await expect(up(db, [...list, await file('0002-b', [cutOff(step)])])).rejects.toThrow(LostLock);
+    expect(await readLayout(db)).not.toEqual(before);
+    list.push(await file('0002-b', [step]));
+    expect(await down(db, list)).toEqual(['0002-b']);
+    expect(await readLayout(db)).toEqual(before);
+    expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
+  });
+
+  test('is undone where the next runner fails: the rule of before is back', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    await store(3);
+    const before = await readLayout(db);
+    await expect(up(db, [...list, await file('0002-b', [cutOff(label)])])).rejects.toThrow(LostLock);
+    await expect(things.insertOne({ _id: 4, n: 4 })).rejects.toThrow('Document failed validation');
+    list.push(await file('0002-b', [label]));
+    await expect(up(db, list)).rejects.toThrow(/3 documents of things break[^]*nothing of it remains/);
+    expect(await readLayout(db)).toEqual(before);
+    await things.insertOne({ _id: 4, n: 4 });
+    expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
   });
 });
 

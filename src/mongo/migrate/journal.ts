@@ -1,4 +1,5 @@
 import type { mongo } from 'mongoose';
+import type { Former } from './former.ts';
 import { checksumOf, type Migration } from './migration.ts';
 import { prepareCollection } from './structure.ts';
 
@@ -19,6 +20,7 @@ export const JOURNAL = {
         bsonType: 'object',
         description: 'How far a step has come that goes through a collection',
       },
+      found: { bsonType: 'object', description: 'What its steps found before they changed anything' },
       changed: { bsonType: ['int', 'long', 'double'], description: 'How many documents it has changed' },
       startedAt: { bsonType: 'date' },
       finishedAt: { bsonType: ['date', 'null'] },
@@ -35,6 +37,8 @@ export interface Entry {
   state: 'applying' | 'applied' | 'undoing';
   step: number;
   checkpoint?: Checkpoint;
+  /** What its steps of structure found, by their number, while they were done and while they were undone. */
+  found?: { applying?: Record<number, Former>; undoing?: Record<number, Former> };
   changed: number;
   startedAt: Date;
   finishedAt: Date | null;

@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { mongo } from 'mongoose';
 import { isTransient } from '../failures.ts';
+import type { Check } from './migration.ts';
 import { prepareCollection } from './structure.ts';
 
 /**
@@ -20,7 +21,10 @@ export const LOCK = {
     properties: {
       _id: { bsonType: 'string' },
       fence: { bsonType: ['int', 'long', 'double'], description: 'Counts those who have had the lock' },
-      beats: { bsonType: ['int', 'long', 'double'], description: 'Counts its renewals; those of the fence number its transactions' },
+      beats: {
+        bsonType: ['int', 'long', 'double'],
+        description: 'Counts its renewals; those of the fence number its transactions',
+      },
       until: { bsonType: 'date', description: 'When it is free, unless renewed' },
       owner: { bsonType: ['string', 'null'], description: 'Host and process' },
       session: { bsonType: ['object', 'null'], description: 'The session of its transactions' },
@@ -42,8 +46,7 @@ interface LockDocument {
 export interface Lock {
   /** Runs `work` as one transaction, perhaps several times, that commits once, and only while the lock is ours. */
   transaction: (work: (session: mongo.ClientSession) => Promise<void>) => Promise<void>;
-  /** Throws if the lock is not ours any more. To be called before what no transaction can contain. */
-  check: () => Promise<void>;
+  check: Check;
 }
 
 /** Another process has taken over. */

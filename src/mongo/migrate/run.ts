@@ -1,9 +1,10 @@
 import type { mongo } from 'mongoose';
+import type { Former } from './former.ts';
 import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
 import { Interrupted, type LockSettings, LostLock, prepareLock, withLock } from './lock.ts';
-import { type Action, checksumOf, type Migration } from './migration.ts';
+import { type Action, checksumOf, type Migration, type Step } from './migration.ts';
 import type { Progress } from './online.ts';
-import { perform, type Run } from './perform.ts';
+import { perform, puttingBack, type Run } from './perform.ts';
 
 export interface Settings extends LockSettings {
   /** The last migration that is to be applied, or to stay: its name, or the beginning of it. */
@@ -96,7 +97,10 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
   const finishedAt = new Date();
   const durationMs = finishedAt.getTime() - entry.startedAt.getTime();
   await run.lock.transaction(async (session) => {
-    const change = { $set: { state: 'applied' as const, finishedAt, durationMs } };
+    const change = {
+      $set: { state: 'applied' as const, finishedAt, durationMs },
+      $unset: { found: '' as const },
+    };
     await journalOf(run.db).updateOne({ _id: id }, change, { session });
   });
 }
@@ -140,7 +144,8 @@ async function undoFailed(run: Run, migration: Migration, entry: Entry, error: E
 function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
   if (entry.state === 'undoing') return entry;
   const { checkpoint, ...rest } = entry;
-  const done = entry.state === 'applied' ? steps.length : entry.step + (checkpoint ? 1 : 0);
+  const hasBegun = checkpoint !== undefined || entry.found?.applying?.[entry.step] !== undefined;
+  const done = entry.state === 'applied' ? steps.length : entry.step + (hasBegun ? 1 : 0);
   for (const { up, down } of steps.slice(0, done))
     if (typeof down === 'string') throw new Error(`${id} cannot be undone: ${up.title}: ${down}`);
   return { ...rest, state: 'undoing', step: steps.length - done };
@@ -151,12 +156,12 @@ async function undo(run: Run, { id, steps }: Migration, entry: Entry): Promise<v
   await lock.transaction(async (session) => {
     await journalOf(db).replaceOne({ _id: id }, entry, { session });
   });
-  await perform(
-    run,
-    entry,
-    steps.toReversed().map(({ down }) => down as Action),
-  );
+  await perform(run, entry, steps.map((step, i) => undoing(step, entry.found?.applying?.[i])).toReversed());
   await lock.transaction(async (session) => {
     await journalOf(db).deleteOne({ _id: id }, { session });
   });
 }
+
+/** What was not applied to its end is put back as it was: it may have found what its `down` would take away. */
+const undoing = ({ down }: Step, found: Former | undefined): Action =>
+  found?.collection === undefined ? (down as Action) : puttingBack(found);
