@@ -281,6 +281,28 @@ describe('a small migration', () => {
     expect(await things.distinct('n')).toEqual([1]);
   });
 
+  test('that can be neither applied nor undone says how to go on, and does', async () => {
+    const list = [
+      await file('0001-a', [
+        createCollection('things', {}),
+        run('fill', {
+          up: async () => {
+            await store(1);
+            throw new Error('Full.');
+          },
+          down: async () => {},
+        }),
+      ]),
+    ];
+    await expect(up(db, list)).rejects.toThrow(
+      /Full\.\nUndoing it has failed too: [^]* has 1 documents[^]*It is half undone[^]*migrate -- down goes on/,
+    );
+    await expect(up(db, list)).rejects.toThrow('is half undone: npm run migrate -- down');
+    await things.deleteMany();
+    expect(await down(db, list)).toEqual(['0001-a']);
+    expect(await states()).toEqual([]);
+  });
+
   test('does not tighten a rule that documents break, and says which', async () => {
     const first = await initial();
     await up(db, [first]);

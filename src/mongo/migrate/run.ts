@@ -127,16 +127,27 @@ async function undoFailed(run: Run, migration: Migration, entry: Entry, error: E
   const { id, steps } = migration;
   const explain = (what: string) =>
     new Error(`${id} has failed: ${error.message}\n${what}`, { cause: error });
-  const remains = explain(
+  const goesOn =
     `Its first ${entry.step} of ${steps.length} steps are done. When the reason is mended, npm run migrate -- up ` +
-      'goes on, or npm run migrate -- down undoes them.',
-  );
-  if (steps.some(({ up }) => up.kind === 'documents' && up.online)) return remains;
+    'goes on';
+  let undoing: Entry;
   try {
-    await undo(run, migration, beginUndoing(migration, entry));
+    undoing = beginUndoing(migration, entry);
+  } catch (reason) {
+    return explain(`${goesOn}. ${(reason as Error).message}`);
+  }
+  if (steps.some(({ up }) => up.kind === 'documents' && up.online))
+    return explain(`${goesOn}, or npm run migrate -- down undoes them.`);
+  try {
+    // It is short: who wants to interrupt it waits for its end.
+    await undo({ ...run, signal: undefined }, migration, undoing);
     return explain('It was undone: nothing of it remains.');
-  } catch {
-    return remains;
+  } catch (reason) {
+    if (reason instanceof LostLock) throw reason;
+    return explain(
+      `Undoing it has failed too: ${(reason as Error).message}\nIt is half undone. When that reason is mended, ` +
+        'npm run migrate -- down goes on with it; then npm run migrate -- up applies it again.',
+    );
   }
 }
 
