@@ -426,6 +426,40 @@ describe('a step that was done but not noted', () => {
   });
 });
 
+describe('a runner that another one has taken over from', () => {
+  const takeOver = (owner: typeof db) =>
+    owner.collection<any>(LOCK.collection).updateMany({}, { $inc: { fence: 1 }, $set: { beats: 0 } });
+
+  test('asks before it changes a validator', async () => {
+    await up(db, [await initial()]);
+    const before = await readLayout(db);
+    for (const rule of [optional({}), required({})]) {
+      const { up } = changeField('things', 'm', { to: rule });
+      const lost = () => Promise.reject(new LostLock());
+      await expect((up as Structure).apply(db, lost)).rejects.toThrow(LostLock);
+    }
+    expect(await readLayout(db)).toEqual(before);
+  });
+
+  test('says what may have come too late', async () => {
+    const late = run('make it', { up: async (db) => void (await takeOver(db)), down: never });
+    await expect(up(db, [await file('0001-a', [late])])).rejects.toThrow(
+      /taken over the migration. "make it" may have changed what[^]*migrate -- status tells/,
+    );
+  });
+
+  test('does not say that the migration has failed', async () => {
+    const ended = run('wait', {
+      up: async (db) => {
+        await takeOver(db);
+        throw new Error('Its operation was ended.');
+      },
+      down: never,
+    });
+    await expect(up(db, [await file('0001-a', [ended])])).rejects.toThrow(LostLock);
+  });
+});
+
 describe('a backfill', () => {
   const counted = backfill('things', { ...increment, verify: { n: { $ne: 1 } }, down: never });
 

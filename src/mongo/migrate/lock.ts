@@ -51,10 +51,15 @@ export interface Lock {
 
 /** Another process has taken over. */
 export class LostLock extends Error {
-  constructor() {
+  /** `late` is the title of a step that no transaction contains, and that may have come too late. */
+  constructor(late?: string) {
+    const known = 'What was under way is undone or done by that one: npm run migrate -- status';
+    const unknown =
+      `"${late}" may have changed what that one had made. When it has ended, npm run migrate -- status tells ` +
+      'whether the database is as defined.';
     super(
-      'This process had stopped for so long that another one has taken over the migration. What was under way is ' +
-        'undone or done by that one: npm run migrate -- status',
+      'This process had stopped for so long that another one has taken over the migration. ' +
+        (late === undefined ? known : unknown),
     );
   }
 }

@@ -28,7 +28,6 @@ export async function perform(run: Run, entry: Entry, actions: Action[]): Promis
     const action = actions[first] as Action;
     if (action.kind === 'structure') {
       await applyStructure(run, entry, action);
-      await lock.transaction((session) => note(db, entry, first + 1, 0, session));
       entry.step++;
     } else if (action.online) {
       await runOnline(action, { ...run, entry });
@@ -68,13 +67,16 @@ async function applyStructure({ db, lock }: Run, entry: Entry, action: Structure
   }
   await lock.check();
   try {
-    await action.apply(db, lock.check);
+    await action.apply(db, lock.check).catch(async (error) => {
+      if (error instanceof LostLock || action.collection === undefined) throw error;
+      await putBack(db, all[step] as Former, lock.check);
+      await noteFound({ $unset: { [place]: '' } });
+      delete all[step];
+      throw error;
+    });
+    await lock.transaction((session) => note(db, entry, step + 1, 0, session));
   } catch (error) {
-    if (error instanceof LostLock || action.collection === undefined) throw error;
-    await putBack(db, all[step], lock.check);
-    await noteFound({ $unset: { [place]: '' } });
-    delete all[step];
-    throw error;
+    throw error instanceof LostLock ? new LostLock(action.title) : error;
   }
 }
 

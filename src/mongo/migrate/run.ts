@@ -92,6 +92,10 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
     );
   } catch (error) {
     if (error instanceof LostLock || error instanceof Interrupted) throw error;
+    // Whoever has taken over ends our transactions, which looks like a failure.
+    await run.lock.check().catch((lost) => {
+      throw lost instanceof LostLock ? lost : error;
+    });
     throw await undoFailed(run, migration, entry, error as Error);
   }
   const finishedAt = new Date();
