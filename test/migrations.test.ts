@@ -8,12 +8,15 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { type Arguments, migrate, readArguments } from '../scripts/migrate/command.ts';
+import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { migrations as product } from '../src/migrations/index.ts';
 import { layoutOf, readLayout } from '../src/mongo/layout.ts';
+import { writeConflict } from '../src/mongo/failures.ts';
 import { backfill, change } from '../src/mongo/migrate/documents.ts';
 import { JOURNAL, journalOf } from '../src/mongo/migrate/journal.ts';
 import { LOCK, LostLock } from '../src/mongo/migrate/lock.ts';
 import { type Migration, migration, type Step, type Structure } from '../src/mongo/migrate/migration.ts';
+import { watchReadiness } from '../src/mongo/migrate/ready.ts';
 import { down, redo, up } from '../src/mongo/migrate/run.ts';
 import {
   changeField,
@@ -25,6 +28,7 @@ import {
   required,
   run,
 } from '../src/mongo/migrate/structure.ts';
+import { TOKEN_KEYS } from './support/callers.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
 
@@ -694,8 +698,8 @@ describe('npm run migrate', () => {
 describe('a server', () => {
   const servers: ServerProcess[] = [];
   afterAll(() => Promise.all(servers.map((server) => server.stop())));
-  const serve = async () => {
-    const server = await startServer(uri);
+  const serve = async (env: Record<string, string> = {}) => {
+    const server = await startServer(uri, env);
     servers.push(server);
     return server;
   };
@@ -704,6 +708,44 @@ describe('a server', () => {
     const retry = response.headers.get('retry-after');
     return { ...((await response.json()) as any), retry, status: response.status };
   };
+
+  test('ends where it cannot listen, and where it must not answer after all', async () => {
+    await up(db, product, { to: '0002' });
+    const now = new Date();
+    await db.collection('users').insertOne({
+      _id: new mongoose.Types.ObjectId('65f000000000000000000c04'),
+      name: 'Ada Admin',
+      email: 'admin@example.org',
+      role: 'admin',
+      bio: null,
+      passwordHash: await hashPassword(DEMO_PASSWORD),
+      createdAt: now,
+      updatedAt: now,
+    });
+    const server = await serve({ NODE_ENV: 'production', TOKEN_KEYS });
+    const { port } = new URL(server.url);
+    await expect(serve({ PORT: port })).rejects.toThrow(`Port ${port} is in use`);
+    await up(db, product);
+    expect(await server.exitCode).toBe(1);
+    expect(server.output()).toContain('names a database with demo accounts');
+  });
+
+  test('tries again what fails in passing before the first request', async () => {
+    let tries = 0;
+    const prepare = async () => {
+      if (tries++ === 0) throw writeConflict();
+    };
+    const list = [await file('0001-a', [])];
+    const ready = new Promise<void>((resolve, reject) => {
+      const say = (line: string) => line.startsWith('Ready') && resolve();
+      void watchReadiness(db, list, { say, prepare }).then(async ({ failure }) => {
+        await up(db, list);
+        await failure.catch(reject);
+      });
+    });
+    await ready;
+    expect(tries).toBe(2);
+  });
 
   test('is not ready before its migrations are applied, nor on a database that is ahead of it', async () => {
     const server = await serve();
