@@ -40,23 +40,27 @@ async function main(): Promise<void> {
       say,
       prepare: () => prepareAccounts(config, say),
     });
-    const app = createApp({
-      resources,
-      routes,
-      logger,
-      corsOrigins: config.CORS_ORIGINS,
-      rateLimit: config.RATE_LIMIT,
-      trustProxy: config.TRUST_PROXY,
-      requireReady: readiness.require,
-    });
-    const server = await listen(config, app, logger);
-    const { port } = server.address() as AddressInfo;
-    const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
-    say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
-    if (database.embedded) await tellDemoAccounts(say);
-    say(`Stopping (${await Promise.race([stop, readiness.failure])}): the requests under way may end.`);
-    readiness.stop();
-    await drain(server);
+    let server: Server | undefined;
+    try {
+      const app = createApp({
+        resources,
+        routes,
+        logger,
+        corsOrigins: config.CORS_ORIGINS,
+        rateLimit: config.RATE_LIMIT,
+        trustProxy: config.TRUST_PROXY,
+        requireReady: readiness.require,
+      });
+      server = await listen(config, app, logger);
+      const { port } = server.address() as AddressInfo;
+      const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
+      say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
+      if (database.embedded) await tellDemoAccounts(say);
+      say(`Stopping (${await Promise.race([stop, readiness.failure])}): the requests under way may end.`);
+    } finally {
+      readiness.stop();
+      if (server) await drain(server);
+    }
   } finally {
     await database.close();
   }

@@ -8,15 +8,19 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { type Arguments, migrate, readArguments } from '../scripts/migrate/command.ts';
+import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { migrations as product } from '../src/migrations/index.ts';
 import { layoutOf, readLayout } from '../src/mongo/layout.ts';
+import { writeConflict } from '../src/mongo/failures.ts';
 import { backfill, change } from '../src/mongo/migrate/documents.ts';
 import { JOURNAL, journalOf } from '../src/mongo/migrate/journal.ts';
-import { LOCK } from '../src/mongo/migrate/lock.ts';
-import { type Migration, migration, type Step } from '../src/mongo/migrate/migration.ts';
+import { LOCK, LostLock } from '../src/mongo/migrate/lock.ts';
+import { type Migration, migration, type Step, type Structure } from '../src/mongo/migrate/migration.ts';
+import { watchReadiness } from '../src/mongo/migrate/ready.ts';
 import { down, redo, up } from '../src/mongo/migrate/run.ts';
 import {
   changeField,
+  changeView,
   createCollection,
   createIndex,
   dropIndex,
@@ -24,6 +28,7 @@ import {
   required,
   run,
 } from '../src/mongo/migrate/structure.ts';
+import { TOKEN_KEYS } from './support/callers.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
 
@@ -111,15 +116,59 @@ describe('what is pending', () => {
     await up(db, [await file('0001-a', [])]);
     const lock = db.collection<any>(LOCK.collection);
     const frozen = client.startSession();
-    await lock.updateOne({}, { $set: { owner: 'process 1 on host', session: frozen.id } });
+    await lock.updateOne({ _id: 'lock' }, { $set: { owner: 'process 1 on host', session: frozen.id } });
     frozen.startTransaction();
-    await lock.updateOne({}, { $inc: { beats: 1 } }, { session: frozen });
+    await lock.updateOne({ _id: 'fence' }, { $inc: { beats: 1 } }, { session: frozen });
     const start = performance.now();
     await up(db, [await file('0001-a', []), await file('0002-b', [])]);
     // MongoDB itself would end it after 5 s.
     expect(performance.now() - start).toBeLessThan(4_000);
     await expect(frozen.commitTransaction()).rejects.toThrow();
     await frozen.endSession();
+  });
+
+  test('is not taken over while its transaction takes longer than the lock holds unrenewed', async () => {
+    await up(db, [await initial()]);
+    await store(1);
+    const list = [await initial(), await file('0002-b', [change('things', { ...increment, down: never })])];
+    const other = client.startSession();
+    other.startTransaction();
+    await things.updateOne({ _id: 1 }, { $set: { n: 7 } }, { session: other });
+    const LEASE = 600;
+    const working = up(db, list, { lease: LEASE });
+    while ((await states()).length < 2) await sleep(20);
+    const waiting = up(db, list, { lease: LEASE });
+    await sleep(2 * LEASE);
+    await other.abortTransaction();
+    await other.endSession();
+    expect(await Promise.all([working, waiting])).toEqual([['0002-b'], []]);
+    expect(await things.distinct('n')).toEqual([1]);
+  });
+
+  test('is applied once, though the answers to its commits are lost', async () => {
+    await store(3);
+    const list = [await file('0001-n', [change('things', { ...increment, down: never })])];
+    const careless = new mongoose.mongo.MongoClient(uri);
+    const startSession = careless.startSession.bind(careless);
+    let lost = 0;
+    careless.startSession = () => {
+      const session = startSession();
+      const commit = session.commitTransaction.bind(session);
+      session.commitTransaction = async () => {
+        await commit();
+        // Every other one: the first, and not the second time that it is tried.
+        if (lost++ % 2 === 0) throw new mongoose.mongo.MongoNetworkError('closed');
+      };
+      return session;
+    };
+    try {
+      expect(await up(careless.db(), list)).toEqual(['0001-n']);
+    } finally {
+      await careless.close();
+    }
+    expect(lost).toBe(6);
+    expect(await things.distinct('n')).toEqual([1]);
+    expect(await states()).toEqual([['0001-n', 'applied', 1]]);
   });
 
   test('does not depend on how the lines of its file end', async () => {
@@ -180,6 +229,38 @@ describe('a small migration', () => {
     expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
   });
 
+  test.each([
+    ['new', []],
+    ['there before', [{ _id: 1 }, { _id: 2 }]],
+  ])('that fails in the middle of a step leaves a collection as it was: %s', async (_, documents) => {
+    const unique = { key: { n: 1 }, unique: true };
+    if (documents.length > 0) {
+      await things.insertMany(documents);
+      await things.createIndex({ tag: 1 });
+    }
+    const before = await readLayout(db);
+    const wrong = { key: { m: 1 }, partialFilterExpression: { m: { $ne: 1 } } };
+    const indexes = [{ key: { tag: 1 } }, documents.length > 0 ? unique : wrong];
+    const rules = { bsonType: 'object', required: ['_id'], properties: { n: {}, _id: {} } };
+    const list = [await file('0001-a', [createCollection('things', { schema: rules, indexes })])];
+    await expect(up(db, list)).rejects.toThrow('nothing of it remains');
+    const { migrations: _m, migrationlock: _l, ...after } = await readLayout(db);
+    expect(after).toEqual(before);
+  });
+
+  test('that fails takes away nothing that was there before it', async () => {
+    const [index, other] = [{ key: { n: 1 } }, { key: { n: -1 } }];
+    await store(3);
+    await things.createIndex(index.key);
+    const before = await readLayout(db);
+    const fail = run('fail', { up: () => Promise.reject(new Error('No.')), down: async () => {} });
+    const steps = [createCollection('things', { schema }), createIndex('things', index)];
+    const list = [await file('0001-a', [...steps, dropIndex('things', other), fail])];
+    await expect(up(db, list)).rejects.toThrow('nothing of it remains');
+    const { migrations: _m, migrationlock: _l, ...after } = await readLayout(db);
+    expect(after).toEqual(before);
+  });
+
   test('that fails after what cannot be undone goes on from there, when the reason is mended', async () => {
     const first = await initial();
     await up(db, [first]);
@@ -202,6 +283,28 @@ describe('a small migration', () => {
     mended = true;
     await up(db, [first, second]);
     expect(await things.distinct('n')).toEqual([1]);
+  });
+
+  test('that can be neither applied nor undone says how to go on, and does', async () => {
+    const list = [
+      await file('0001-a', [
+        createCollection('things', {}),
+        run('fill', {
+          up: async () => {
+            await store(1);
+            throw new Error('Full.');
+          },
+          down: async () => {},
+        }),
+      ]),
+    ];
+    await expect(up(db, list)).rejects.toThrow(
+      /Full\.\nUndoing it has failed too: [^]* has 1 documents[^]*It is half undone[^]*migrate -- down goes on/,
+    );
+    await expect(up(db, list)).rejects.toThrow('is half undone: npm run migrate -- down');
+    await things.deleteMany();
+    expect(await down(db, list)).toEqual(['0001-a']);
+    expect(await states()).toEqual([]);
   });
 
   test('does not tighten a rule that documents break, and says which', async () => {
@@ -267,6 +370,97 @@ describe('a small migration', () => {
     await up(db, list);
     await expect(down(db, list, { to: '0' })).rejects.toThrow('0001-a cannot be undone: burn: Ashes.');
     expect(await states()).toHaveLength(2);
+  });
+});
+
+/** A step after whose work the runner is cut off, as by kill -9: another one has the lock before it notes anything. */
+const cutOff = ({ up, down }: Step): Step => ({
+  up: {
+    ...up,
+    apply: async (db, check) => {
+      await (up as Structure).apply(db, check).catch(() => {});
+      const lock = db.collection<any>(LOCK.collection);
+      await lock.updateMany({}, { $inc: { fence: 1 } });
+      await lock.updateOne({ _id: 'lock' }, { $set: { until: new Date(0) } });
+    },
+  } as Structure,
+  down,
+});
+
+describe('a step that was done but not noted', () => {
+  const label = changeField('things', 'label', { to: required({ bsonType: 'string' }) });
+  const text = { key: { tag: 1 }, unique: true, partialFilterExpression: { tag: { $gt: '' } } };
+
+  test.each([
+    ['a validator', label],
+    ['an index', createIndex('things', text)],
+    ['an index that goes', dropIndex('things', { key: { n: 1 } })],
+    ['a collection', createCollection('others', { schema, indexes: [text] })],
+    ['a collection that was there', createCollection('things', { schema, indexes: [text] })],
+    ['a view', changeView('seen', { to: { on: 'things', pipeline: [{ $match: { n: { $gt: 1 } } }] } })],
+    ['a view that goes', changeView('shown', { from: { on: 'things', pipeline: [] } })],
+  ])('is undone: %s', async (_, step) => {
+    await db.createCollection('things');
+    await db.createCollection('shown', { viewOn: 'things', pipeline: [{ $match: { n: { $lt: 9 } } }] });
+    const list = [await initial()];
+    await up(db, list);
+    await things.createIndex({ n: 1 });
+    await store(3);
+    const before = await readLayout(db);
+    await expect(up(db, [...list, await file('0002-b', [cutOff(step)])])).rejects.toThrow(LostLock);
+    expect(await readLayout(db)).not.toEqual(before);
+    list.push(await file('0002-b', [step]));
+    expect(await down(db, list)).toEqual(['0002-b']);
+    expect(await readLayout(db)).toEqual(before);
+    expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
+  });
+
+  test('is undone where the next runner fails: the rule of before is back', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    await store(3);
+    const before = await readLayout(db);
+    await expect(up(db, [...list, await file('0002-b', [cutOff(label)])])).rejects.toThrow(LostLock);
+    await expect(things.insertOne({ _id: 4, n: 4 })).rejects.toThrow('Document failed validation');
+    list.push(await file('0002-b', [label]));
+    await expect(up(db, list)).rejects.toThrow(/3 documents of things break[^]*nothing of it remains/);
+    expect(await readLayout(db)).toEqual(before);
+    await things.insertOne({ _id: 4, n: 4 });
+    expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
+  });
+});
+
+describe('a runner that another one has taken over from', () => {
+  const takeOver = (owner: typeof db) =>
+    owner.collection<any>(LOCK.collection).updateMany({}, { $inc: { fence: 1 }, $set: { beats: 0 } });
+
+  test('asks before it changes a validator', async () => {
+    await up(db, [await initial()]);
+    const before = await readLayout(db);
+    for (const rule of [optional({}), required({})]) {
+      const { up } = changeField('things', 'm', { to: rule });
+      const lost = () => Promise.reject(new LostLock());
+      await expect((up as Structure).apply(db, lost)).rejects.toThrow(LostLock);
+    }
+    expect(await readLayout(db)).toEqual(before);
+  });
+
+  test('says what may have come too late', async () => {
+    const late = run('make it', { up: async (db) => void (await takeOver(db)), down: never });
+    await expect(up(db, [await file('0001-a', [late])])).rejects.toThrow(
+      /taken over the migration. "make it" may have changed what[^]*migrate -- status tells/,
+    );
+  });
+
+  test('does not say that the migration has failed', async () => {
+    const ended = run('wait', {
+      up: async (db) => {
+        await takeOver(db);
+        throw new Error('Its operation was ended.');
+      },
+      down: never,
+    });
+    await expect(up(db, [await file('0001-a', [ended])])).rejects.toThrow(LostLock);
   });
 });
 
@@ -524,8 +718,8 @@ describe('npm run migrate', () => {
 describe('a server', () => {
   const servers: ServerProcess[] = [];
   afterAll(() => Promise.all(servers.map((server) => server.stop())));
-  const serve = async () => {
-    const server = await startServer(uri);
+  const serve = async (env: Record<string, string> = {}) => {
+    const server = await startServer(uri, env);
     servers.push(server);
     return server;
   };
@@ -534,6 +728,44 @@ describe('a server', () => {
     const retry = response.headers.get('retry-after');
     return { ...((await response.json()) as any), retry, status: response.status };
   };
+
+  test('ends where it cannot listen, and where it must not answer after all', async () => {
+    await up(db, product, { to: '0002' });
+    const now = new Date();
+    await db.collection('users').insertOne({
+      _id: new mongoose.Types.ObjectId('65f000000000000000000c04'),
+      name: 'Ada Admin',
+      email: 'admin@example.org',
+      role: 'admin',
+      bio: null,
+      passwordHash: await hashPassword(DEMO_PASSWORD),
+      createdAt: now,
+      updatedAt: now,
+    });
+    const server = await serve({ NODE_ENV: 'production', TOKEN_KEYS });
+    const { port } = new URL(server.url);
+    await expect(serve({ PORT: port })).rejects.toThrow(`Port ${port} is in use`);
+    await up(db, product);
+    expect(await server.exitCode).toBe(1);
+    expect(server.output()).toContain('names a database with demo accounts');
+  });
+
+  test('tries again what fails in passing before the first request', async () => {
+    let tries = 0;
+    const prepare = async () => {
+      if (tries++ === 0) throw writeConflict();
+    };
+    const list = [await file('0001-a', [])];
+    const ready = new Promise<void>((resolve, reject) => {
+      const say = (line: string) => line.startsWith('Ready') && resolve();
+      void watchReadiness(db, list, { say, prepare }).then(async ({ failure }) => {
+        await up(db, list);
+        await failure.catch(reject);
+      });
+    });
+    await ready;
+    expect(tries).toBe(2);
+  });
 
   test('is not ready before its migrations are applied, nor on a database that is ahead of it', async () => {
     const server = await serve();

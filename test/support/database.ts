@@ -22,7 +22,7 @@ export async function makeDatabase(db: mongo.Db, own: AnyResource[]): Promise<vo
             ...rest,
             indexes: Object.entries(indexes).map(([name, index]) => ({ name, ...index })),
           });
-      if (up.kind === 'structure') await up.apply(db);
+      if (up.kind === 'structure') await up.apply(db, async () => {});
     }
 }
 

@@ -1,6 +1,7 @@
 import type { mongo } from 'mongoose';
+import type { Former } from './former.ts';
 import { checksumOf, type Migration } from './migration.ts';
-import { unlessExists } from './structure.ts';
+import { prepareCollection } from './structure.ts';
 
 /** What the database remembers of its migrations. */
 export const JOURNAL = {
@@ -19,6 +20,7 @@ export const JOURNAL = {
         bsonType: 'object',
         description: 'How far a step has come that goes through a collection',
       },
+      found: { bsonType: 'object', description: 'What its steps found before they changed anything' },
       changed: { bsonType: ['int', 'long', 'double'], description: 'How many documents it has changed' },
       startedAt: { bsonType: 'date' },
       finishedAt: { bsonType: ['date', 'null'] },
@@ -35,6 +37,8 @@ export interface Entry {
   state: 'applying' | 'applied' | 'undoing';
   step: number;
   checkpoint?: Checkpoint;
+  /** What its steps of structure found, by their number, while they were done and while they were undone. */
+  found?: { applying?: Record<number, Former>; undoing?: Record<number, Former> };
   changed: number;
   startedAt: Date;
   finishedAt: Date | null;
@@ -53,8 +57,7 @@ export interface Checkpoint {
 
 export const journalOf = (db: mongo.Db): mongo.Collection<Entry> => db.collection(JOURNAL.collection);
 
-export const prepareJournal = (db: mongo.Db): Promise<unknown> =>
-  unlessExists(db.createCollection(JOURNAL.collection, { validator: { $jsonSchema: JOURNAL.schema } }));
+export const prepareJournal = (db: mongo.Db): Promise<void> => prepareCollection(db, JOURNAL);
 
 /** What a database's journal and a list of migrations say together. */
 export interface History {

@@ -2,12 +2,14 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { mongo } from 'mongoose';
 import { isTransient } from '../failures.ts';
-import { unlessExists } from './structure.ts';
+import type { Check } from './migration.ts';
+import { prepareCollection } from './structure.ts';
 
 /**
- * One process at a time migrates a database. The lock is a document that holds for a while, by the server's clock,
+ * One process at a time migrates a database. The lease is a document that holds for a while, by the server's clock,
  * and is renewed. Who was frozen for longer has lost it: whoever takes over counts up `fence`, every transaction of
- * a runner changes the lock only with its own number, and one that comes too late changes nothing.
+ * a runner changes the fence only with its own number, and one that comes too late changes nothing. The fence is a
+ * document of its own, so that the lease can be renewed while a transaction holds the fence.
  */
 export const LOCK = {
   collection: 'migrationlock',
@@ -19,43 +21,51 @@ export const LOCK = {
     properties: {
       _id: { bsonType: 'string' },
       fence: { bsonType: ['int', 'long', 'double'], description: 'Counts those who have had the lock' },
-      beats: { bsonType: ['int', 'long', 'double'], description: 'Counts its renewals' },
+      beats: {
+        bsonType: ['int', 'long', 'double'],
+        description: 'Counts its renewals; those of the fence number its transactions',
+      },
       until: { bsonType: 'date', description: 'When it is free, unless renewed' },
       owner: { bsonType: ['string', 'null'], description: 'Host and process' },
       session: { bsonType: ['object', 'null'], description: 'The session of its transactions' },
     },
-    required: ['_id', 'fence', 'beats', 'until', 'owner', 'session'],
+    required: ['_id', 'fence', 'beats'],
     additionalProperties: false,
   },
 };
 
 interface LockDocument {
-  _id: string;
+  _id: typeof LEASE | typeof FENCE;
   fence: number;
   beats: number;
-  until: Date;
-  owner: string | null;
-  session: mongo.Document | null;
+  until?: Date;
+  owner?: string | null;
+  session?: mongo.Document | null;
 }
 
 export interface Lock {
-  /** Runs `work` as one transaction, perhaps several times, that commits only while the lock is ours. */
+  /** Runs `work` as one transaction, perhaps several times, that commits once, and only while the lock is ours. */
   transaction: (work: (session: mongo.ClientSession) => Promise<void>) => Promise<void>;
-  /** Throws if the lock is not ours any more. To be called before what no transaction can contain. */
-  check: () => Promise<void>;
+  check: Check;
 }
 
 /** Another process has taken over. */
 export class LostLock extends Error {
-  constructor() {
+  /** `late` is the title of a step that no transaction contains, and that may have come too late. */
+  constructor(late?: string) {
+    const known = 'What was under way is undone or done by that one: npm run migrate -- status';
+    const unknown =
+      `"${late}" may have changed what that one had made. When it has ended, npm run migrate -- status tells ` +
+      'whether the database is as defined.';
     super(
-      'This process had stopped for so long that another one has taken over the migration. What was under way is ' +
-        'undone or done by that one: npm run migrate -- status',
+      'This process had stopped for so long that another one has taken over the migration. ' +
+        (late === undefined ? known : unknown),
     );
   }
 }
 
-const ID = 'lock';
+const LEASE = 'lock';
+const FENCE = 'fence';
 const OPTIONS = {
   readConcern: { level: 'snapshot' },
   writeConcern: { w: 'majority' },
@@ -79,33 +89,40 @@ export async function withLock<T>(
   const session = db.client.startSession();
   try {
     const fence = await take(lock, { lease, say, signal, session });
-    const beat = async (options: { session?: mongo.ClientSession } = {}): Promise<void> => {
+    const renew = async (): Promise<void> => {
       const until = { $add: ['$$NOW', lease] };
       const change = [{ $set: { until, beats: { $add: ['$beats', 1] } } }];
-      const { matchedCount } = await lock.updateOne({ _id: ID, fence }, change, options);
+      const { matchedCount } = await lock.updateOne({ _id: LEASE, fence }, change);
       if (matchedCount === 0) throw new LostLock();
     };
-    let busy = false;
-    const heart = setInterval(() => {
-      // A transaction renews it too, and the two would be in each other's way.
-      if (!busy) beat().catch(() => {});
-    }, lease / 3);
+    let transactions = 0;
+    const heart = setInterval(() => void renew().catch(() => {}), lease / 3);
     try {
+      const ours = { $set: { fence, beats: 0 } };
+      const { matchedCount } = await lock.updateOne({ _id: FENCE, fence: { $lt: fence } }, ours);
+      if (matchedCount === 0) throw new LostLock();
       return await work({
-        check: () => beat(),
+        check: renew,
         transaction: async (work) => {
-          busy = true;
+          const beats = ++transactions;
           await patiently(() =>
             session.withTransaction(async () => {
-              await beat({ session });
-              await work(session);
+              const { matchedCount } = await lock.updateOne(
+                { _id: FENCE, fence, beats: { $lt: beats } },
+                { $set: { beats } },
+                { session },
+              );
+              if (matchedCount > 0) return work(session);
+              // It may be here again because the answer to its commit was lost.
+              const committed = await lock.findOne({ _id: FENCE, fence, beats }, { session });
+              if (!committed) throw new LostLock();
             }, OPTIONS),
-          ).finally(() => (busy = false));
+          );
         },
       });
     } finally {
       clearInterval(heart);
-      await lock.updateOne({ _id: ID, fence }, { $set: FREE }).catch(() => {});
+      await lock.updateOne({ _id: LEASE, fence }, { $set: FREE }).catch(() => {});
     }
   } finally {
     await session.endSession().catch(() => {});
@@ -132,12 +149,12 @@ async function take(
 ): Promise<number> {
   const owner = `process ${process.pid} on ${hostname()}`;
   for (let told = false; ; ) {
-    const current = await lock.findOne({ _id: ID, $expr: { $lt: ['$until', '$$NOW'] } });
+    const current = await lock.findOne({ _id: LEASE, $expr: { $lt: ['$until', '$$NOW'] } });
     if (current) {
       // Its transaction may still be open, and would keep us waiting as long as MongoDB lets it live.
       if (current.session) await killSession(lock, current.session);
       const taken = await lock.findOneAndUpdate(
-        { _id: ID, fence: current.fence, $expr: { $lt: ['$until', '$$NOW'] } },
+        { _id: LEASE, fence: current.fence, $expr: { $lt: ['$until', '$$NOW'] } },
         [
           {
             $set: {
@@ -154,7 +171,7 @@ async function take(
       continue;
     }
     if (!told) {
-      const holder = await lock.findOne({ _id: ID });
+      const holder = await lock.findOne({ _id: LEASE });
       if (holder?.owner) say(`Waiting: ${holder.owner} migrates this database.`);
       told = holder?.owner !== undefined;
     }
@@ -177,12 +194,12 @@ const killSession = (lock: mongo.Collection<LockDocument>, session: mongo.Docume
     .command({ killSessions: [session] })
     .catch(() => {});
 
-/** Makes the collections that a runner needs, and the lock. */
+/** Makes what a lock consists of. */
 export async function prepareLock(db: mongo.Db): Promise<void> {
-  await unlessExists(db.createCollection(LOCK.collection, { validator: { $jsonSchema: LOCK.schema } }));
-  await db
-    .collection<LockDocument>(LOCK.collection)
-    .updateOne({ _id: ID }, { $setOnInsert: { fence: 0, beats: 0, ...FREE } }, { upsert: true });
+  await prepareCollection(db, LOCK);
+  const lock = db.collection<LockDocument>(LOCK.collection);
+  await lock.updateOne({ _id: LEASE }, { $setOnInsert: { fence: 0, beats: 0, ...FREE } }, { upsert: true });
+  await lock.updateOne({ _id: FENCE }, { $setOnInsert: { fence: 0, beats: 0 } }, { upsert: true });
 }
 
 /** How long a database that cannot be reached is waited for. */

@@ -28,10 +28,15 @@ export type Action = Structure | Documents;
 export interface Structure {
   kind: 'structure';
   title: string;
+  /** What it changes; undefined: perhaps anything. */
+  collection?: string;
   /** Can be done twice: who is killed right after it is followed by somebody who does it again. */
-  apply: (db: mongo.Db) => Promise<void>;
+  apply: (db: mongo.Db, check: Check) => Promise<void>;
   foresee?: (db: mongo.Db) => Promise<Foresight>;
 }
+
+/** Throws if another process has taken over. To be called right before what no transaction can contain. */
+export type Check = () => Promise<void>;
 
 /** A change of the documents of one collection. */
 export interface Documents {

@@ -1,8 +1,9 @@
 import type { mongo } from 'mongoose';
 import { changeMatching } from './documents.ts';
+import { type Former, putBack, readFormer } from './former.ts';
 import { type Entry, journalOf } from './journal.ts';
 import { Interrupted, type Lock, LostLock } from './lock.ts';
-import type { Action, Documents } from './migration.ts';
+import type { Action, Documents, Structure } from './migration.ts';
 import { type Progress, runOnline } from './online.ts';
 
 /** What the steps of a migration need. */
@@ -26,9 +27,7 @@ export async function perform(run: Run, entry: Entry, actions: Action[]): Promis
     const first = entry.step;
     const action = actions[first] as Action;
     if (action.kind === 'structure') {
-      await lock.check();
-      await action.apply(db);
-      await lock.transaction((session) => note(db, entry, first + 1, 0, session));
+      await applyStructure(run, entry, action);
       entry.step++;
     } else if (action.online) {
       await runOnline(action, { ...run, entry });
@@ -49,6 +48,45 @@ export async function perform(run: Run, entry: Entry, actions: Action[]): Promis
     say(`${entry._id}: ${titles.join(', ')} (${Math.round(performance.now() - start)} ms)`);
   }
 }
+
+/** No transaction contains it; so what it finds is noted first, and put back if it fails. */
+async function applyStructure({ db, lock }: Run, entry: Entry, action: Structure): Promise<void> {
+  const { step } = entry;
+  const state = entry.state as 'applying' | 'undoing';
+  const noteFound = (change: mongo.UpdateFilter<Entry>) =>
+    lock.transaction(async (session) => {
+      await journalOf(db).updateOne({ _id: entry._id }, change, { session });
+    });
+  const place = `found.${state}.${step}`;
+  const all = ((entry.found ??= {})[state] ??= {});
+  // One that is there already is from a runner that was killed: what is there now is half of the step.
+  if (!all[step]) {
+    const former = await readFormer(db, action.collection);
+    await noteFound({ $set: { [place]: former } });
+    all[step] = former;
+  }
+  await lock.check();
+  try {
+    await action.apply(db, lock.check).catch(async (error) => {
+      if (error instanceof LostLock || action.collection === undefined) throw error;
+      await putBack(db, all[step] as Former, lock.check);
+      await noteFound({ $unset: { [place]: '' } });
+      delete all[step];
+      throw error;
+    });
+    await lock.transaction((session) => note(db, entry, step + 1, 0, session));
+  } catch (error) {
+    throw error instanceof LostLock ? new LostLock(action.title) : error;
+  }
+}
+
+/** Puts a collection back as a step has found it. */
+export const puttingBack = (former: Former): Structure => ({
+  kind: 'structure',
+  title: `put ${former.collection} back`,
+  ...(former.collection !== undefined && { collection: former.collection }),
+  apply: (db, check) => putBack(db, former, check),
+});
 
 /** The changes of documents at the start of a list that can be made in one transaction. */
 function smallOnes(actions: Action[]): Documents[] {

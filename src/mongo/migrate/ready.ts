@@ -39,8 +39,9 @@ export async function watchReadiness(
         if (!found) await prepare();
         problem = found;
       } catch (error) {
-        // The database is gone at the moment; what was known before holds.
-        if (databaseProblem(error)?.status !== 503) throw error;
+        // The database is gone or busy at the moment; what was known before holds.
+        const passing = error instanceof Problem ? error : databaseProblem(error);
+        if (passing?.status !== 503) throw error;
       }
     }
     say('Ready: the migrations are applied.');
@@ -48,6 +49,8 @@ export async function watchReadiness(
   const failure = new Promise<never>((_, reject) => {
     if (problem) becomeReady().catch((error) => stopped.signal.aborted || reject(error));
   });
+  // It may come before anybody waits for it.
+  failure.catch(() => {});
   return {
     require: () => {
       if (problem) throw problem;

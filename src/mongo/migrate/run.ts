@@ -1,9 +1,10 @@
 import type { mongo } from 'mongoose';
+import type { Former } from './former.ts';
 import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
 import { Interrupted, type LockSettings, LostLock, prepareLock, withLock } from './lock.ts';
-import { type Action, checksumOf, type Migration } from './migration.ts';
+import { type Action, checksumOf, type Migration, type Step } from './migration.ts';
 import type { Progress } from './online.ts';
-import { perform, type Run } from './perform.ts';
+import { perform, puttingBack, type Run } from './perform.ts';
 
 export interface Settings extends LockSettings {
   /** The last migration that is to be applied, or to stay: its name, or the beginning of it. */
@@ -91,12 +92,19 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
     );
   } catch (error) {
     if (error instanceof LostLock || error instanceof Interrupted) throw error;
+    // Whoever has taken over ends our transactions, which looks like a failure.
+    await run.lock.check().catch((lost) => {
+      throw lost instanceof LostLock ? lost : error;
+    });
     throw await undoFailed(run, migration, entry, error as Error);
   }
   const finishedAt = new Date();
   const durationMs = finishedAt.getTime() - entry.startedAt.getTime();
   await run.lock.transaction(async (session) => {
-    const change = { $set: { state: 'applied' as const, finishedAt, durationMs } };
+    const change = {
+      $set: { state: 'applied' as const, finishedAt, durationMs },
+      $unset: { found: '' as const },
+    };
     await journalOf(run.db).updateOne({ _id: id }, change, { session });
   });
 }
@@ -123,16 +131,27 @@ async function undoFailed(run: Run, migration: Migration, entry: Entry, error: E
   const { id, steps } = migration;
   const explain = (what: string) =>
     new Error(`${id} has failed: ${error.message}\n${what}`, { cause: error });
-  const remains = explain(
+  const goesOn =
     `Its first ${entry.step} of ${steps.length} steps are done. When the reason is mended, npm run migrate -- up ` +
-      'goes on, or npm run migrate -- down undoes them.',
-  );
-  if (steps.some(({ up }) => up.kind === 'documents' && up.online)) return remains;
+    'goes on';
+  let undoing: Entry;
   try {
-    await undo(run, migration, beginUndoing(migration, entry));
+    undoing = beginUndoing(migration, entry);
+  } catch (reason) {
+    return explain(`${goesOn}. ${(reason as Error).message}`);
+  }
+  if (steps.some(({ up }) => up.kind === 'documents' && up.online))
+    return explain(`${goesOn}, or npm run migrate -- down undoes them.`);
+  try {
+    // It is short: who wants to interrupt it waits for its end.
+    await undo({ ...run, signal: undefined }, migration, undoing);
     return explain('It was undone: nothing of it remains.');
-  } catch {
-    return remains;
+  } catch (reason) {
+    if (reason instanceof LostLock) throw reason;
+    return explain(
+      `Undoing it has failed too: ${(reason as Error).message}\nIt is half undone. When that reason is mended, ` +
+        'npm run migrate -- down goes on with it; then npm run migrate -- up applies it again.',
+    );
   }
 }
 
@@ -140,7 +159,8 @@ async function undoFailed(run: Run, migration: Migration, entry: Entry, error: E
 function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
   if (entry.state === 'undoing') return entry;
   const { checkpoint, ...rest } = entry;
-  const done = entry.state === 'applied' ? steps.length : entry.step + (checkpoint ? 1 : 0);
+  const hasBegun = checkpoint !== undefined || entry.found?.applying?.[entry.step] !== undefined;
+  const done = entry.state === 'applied' ? steps.length : entry.step + (hasBegun ? 1 : 0);
   for (const { up, down } of steps.slice(0, done))
     if (typeof down === 'string') throw new Error(`${id} cannot be undone: ${up.title}: ${down}`);
   return { ...rest, state: 'undoing', step: steps.length - done };
@@ -151,12 +171,12 @@ async function undo(run: Run, { id, steps }: Migration, entry: Entry): Promise<v
   await lock.transaction(async (session) => {
     await journalOf(db).replaceOne({ _id: id }, entry, { session });
   });
-  await perform(
-    run,
-    entry,
-    steps.toReversed().map(({ down }) => down as Action),
-  );
+  await perform(run, entry, steps.map((step, i) => undoing(step, entry.found?.applying?.[i])).toReversed());
   await lock.transaction(async (session) => {
     await journalOf(db).deleteOne({ _id: id }, { session });
   });
 }
+
+/** What was not applied to its end is put back as it was: it may have found what its `down` would take away. */
+const undoing = ({ down }: Step, found: Former | undefined): Action =>
+  found?.collection === undefined ? (down as Action) : puttingBack(found);

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { mongo } from 'mongoose';
 import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf, type View } from '../layout.ts';
+import { dropEmpty } from './former.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
 import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts';
 
@@ -14,27 +16,22 @@ type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation' | 'view'> &
 export const createCollection = (name: string, layout: NewCollection): Step => ({
   up: structure(
     `create the collection ${name}`,
-    async (db) => {
+    name,
+    async (db, check) => {
       const { collation, schema, indexes = [] } = layout;
       const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
       const validator = schema && { $jsonSchema: schema };
       if (!exists)
         await db.createCollection(name, { ...(collation && { collation }), ...(validator && { validator }) });
-      else if (schema) await enforce(db, name, schema);
+      else if (schema) await enforce(db, name, schema, check);
       if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
     },
     async (db) => (layout.schema ? violators(db, name, layout.schema) : {}),
   ),
   down: structure(
     `drop the collection ${name}`,
-    async (db) => {
-      const documents = await db.collection(name).countDocuments();
-      if (documents > 0)
-        throw new Error(
-          `The collection ${name} has ${documents} documents, which would be lost: remove them first.`,
-        );
-      await db.dropCollection(name);
-    },
+    name,
+    (db) => dropEmpty(db, name),
     async (db) => ({ refused: await db.collection(name).countDocuments() }),
   ),
 });
@@ -54,6 +51,7 @@ const makeIndex = (collection: string, index: Index): Structure => {
   const { name } = named(index);
   return structure(
     `create the index ${name} of ${collection}`,
+    collection,
     async (db) => {
       await db.collection(collection).createIndexes([named(index)]);
     },
@@ -63,7 +61,7 @@ const makeIndex = (collection: string, index: Index): Structure => {
 
 const removeIndex = (collection: string, index: Index): Structure => {
   const { name } = named(index);
-  return structure(`drop the index ${name} of ${collection}`, async (db) => {
+  return structure(`drop the index ${name} of ${collection}`, collection, async (db) => {
     await db.collection(collection).dropIndex(name).catch(ignore(INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND));
   });
 };
@@ -106,7 +104,8 @@ const fieldRule = (
   const what = rule ? `${rule.required ? 'require' : 'allow'} ${field}` : `no longer allow ${field}`;
   return structure(
     `${what} in ${collection}`,
-    async (db) => (harmless ? setValidator : enforce)(db, collection, await changed(db)),
+    collection,
+    async (db, check) => (harmless ? setValidator : enforce)(db, collection, await changed(db), check),
     async (db) => (harmless ? {} : violators(db, collection, await changed(db))),
   );
 };
@@ -120,7 +119,8 @@ export const changeValidator = (
 const validator = (collection: string, schema: JsonSchema): Structure =>
   structure(
     `change the validator of ${collection}`,
-    (db) => enforce(db, collection, schema),
+    collection,
+    (db, check) => enforce(db, collection, schema, check),
     (db) => violators(db, collection, schema),
   );
 
@@ -131,7 +131,7 @@ export const changeView = (name: string, { from, to }: { from?: View; to?: View 
 });
 
 const showInstead = (name: string, view: View | undefined): Structure =>
-  structure(`${view ? 'show' : 'drop'} the view ${name}`, async (db) => {
+  structure(`${view ? 'show' : 'drop'} the view ${name}`, name, async (db) => {
     const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
     if (!view) {
       if (exists) await db.dropCollection(name);
@@ -142,7 +142,10 @@ const showInstead = (name: string, view: View | undefined): Structure =>
     else await unlessExists(db.createCollection(name, shown));
   });
 
-/** Anything else that the driver can do; it must be possible to do it twice. */
+/**
+ * Anything else that the driver can do. It must be possible to do it twice, and to undo it where it was not done or
+ * not to its end.
+ */
 export const run = (
   title: string,
   {
@@ -150,13 +153,19 @@ export const run = (
     down,
   }: { up: Structure['apply'] /** Or why it cannot be undone. */; down: Structure['apply'] | string },
 ): Step => ({
-  up: structure(title, up),
-  down: typeof down === 'string' ? down : structure(`undo: ${title}`, down),
+  up: structure(title, undefined, up),
+  down: typeof down === 'string' ? down : structure(`undo: ${title}`, undefined, down),
 });
 
-const structure = (title: string, apply: Structure['apply'], foresee?: Structure['foresee']): Structure => ({
+const structure = (
+  title: string,
+  collection: string | undefined,
+  apply: Structure['apply'],
+  foresee?: Structure['foresee'],
+): Structure => ({
   kind: 'structure',
   title,
+  ...(collection !== undefined && { collection }),
   apply,
   ...(foresee && { foresee }),
 });
@@ -192,5 +201,14 @@ const ignore =
   };
 
 /** Another process that starts at the same moment may have been faster. */
-export const unlessExists = (created: Promise<unknown>): Promise<unknown> =>
-  created.catch(ignore(NAMESPACE_EXISTS));
+const unlessExists = (created: Promise<unknown>): Promise<unknown> => created.catch(ignore(NAMESPACE_EXISTS));
+
+/** Makes a collection of the runner's own; one that an earlier version has made gets the rules of this one. */
+export async function prepareCollection(
+  db: mongo.Db,
+  { collection, schema }: { collection: string; schema: JsonSchema },
+): Promise<void> {
+  await unlessExists(db.createCollection(collection, { validator: { $jsonSchema: schema } }));
+  if (!isDeepStrictEqual(await schemaOf(db, collection), schema))
+    await setValidator(db, collection, schema, async () => {});
+}

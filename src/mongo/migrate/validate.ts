@@ -1,6 +1,6 @@
 import type { mongo } from 'mongoose';
 import type { JsonSchema } from '../layout.ts';
-import type { Foresight } from './migration.ts';
+import type { Check, Foresight } from './migration.ts';
 
 /** The validator of a collection, and the documents that break it. */
 
@@ -11,15 +11,18 @@ export async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema |
 
 /**
  * Gives a collection a validator that all of its documents obey. First the validator, then the look at what is
- * there: nothing that breaks it can come in between. Otherwise the former one is put back, because the API could no
- * longer change what breaks it.
+ * there: nothing that breaks it can come in between. If that fails, the runner puts the former one back, because the
+ * API could no longer change what breaks it.
  */
-export async function enforce(db: mongo.Db, collection: string, schema: JsonSchema): Promise<void> {
-  const former = await schemaOf(db, collection);
-  await setValidator(db, collection, schema);
+export async function enforce(
+  db: mongo.Db,
+  collection: string,
+  schema: JsonSchema,
+  check: Check,
+): Promise<void> {
+  await setValidator(db, collection, schema, check);
   const { refused = 0, ids = [] } = await violators(db, collection, schema);
   if (refused === 0) return;
-  await setValidator(db, collection, former);
   throw new Error(
     `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
       'change them first, by a step before this one.',
@@ -29,12 +32,13 @@ export async function enforce(db: mongo.Db, collection: string, schema: JsonSche
 export async function setValidator(
   db: mongo.Db,
   collection: string,
-  schema: JsonSchema | undefined,
+  schema: JsonSchema,
+  check: Check,
 ): Promise<void> {
-  const validator = schema ? { $jsonSchema: schema } : {};
+  await check();
   await db.command({
     collMod: collection,
-    validator,
+    validator: { $jsonSchema: schema },
     validationLevel: 'strict',
     validationAction: 'error',
   });

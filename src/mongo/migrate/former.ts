@@ -1,0 +1,76 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { mongo } from 'mongoose';
+import type { Check } from './migration.ts';
+
+/**
+ * What a step of structure found before it changed anything, so that it can be put back exactly: after a failure or
+ * a kill nobody can tell any more from the database what was there.
+ */
+export interface Former {
+  /** Undefined for a step that may change anything. */
+  collection?: string;
+  /** Undefined if there was none. */
+  found?: Found;
+}
+
+interface Found {
+  type: string;
+  options: mongo.Document;
+  indexes: mongo.Document[];
+}
+
+export async function readFormer(db: mongo.Db, collection: string | undefined): Promise<Former> {
+  if (collection === undefined) return {};
+  const [info] = await db.listCollections({ name: collection }, { nameOnly: false }).toArray();
+  if (!info) return { collection };
+  const { type = 'collection', options = {} } = info as mongo.CollectionInfo;
+  const indexes = type === 'view' ? [] : await db.collection(collection).indexes();
+  return { collection, found: { type, options, indexes } };
+}
+
+/** Makes a collection again what it was. One that was not there goes, unless somebody has filled it. */
+export async function putBack(db: mongo.Db, { collection, found }: Former, check: Check): Promise<void> {
+  if (collection === undefined) return;
+  const now = (await readFormer(db, collection)).found;
+  if (!found) {
+    await check();
+    if (now?.type === 'view') await db.dropCollection(collection);
+    else if (now) await dropEmpty(db, collection);
+    return;
+  }
+  await check();
+  if (!now) await db.createCollection(collection, found.options);
+  else if (!isDeepStrictEqual(now.options, found.options))
+    await db.command({ collMod: collection, ...changeable(found) });
+  const isIn =
+    (indexes: mongo.Document[] = []) =>
+    (index: mongo.Document) =>
+      indexes.some((other) => isDeepStrictEqual(other, index));
+  const tooMany = now?.indexes.filter((index) => !isIn(found.indexes)(index)) ?? [];
+  for (const { name } of tooMany) await db.collection(collection).dropIndex(name);
+  const missing = found.indexes.filter((index) => index['name'] !== '_id_' && !isIn(now?.indexes)(index));
+  // One without a collation does not have that of its collection: MongoDB would have said so.
+  const indexes = missing.map((index) => ({ collation: { locale: 'simple' }, ...index }));
+  if (indexes.length > 0) await db.command({ createIndexes: collection, indexes });
+}
+
+const changeable = ({ type, options }: Found): mongo.Document => {
+  const {
+    viewOn,
+    pipeline,
+    validator = {},
+    validationLevel = 'strict',
+    validationAction = 'error',
+  } = options;
+  return type === 'view' ? { viewOn, pipeline } : { validator, validationLevel, validationAction };
+};
+
+export async function dropEmpty(db: mongo.Db, collection: string): Promise<void> {
+  const documents = await db.collection(collection).countDocuments();
+  if (documents > 0)
+    throw new Error(
+      `The collection ${collection} has ${documents} documents, which would be lost: remove them first.`,
+    );
+  // MongoDB does not mind if there is none.
+  await db.dropCollection(collection);
+}
