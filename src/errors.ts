@@ -44,6 +44,7 @@ export const problems = {
   database_unavailable: { status: 503, title: 'The database cannot be reached' },
   migrations_pending: { status: 503, title: 'The database is not yet as this version needs it' },
   database_ahead: { status: 503, title: 'The database is newer than this version of the program' },
+  too_many_streams: { status: 503, title: 'Too many streams are under way' },
   query_timeout: { status: 503, title: 'The database took too long to answer' },
 } as const;
 

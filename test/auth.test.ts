@@ -1,4 +1,5 @@
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Types } from 'mongoose';
 import { hashPassword } from '../src/auth/passwords.ts';
@@ -175,6 +176,22 @@ test('ten wrong passwords for a name from an address are the end for a while, on
   await drain(server);
 });
 
+test('a name counts as it is written: what MongoDB takes for equal to it is nobody', async () => {
+  const { email } = await someone();
+  for (const name of [`${email}\u00ad`, email.replace('u', '\uff55'), `\u0001${email}`])
+    expect((await logIn(name)).body.error).toBe('invalid_grant');
+});
+
+test('whoever logs in again and again has a hundred sessions at the most: the oldest end', async () => {
+  const user = await someone();
+  const expiresAt = new Date(Date.now() + 60_000);
+  const old = { user: user._id, origin: 'x', digest: 'x', expiresAt };
+  await Session.model.insertMany(Array.from({ length: 120 }, () => old));
+  const { body } = await logIn(user.email);
+  expect(await Session.model.countDocuments({ user: user._id })).toBe(100);
+  expect((await me(body.access_token)).status).toBe(200);
+});
+
 describe('a refresh token', () => {
   test('is good once: it gives the next, with a new access token', async () => {
     const first = await loggedIn();
@@ -245,6 +262,25 @@ describe('a change of the password', () => {
   const change = (as: string, currentPassword: string, newPassword: string) =>
     api.put('/me/password', { currentPassword, newPassword }, { as });
 
+  test('ends also a session that somebody who knows the old one begins in the same moment', async () => {
+    const { user, access } = await loggedIn();
+    const logins = Array.from({ length: 6 }, async (_, i) => {
+      await sleep(i * 12);
+      return (await logIn(user.email)).body.access_token as string | undefined;
+    });
+    await sleep(20);
+    expect((await change(access, secret, 'ancillary justice')).status).toBe(204);
+    for (const token of await Promise.all(logins)) if (token) expectRefused(await me(token));
+  });
+
+  test('is refused after ten wrong guesses at the old one', async () => {
+    const { access } = await loggedIn();
+    const statuses: number[] = [];
+    for (let i = 0; i < 11; i++)
+      statuses.push((await change(access, `wrong ${i}`, 'ancillary justice')).status);
+    expect(statuses).toEqual([...Array(10).fill(422), 429]);
+  });
+
   test('ends all other sessions; from then on the new one counts', async () => {
     const { user, access } = await loggedIn();
     const other = (await logIn(user.email)).body;
@@ -290,7 +326,49 @@ test('a role that is taken away, and a user who is removed, count at once', asyn
   expect(await Session.model.countDocuments({ user: user._id })).toBe(0);
 });
 
+test('a role that is taken away does not come back by what its owner has sent before', async () => {
+  for (let round = 0; round < 4; round++) {
+    const fallen = await aCaller('admin');
+    const again = Array.from({ length: 15 }, () =>
+      api.put(`/users/${fallen.id}/role`, { role: 'admin' }, { as: fallen.token }),
+    );
+    const demoted = await api.put(`/users/${fallen.id}/role`, { role: 'member' });
+    expect(demoted.status).toBe(200);
+    for (const { status } of await Promise.all(again)) expect([200, 403]).toContain(status);
+    expect((await User.model.findById(fallen.id).lean())?.role).toBe('member');
+  }
+});
+
 describe('registration', () => {
+  test('is taken from an address thirty times an hour', async () => {
+    const headers = { 'x-forwarded-for': anAddress() };
+    const body = { name: 'Ben', email: 'ben@example.org', password: 'a long way home' };
+    const statuses: number[] = [];
+    for (let i = 0; i < 31; i++) statuses.push((await api.post('/users', body, { as: '', headers })).status);
+    expect(statuses).toEqual([201, ...Array(29).fill(409), 429]);
+    expect((await api.post('/users', { ...body, email: 'admins@example.org' }, { headers })).status).toBe(
+      201,
+    );
+  });
+
+  test('cannot be tried without doing it, nor by a user for somebody without a password', async () => {
+    const body = { name: 'Ben', email: 'ben@example.org', password: 'a long way home' };
+    expectRefused(await api.post('/users?dryRun=true', body, { as: '' }));
+    const { password: _, ...without } = body;
+    const member = await aCaller('member');
+    expect((await api.post('/users', without, { as: member.token })).status).toBe(422);
+    expect((await api.post('/users', without)).status).toBe(201);
+  });
+
+  test('in a batch is for ten at the most', async () => {
+    const user = (i: number) => ({ name: 'Ben', email: `ben${i}@example.org` });
+    const operations = (count: number) =>
+      Array.from({ length: count }, (_, i) => ({ method: 'create', resource: 'users', body: user(i) }));
+    const refused = await api.post('/batch', { operations: operations(11) });
+    expect([refused.status, refused.body.errors[0].code]).toEqual([422, 'too_many']);
+    expect((await api.post('/batch', { operations: operations(10) })).status).toBe(200);
+  });
+
   const ann = { name: 'Ann', email: 'ann@example.org', password: secret };
 
   test('by anybody makes a member who can log in; the answer shows neither password nor e-mail', async () => {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
-import { resources, User } from '../src/resources/index.ts';
+import { rowSchema } from '../scripts/import/document.ts';
+import { readMap } from '../scripts/import/map.ts';
+import { Book, resources, User } from '../src/resources/index.ts';
 import { empty, makeDatabase } from './support/database.ts';
 import { start as startProgram } from './support/process.ts';
 
@@ -318,7 +320,8 @@ test('an export goes back into an empty database as it was, and hides what the A
   expect(await all(there, 'books')).toEqual(await all(here, 'books'));
 }, 60_000);
 
-test('what cannot run says all that is wrong, with exit code 2', async () => {
+test('a map that cannot be used is refused with all that is wrong', async () => {
+  const { shape } = rowSchema(Book);
   const map = {
     isnb: 'ISBN',
     authors: { split: ', ' },
@@ -326,17 +329,7 @@ test('what cannot run says all that is wrong, with exit code 2', async () => {
     isbn: { from: 'ISBN', pad: 0 },
   };
   await write('bad.json', JSON.stringify(map));
-  await write('map.json', JSON.stringify({ title: 'Name', authors: 'Writers' }));
-  await write('books.csv', 'Name,Name,Author\nx,y,z\n');
-  const [badMap, badHeader, unmapped, badOption, noResource, noFile, noDatabase] = await Promise.all([
-    run('import', ['books', 'books.csv', '--map', 'bad.json']),
-    run('import', ['books', 'books.csv', '--map', 'map.json']),
-    run('import', ['books', 'books.csv']),
-    run('import', ['books', 'books.csv', '--dryrun']),
-    run('export', ['bokos']),
-    run('import', ['books', 'no-such-file.csv']),
-    run('import', ['books', 'books.csv'], { env: { MONGODB_URI: 'mongodb://127.0.0.1:1/' } }),
-  ]);
+  const badMap = await readMap(join(folder, 'bad.json'), shape).catch(String);
   for (const line of [
     'title: is missing: no row is complete without this field',
     'authors.from: must be the name of a column',
@@ -344,7 +337,20 @@ test('what cannot run says all that is wrong, with exit code 2', async () => {
     'isbn.pad: must be a length from 1 to 100',
     'isnb: there is no such field; the fields are title, authors, year, isbn',
   ])
-    expect(badMap.stderr).toContain(line);
+    expect(badMap).toContain(line);
+});
+
+test('what cannot run says why, with exit code 2', async () => {
+  await write('map.json', JSON.stringify({ title: 'Name', authors: 'Writers' }));
+  await write('books.csv', 'Name,Name,Author\nx,y,z\n');
+  const [badHeader, unmapped, badOption, noResource, noFile, noDatabase] = await Promise.all([
+    run('import', ['books', 'books.csv', '--map', 'map.json']),
+    run('import', ['books', 'books.csv']),
+    run('import', ['books', 'books.csv', '--dryrun']),
+    run('export', ['bokos']),
+    run('import', ['books', 'no-such-file.csv']),
+    run('import', ['books', 'books.csv'], { env: { MONGODB_URI: 'mongodb://127.0.0.1:1/' } }),
+  ]);
   expect(badHeader.stderr).toMatch(/Name stands more than once\n.*Writers is missing/);
   expect(unmapped.stderr).toContain('are not fields: "Name", "Name", "Author"');
   expect(badOption.stderr).toMatch(/--dryrun[^]*Usage: npm run import/);
@@ -353,7 +359,7 @@ test('what cannot run says all that is wrong, with exit code 2', async () => {
   );
   expect(noFile.stderr).toMatch(/cannot be read: ENOENT/);
   expect(noDatabase.stderr).toMatch(/MongoDB cannot be used at 127.0.0.1:1/);
-  for (const { code } of [badMap, badHeader, unmapped, badOption, noResource, noFile, noDatabase])
+  for (const { code } of [badHeader, unmapped, badOption, noResource, noFile, noDatabase])
     expect(code).toBe(2);
   expect(await here.collection('books').countDocuments()).toBe(0);
 }, 60_000);

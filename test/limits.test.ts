@@ -3,16 +3,17 @@ import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import mongoose, { type mongo } from 'mongoose';
+import { pino } from 'pino';
 import { z } from 'zod';
 import { ANYONE } from '../src/auth/policy.ts';
 import { Problem } from '../src/errors.ts';
 import { route } from '../src/http/route.ts';
-import { drain } from '../src/http/server.ts';
+import { drain, TIMES } from '../src/http/server.ts';
 import { Book, resources } from '../src/resources/index.ts';
 import { routes } from '../src/resources/routes.ts';
 import { text } from '../src/schema/fields.ts';
 import { aCaller } from './support/callers.ts';
-import { dbName, mongoUri, serve, useApi } from './support/harness.ts';
+import { dbName, mongoUri, serve, SHORT_TIMES, useApi } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
 
@@ -77,8 +78,8 @@ afterAll(async () => {
 });
 
 /** Another application on the same database, and where it is. */
-async function another(settings: { rateLimit?: number; trustProxy?: number } = {}): Promise<string> {
-  const { server, url } = await serve({ ...api, rateLimit: RATE_LIMIT, ...settings });
+async function another(settings: Parameters<typeof serve>[0] = {}, patience = TIMES): Promise<string> {
+  const { server, url } = await serve({ ...api, rateLimit: RATE_LIMIT, ...settings }, patience);
   servers.push(server);
   return url;
 }
@@ -300,6 +301,19 @@ const openCursors = async (): Promise<number> => {
   return operations.length;
 };
 
+test('a server has the patience that fits slow networks and the proxies that there are', async () => {
+  const patience = ({ headersTimeout, requestTimeout, timeout, keepAliveTimeout }: Server) => ({
+    headersTimeout,
+    requestTimeout,
+    timeout,
+    keepAliveTimeout,
+  });
+  await another();
+  await another({ trustProxy: 1 });
+  const plain = { headersTimeout: 5_000, requestTimeout: 10_000, timeout: 15_000, keepAliveTimeout: 5_000 };
+  expect(servers.slice(-2).map(patience)).toEqual([plain, { ...plain, keepAliveTimeout: 65_000 }]);
+});
+
 test('clients that are slow are cut off, and meanwhile others are answered as ever', async () => {
   await Book.model.collection.insertMany(
     Array.from({ length: 1500 }, (_, i) => ({
@@ -313,29 +327,35 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
       updatedAt: new Date(),
     })) as any,
   );
-  const began = performance.now();
+  const log: any[] = [];
+  const logger = pino({ level: 'info' }, { write: (line) => void log.push(JSON.parse(line)) });
+  const at = await another({ rateLimit: RATE_LIMIT, trustProxy: 1, logger }, SHORT_TIMES);
   const head = (i: number, rest: string) => `Host: localhost\r\nX-Forwarded-For: 198.51.100.${i}\r\n${rest}`;
 
   /** Sends the beginning of a request and then drops, and tells when the server has had enough. */
   const trickle = async (start: string, drop: string) => {
-    const socket = await dial(program.url);
+    const began = performance.now();
+    const socket = await dial(at);
     socket.send(start);
-    const drops = drop && setInterval(() => socket.send(drop), 500);
+    const drops = drop && setInterval(() => socket.send(drop), 400);
     const answer = await socket.answer();
-    expect(await socket.ends(2000)).toBe(true);
+    expect(await socket.ends(400)).toBe(true);
     if (drops) clearInterval(drops);
     socket.hangUp();
     return { status: answer?.status, seconds: (performance.now() - began) / 1000 };
   };
 
+  const UNFINISHED = 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{';
+
   /** Asks for a stream of 15 MB, reads nothing, and tells when the server has let go of it. */
   const stall = async () => {
-    const socket = connect(Number(new URL(program.url).port), '127.0.0.1').pause();
+    const began = performance.now();
+    const socket = connect(Number(new URL(at).port), '127.0.0.1').pause();
     const headers = 'Accept: application/x-ndjson\r\nX-Request-Id: stalled\r\n\r\n';
     socket.write(`GET /books HTTP/1.1\r\n${head(200, headers)}`);
     while ((await openCursors()) === 0) await sleep(50);
     // Not by the cursor: while MongoDB reads on, it does not count as one that waits.
-    while (!/"reqId":"stalled".*"msg":"request aborted"/.test(program.output())) await sleep(250);
+    while (!log.some(({ reqId, msg }) => reqId === 'stalled' && msg === 'request aborted')) await sleep(50);
     const seconds = (performance.now() - began) / 1000;
     while ((await openCursors()) > 0) await sleep(50);
     socket.destroy();
@@ -344,8 +364,8 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
 
   /** A proxy keeps its connections for the next client. */
   const pause = async () => {
-    const socket = await dial(program.url);
-    for (const wait of [20_000, 0]) {
+    const socket = await dial(at);
+    for (const wait of [4_000, 0]) {
       socket.send(`GET /health/live HTTP/1.1\r\n${head(201, '\r\n')}`);
       expect((await socket.answer())?.status).toBe(200);
       await sleep(wait);
@@ -354,59 +374,61 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
   };
 
   let isOver = false;
-  /** Milliseconds until each of a normal client's requests was answered. */
+  /** Milliseconds until each of the requests of a few normal clients was answered. */
+  const latencies: number[] = [];
   const read = async () => {
-    const latencies: number[] = [];
-    for (let i = 0; !isOver; i++) {
+    while (!isOver) {
       const start = performance.now();
-      const { status } = await fetch(`${program.url}/books?limit=1`, as(`192.0.2.${100 + (i % 100)}`));
-      expect(status).toBe(200);
+      const address = `192.0.2.${100 + (latencies.length % 100)}`;
+      expect((await fetch(`${at}/books?limit=1`, as(address))).status).toBe(200);
       latencies.push(performance.now() - start);
-      await sleep(100);
+      await sleep(20);
     }
-    return latencies.toSorted(ascending);
   };
 
-  const slow = Promise.all([
-    times(100, (i) => trickle(`GET / HTTP/1.1\r\n${head(i, '')}`, 'X-A: b\r\n')),
-    times(100, (i) =>
-      trickle(
-        `POST /users HTTP/1.1\r\n${head(i, 'Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{')}`,
-        ' ',
-      ),
-    ),
-    times(10, () => trickle('', '')),
-  ]).finally(() => (isOver = true));
-  const [[heads, bodies, silent], latencies, stalled] = await Promise.all([slow, read(), stall(), pause()]);
+  let rounds = 0;
+  /** They come again until the normal clients have had enough answers to tell: on a busy machine that takes time. */
+  const slow = async () => {
+    const cut: Awaited<ReturnType<typeof trickle>>[] = [];
+    for (; latencies.length <= 30; rounds++) {
+      const headers = times(100, (i) => trickle(`GET / HTTP/1.1\r\n${head(i, '')}`, 'X-A: b\r\n'));
+      const bodies = times(100, (i) => trickle(`POST /users HTTP/1.1\r\n${head(i, UNFINISHED)}`, ' '));
+      const silent = times(10, () => trickle('', ''));
+      cut.push(...(await Promise.all([headers, bodies, silent])).flat());
+    }
+    return cut;
+  };
+  const [cut, stalled] = await Promise.all([
+    slow().finally(() => (isOver = true)),
+    stall(),
+    pause(),
+    times(3, read),
+  ]);
+  latencies.sort(ascending);
 
-  for (const { status, seconds } of [...heads, ...bodies, ...silent]) {
+  for (const { status, seconds } of cut) {
     expect(status).toBe(408);
-    expect(seconds).toBeLessThan(20);
+    expect(seconds).toBeLessThan(6);
   }
   expect(latencies.length).toBeGreaterThan(30);
   const median = latencies[Math.floor(latencies.length / 2)] as number;
   // Not the worst: the machine may be busy with something else.
   const most = latencies[Math.floor(0.95 * latencies.length)] as number;
-  const last = Math.max(...bodies.map(({ seconds }) => seconds));
+  const last = Math.max(...cut.map(({ seconds }) => seconds));
   console.info(
     `Normal client: median ${Math.round(median)} ms, 95 % within ${Math.round(most)} ms; last slow one cut after ${last.toFixed(1)} s, stalled reader after ${stalled.toFixed(1)} s.`,
   );
   expect(median).toBeLessThan(250);
   expect(most).toBeLessThan(1000);
-  expect(stalled).toBeGreaterThan(10);
-  expect(stalled).toBeLessThan(40);
+  expect(stalled).toBeGreaterThan(2);
+  expect(stalled).toBeLessThan(12);
 
   // What never became a request stands in the log, too, once each.
-  const lines = program
-    .output()
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => JSON.parse(line));
-  expect(lines.filter(({ level }) => level > 30)).toEqual([]);
-  const late = lines.filter(({ res }) => res.status === 408);
-  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/users')).toHaveLength(100);
-  expect(late.filter(({ req, msg }) => req.id && msg === 'request refused')).toHaveLength(110);
-}, 60_000);
+  expect(log.filter(({ level }) => level > 30)).toEqual([]);
+  const late = log.filter(({ res }) => res.status === 408);
+  expect(late.filter(({ req }) => req.method === 'POST' && req.path === '/users')).toHaveLength(rounds * 100);
+  expect(late.filter(({ req, msg }) => req.id && msg === 'request refused')).toHaveLength(rounds * 110);
+});
 
 test('without the database each process counts by itself', async () => {
   const at = await another({ rateLimit: 10, trustProxy: 1 });

@@ -341,7 +341,7 @@ describe('a backfill', () => {
     expect(await last.ended).toContain('applied 1');
     for (const { ended } of frozen) expect(await ended).toMatch(/another one has taken over|applied 0/);
     expect(await things.countDocuments({ n: 1 })).toBe(COUNT);
-    expect(await states()).toEqual([['runner', 'applied', 1]]);
+    expect(await states()).toEqual([['runner.mjs', 'applied', 1]]);
   }, 60_000);
 });
 
@@ -354,7 +354,7 @@ interface Runner {
 }
 
 function startRunner(): Runner {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'test/support/runner.ts', uri, '1000'], {
+  const child = spawn(process.execPath, ['test/support/runner.mjs', uri, '1000'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: { ...process.env, NODE_OPTIONS: '' },
   });

@@ -27,7 +27,7 @@ import { type Name, nameOf, VolumeV1, VolumeV2, VolumeV3 } from './support/volum
  */
 
 /** A trial with more: VOLUMES=200000 npm test -- schema-change */
-const COUNT = Number(process.env['VOLUMES'] ?? 5_000);
+const COUNT = Number(process.env['VOLUMES'] ?? 2_000);
 const servers: Server[] = [];
 
 beforeAll(async () => {

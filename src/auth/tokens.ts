@@ -1,5 +1,6 @@
 import {
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -125,6 +126,15 @@ export const makeSecret = (): string => randomBytes(32).toString('base64url');
 
 /** Fast, because what it digests has 256 random bits; a password needs more: see passwords.ts. */
 export const digestOf = (secret: string): string => sha256(secret);
+
+/** A digest that nobody can check a guess by who does not have our keys; another one when the first key changes. */
+export const seal = (text: string): string => {
+  const [key] = keys;
+  if (!key) throw new Error('There is no key to seal with: see useKeys().');
+  return createHmac('sha256', key.private.export({ type: 'pkcs8', format: 'der' }))
+    .update(text)
+    .digest('base64url');
+};
 
 export const matches = (secret: string, digest: string): boolean =>
   timingSafeEqual(Buffer.from(sha256(secret)), Buffer.from(digest.padEnd(43).slice(0, 43)));

@@ -11,6 +11,8 @@ import { type Route, route } from './route.ts';
 
 const MAX_OPERATIONS = 100;
 const MAX_BYTES = 1024 * 1024;
+/** Creates that cost more than others, as a user's password does. */
+const MAX_TAKEN = 10;
 
 type Method = 'create' | 'replace' | 'update' | 'remove';
 
@@ -55,6 +57,12 @@ export function batch(resources: AnyResource[], { example }: { example: Example 
       const made = new Set(body.map(({ method, id }) => (method === 'create' ? id.toHexString() : '')));
       const targets = body.flatMap(({ resource, body }) => targetsOf(resource, body));
       return targets.filter(({ id }) => !made.has(id.toHexString()));
+    },
+    prepare: async ({ body }) => {
+      for (const operation of body)
+        if (operation.method === 'create')
+          operation.body = await store.takeIn(operation.resource, operation.body);
+      return body;
     },
     handler: async ({ body }) => {
       const results = [];
@@ -113,6 +121,12 @@ type Context = Parameters<Parameters<z.ZodObject['transform']>[0]>[1];
 /** Checks all operations before the first is done, so that all that is wrong is said at once. */
 function plan(resources: AnyResource[], operations: Operation[], ctx: Context): Planned[] {
   const names = new Map<string, Types.ObjectId>();
+  const taken = operations.filter(
+    ({ method, resource }) =>
+      method === 'create' && resources.some(({ collection, intake }) => collection === resource && intake),
+  );
+  if (taken.length > MAX_TAKEN)
+    fault(ctx, ['operations'], 'too_many', `may have at most ${MAX_TAKEN} creates of ${taken[0]?.resource}`);
   const planned = operations.map((operation, index) => {
     const path = ['operations', index];
     const resource = resources.find(({ collection }) => collection === operation.resource) as AnyResource;

@@ -10,6 +10,7 @@ import { type AnyResource, demand, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
 import { jsonPatch, patchWith } from './json-patch.ts';
+import type { Limit } from './limits.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, type Route, route } from './route.ts';
 
@@ -26,10 +27,10 @@ interface Example<R extends AnyResource> {
 /** POST /books. */
 export const create = <R extends AnyResource>(
   resource: R,
-  options: Example<R> & { intake?: object },
+  options: Example<R> & { intake?: object; limits?: Limit<unknown>[] },
 ): Route => {
   demand(`create(${resource.name}, …)`, options, ['example']);
-  const { example, intake } = options;
+  const { example, intake, limits } = options;
   return route({
     method: 'post',
     path: `/${resource.collection}`,
@@ -52,6 +53,8 @@ export const create = <R extends AnyResource>(
     },
     problems: refusals(resource),
     holds: holds(resource),
+    ...(limits && { limits }),
+    prepare: ({ body }) => store.takeIn(resource, body),
     handler: ({ body }) => store.create<AnyResource>(resource, body),
   });
 };

@@ -69,11 +69,13 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     return withinLimits(ctx, input.body, async () => {
       if (stream && type !== JSON_TYPE) {
         ctx.type = type;
-        ctx.body = streamOf(type, await stream.batches(input), shapeItem, stream.columns(query));
+        const batches = await stream.batches(input, untilClosed(ctx));
+        ctx.body = streamOf(type, batches, shapeItem, stream.columns(query));
         return;
       }
       if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));
 
+      if (route.prepare) input.body = await route.prepare(input);
       const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
       const work = async (): Promise<Reply | Problem> => {
         // Who has waited for a turn may have lost his rights meanwhile.
@@ -108,6 +110,15 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       throw error instanceof Problem ? refusal(error) : error;
     }
   };
+}
+
+/** Aborts when the client goes before it has all of the answer. */
+function untilClosed({ res }: Context): AbortSignal {
+  const controller = new AbortController();
+  res.once('close', () => {
+    if (!res.writableFinished) controller.abort();
+  });
+  return controller.signal;
 }
 
 /** Thrown at the end of a write that is only tried, so that its transaction is undone. */

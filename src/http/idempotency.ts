@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 import mongoose, { type mongo } from 'mongoose';
 import { caller } from '../auth/caller.ts';
+import { seal } from '../auth/tokens.ts';
 import { invalid, Problem } from '../errors.ts';
 import { currentSession } from '../mongo/transaction.ts';
 import type { Reply } from './endpoint.ts';
@@ -42,11 +43,12 @@ export function keyOf(ctx: Context, body: unknown): Key | undefined {
       },
     ]);
   const who = caller();
-  // Each caller has keys of his own: an answer is for nobody else.
-  const principal = [who.id, who.key].map(String);
+  // Each caller has keys of his own, and who has not logged in, each address: an answer is for nobody else.
+  const principal = who.id ? [who.id, who.key].map(String) : [ctx.ip];
   return {
     id: hash([...principal, ctx.method, ctx.path, key]),
-    fingerprint: hash([ctx.querystring, canonical(body)]),
+    // Sealed, because a body may contain a password: a plain digest would let it be guessed.
+    fingerprint: seal(JSON.stringify([ctx.querystring, canonical(body)])),
   };
 }
 
@@ -81,14 +83,10 @@ const records = (): mongo.Collection<Remembered> =>
 const hash = (parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 
-/**
- * The same text for the same JSON, in whatever order its members stand. Without passwords: a digest of one that is
- * as fast as this would be as good as the password.
- */
+/** The same text for the same JSON, in whatever order its members stand. */
 const canonical = (json: unknown): string =>
-  JSON.stringify(json, (name, value) => {
-    if (/password/i.test(name)) return undefined;
-    return value !== null && typeof value === 'object' && !Array.isArray(value)
+  JSON.stringify(json, (_, value) =>
+    value !== null && typeof value === 'object' && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value;
-  }) ?? '';
+      : value,
+  ) ?? '';

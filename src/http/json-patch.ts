@@ -47,7 +47,8 @@ export function patchWith(
   current: unknown,
   patch: Operation[],
 ): Record<string, unknown> {
-  const before = shapeOf(editable(resource))(current) as Record<string, unknown>;
+  // As the caller sees it: a test must not tell what no answer shows.
+  const before = shapeOf(resource.document)(current) as Record<string, unknown>;
   const after = structuredClone(before);
   for (const [index, operation] of patch.entries()) {
     const error = apply(after, operation);
@@ -61,16 +62,18 @@ export function patchWith(
     (field) => JSON.stringify(before[field]) !== JSON.stringify(after[field]),
   );
   const blank = resource.blank as Record<string, unknown>;
+  const writable = changed.filter((field) => field in resource.body.shape);
   const fields = Object.fromEntries(
-    changed.map((field) => [field, field in after ? after[field] : blank[field]]),
+    writable.map((field) => [field, field in after ? after[field] : blank[field]]),
   );
   const result = resource.body.partial().safeParse(fields);
   const faults = [
     ...changed
+      .filter((field) => !writable.includes(field))
+      .map((field) => fault(field, 'unknown_field', 'is not a field that can be written')),
+    ...writable
       .filter((field) => fields[field] === undefined)
-      .map(
-        (field): Fault => ({ in: 'body', pointer: `/${field}`, code: 'required', message: 'is required' }),
-      ),
+      .map((field) => fault(field, 'required', 'is required')),
     ...(result.success ? [] : bodyFaults(result.error, resource.body, fields)),
   ];
   if (faults.length > 0)
@@ -80,6 +83,14 @@ export function patchWith(
 
 function apply(document: object, operation: Operation): Error | null {
   try {
+    for (const path of [operation.path, 'from' in operation ? operation.from : '']) {
+      const { parent, key } = Pointer.fromJSON(path).evaluate(document);
+      // A list has more properties in JavaScript than in JSON, and so has a text.
+      const isPlace = Array.isArray(parent)
+        ? /^(\d+|-)$/.test(key)
+        : parent === null || typeof parent === 'object';
+      if (!isPlace) return Object.assign(new Error(path), { name: 'MissingError' });
+    }
     if (operation.op !== 'test') return applyPatch(document, [operation])[0] ?? null;
     // Not by the package, which compares lists in the cube of their length.
     const { value } = Pointer.fromJSON(operation.path).evaluate(document);
@@ -91,14 +102,19 @@ function apply(document: object, operation: Operation): Error | null {
   }
 }
 
-/** What a client can both see and write: a test must not tell what no answer shows. */
-const editable = ({ document, body }: AnyResource): z.ZodObject =>
-  z.strictObject(Object.fromEntries(Object.entries(document.shape).filter(([field]) => field in body.shape)));
+const fault = (field: string, code: string, message: string): Fault => ({
+  in: 'body',
+  pointer: `/${field}`,
+  code,
+  message,
+});
 
 /** The last operation that touched the field at fault. */
 function cause(pointer: string, patch: Operation[]): string {
-  const touches = ({ path }: Operation) =>
-    pointer.startsWith(path) || path.startsWith(`/${pointer.split('/')[1]}`);
+  const touches = (operation: Operation) =>
+    [operation.path, ...('from' in operation ? [operation.from] : [])].some(
+      (path) => pointer.startsWith(path) || path.startsWith(`/${pointer.split('/')[1]}`),
+    );
   const index = patch.findLastIndex(touches);
   return `/${index}/${'value' in (patch[index] ?? {}) ? 'value' : 'path'}`;
 }

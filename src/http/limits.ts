@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { Context } from 'koa';
+import type { Caller, Role } from '../auth/caller.ts';
 import { Problem } from '../errors.ts';
 import { type Budget, budget, type Policy } from '../mongo/budget.ts';
 import { digest } from '../schema/etag.ts';
@@ -8,16 +9,17 @@ import { digest } from '../schema/etag.ts';
 interface Client {
   /** An IPv4 address, or the /64 of an IPv6 address: so much a single household has. */
   address: string;
-  /** The account that it has shown to be its own, if any. */
+  /** The account that it has shown to be its own, if any, and the role of that. */
   account: string | undefined;
+  role: Role | undefined;
 }
 
 /** A limit of one route, beside the one that holds for all requests. */
 export interface Limit<B> extends Policy {
   /** Only requests that are refused count: attempts to guess something. */
   onlyRefused?: true;
-  /** Requests with the same words count together. */
-  by: (request: Client & { body: B }) => string[];
+  /** Requests with the same words count together; undefined, it does not count. */
+  by: (request: Client & { body: B }) => string[] | undefined;
 }
 
 const WINDOW = 60;
@@ -25,13 +27,18 @@ const WINDOW = 60;
 /** Whether requests for a path count: what monitors ask for all the time, and what a page loads, do not. */
 export const isCounted = (path: string): boolean => !/^\/(health|docs)\//.test(path);
 
+/** Behind an address there may be many accounts, but not any number: they cost nothing to make. */
+const ACCOUNTS = 10;
+
 /** Counts a request of a client, by account or else by address; refuses more than so many a minute. */
 export function generalLimit(points: number): (ctx: Context) => Promise<void> {
   const general = budget({ name: 'default', points, seconds: WINDOW });
+  const shared = budget({ name: 'address', points: points * ACCOUNTS, seconds: WINDOW });
   return async (ctx) => {
     if (!isCounted(ctx.path)) return;
     const { account, address } = clientOf(ctx);
     await spend(ctx, general, account ? `account:${account}` : `address:${address}`);
+    if (account) await spend(ctx, shared, address);
   };
 }
 
@@ -41,8 +48,10 @@ export function routeLimits(limits: Limit<any>[] = []) {
   return async <T>(ctx: Context, body: unknown, work: () => Promise<T>): Promise<T> => {
     const spent: (() => void)[] = [];
     for (const { limit, own } of budgets) {
+      const by = limit.by({ ...clientOf(ctx), body });
+      if (!by) continue;
       // What clients type may be long, and nobody else's business.
-      const key = digest(JSON.stringify(limit.by({ ...clientOf(ctx), body })));
+      const key = digest(JSON.stringify(by));
       await spend(ctx, own, key);
       if (limit.onlyRefused) spent.push(() => own.giveBack(key));
     }
@@ -78,10 +87,14 @@ const addToList = (ctx: Context, name: string, item: string): void => {
   ctx.set(name, list ? `${list}, ${item}` : item);
 };
 
-const clientOf = (ctx: Context): Client => ({
-  account: (ctx.state as { caller?: { id: unknown } }).caller?.id?.toString(),
-  address: networkOf(ctx.ip) ?? networkOf(ctx.req.socket.remoteAddress) ?? '',
-});
+const clientOf = (ctx: Context): Client => {
+  const who = ctx.state['caller'] as Caller | undefined;
+  return {
+    account: who?.id?.toHexString(),
+    role: who?.role,
+    address: networkOf(ctx.ip) ?? networkOf(ctx.req.socket.remoteAddress) ?? '',
+  };
+};
 
 /** undefined for what is no address: a proxy may say `unknown`. */
 function networkOf(address = ''): string | undefined {

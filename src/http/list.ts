@@ -1,14 +1,25 @@
-import type { Types } from 'mongoose';
+import mongoose, { type Query, type Types } from 'mongoose';
 import { z } from 'zod';
 import { restrict, toRead, visible } from '../auth/policy.ts';
-import { notFound } from '../errors.ts';
+import { notFound, Problem } from '../errors.ts';
+import { database } from '../mongo/connect.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
 import { type AnyResource, demand } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { QUERY_TIME } from '../schema/store.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
-import { all, type Found, MAX_RANKED, query, readPage, SCORE, type SortField, timeFor } from './paging.ts';
+import {
+  all,
+  type Found,
+  isSearch,
+  MAX_RANKED,
+  query,
+  readPage,
+  SCORE,
+  type SortField,
+  timeFor,
+} from './paging.ts';
 import { COUNT_CAP, PAGING, refuseContradictions, refuseInStream, shapeParameters } from './parameters.ts';
 import { filters, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
@@ -125,11 +136,15 @@ function pages<R extends AnyResource>(
     },
     stream: {
       item: z.union([expanded(resource), partial(resource)]),
-      batches: async ({ params, query: asked }: { params: any; query: any }) => {
+      batches: async ({ params, query: asked }: { params: any; query: any }, signal: AbortSignal) => {
         refuseInStream(asked);
+        if (streams >= MAX_STREAMS)
+          throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.', {
+            headers: { 'Retry-After': '5' },
+          });
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
-        return batches(resource, await conditionsOf(params, asked), order, asked);
+        return batches(resource, await conditionsOf(params, asked), order, asked, signal);
       },
       columns: ({ fields, include: paths = [] }: { fields?: string[]; include?: string[] }): string[] => {
         const shown = selectionOf(fields)?.get('');
@@ -145,19 +160,30 @@ function pages<R extends AnyResource>(
   };
 }
 
+/** Streams that a process may have under way. */
+const MAX_STREAMS = 50;
+let streams = 0;
+
 /** All documents that meet the conditions, with what is to be included. */
-async function* batches(resource: AnyResource, conditions: object[], order: SortField[], asked: any) {
+async function* batches(
+  resource: AnyResource,
+  conditions: object[],
+  order: SortField[],
+  asked: any,
+  gone: AbortSignal,
+) {
   const selection = selectionOf(asked.fields);
-  const found = query(resource, {
-    conditions,
-    order,
-    projection: projectionOf(selection),
-    limit: asked.limit,
-    time: STREAM_TIME,
-  });
-  const cursor = found.cursor({ batchSize: STREAM_BATCH }) as AsyncIterable<Found> & {
-    close(): Promise<void>;
-  };
+  const limits = { limit: asked.limit, time: isSearch(conditions) ? STREAM_TIME / 10 : STREAM_TIME };
+  const found = query(resource, { conditions, order, projection: projectionOf(selection), ...limits });
+  const session = await mongoose.startSession();
+  const cursor = (found as Query<Found[], Found>).session(session).cursor({ batchSize: STREAM_BATCH });
+  // MongoDB would go on looking for somebody who has gone.
+  const stop = () =>
+    void database()
+      .admin()
+      .command({ killSessions: [session.id] })
+      .catch(() => {});
+  gone.addEventListener('abort', stop, { once: true });
   let batch: Found[] = [];
   const complete = async () => {
     await include(resource, batch, asked.include, selection);
@@ -165,12 +191,17 @@ async function* batches(resource: AnyResource, conditions: object[], order: Sort
     batch = [];
     return done;
   };
+  streams++;
   try {
+    if (gone.aborted) return;
     for await (const document of cursor) if (batch.push(document) === STREAM_BATCH) yield await complete();
     if (batch.length > 0) yield await complete();
   } finally {
-    // The client may have gone: Mongoose leaves the cursor open when its loop is left.
+    streams--;
+    gone.removeEventListener('abort', stop);
+    // Mongoose leaves the cursor open when its loop is left.
     await cursor.close();
+    await session.endSession();
   }
 }
 

@@ -22,9 +22,12 @@ export interface SortField {
 /** Longest time for a search through texts, in milliseconds. */
 const SEARCH_TIME = 5_000;
 
-/** How long MongoDB may take for what meets these conditions: only words and parts of texts are not found at once. */
-export const timeFor = (conditions: object[]): number =>
-  conditions.some((condition) => '$text' in condition || '$expr' in condition) ? SEARCH_TIME : QUERY_TIME;
+/** Whether something is looked for in texts: no index leads there at once. */
+export const isSearch = (conditions: object[]): boolean =>
+  conditions.some((condition) => '$text' in condition || '$expr' in condition);
+
+/** How long MongoDB may take for what meets these conditions. */
+export const timeFor = (conditions: object[]): number => (isSearch(conditions) ? SEARCH_TIME : QUERY_TIME);
 
 /** How many documents a full-text search compares: to read all that have a common word would take too long. */
 export const MAX_RANKED = 10_000;

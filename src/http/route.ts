@@ -58,7 +58,8 @@ interface Header<S> {
 /** The same answer as a stream of its items, for lists. */
 export interface Stream {
   item: z.ZodType;
-  batches: (input: any) => Promise<AsyncIterable<unknown[]>>;
+  /** `signal`: the client has gone. */
+  batches: (input: any, signal: AbortSignal) => Promise<AsyncIterable<unknown[]>>;
   /** The columns of a CSV. */
   columns: (query: any) => string[];
 }
@@ -90,6 +91,8 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   stream?: Stream;
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
+  /** Makes of the body what the handler gets, before the transaction: what takes long and need be done once. */
+  prepare?: (input: { body: z.output<B> }) => Promise<z.output<B>>;
   /** Limits beside the general one, for what is dear or must not be guessed. */
   limits?: Limit<z.output<B>>[];
   /** What it refuses with, beside what follows from its input. */
@@ -166,6 +169,7 @@ export function problemsOf(route: Route): ProblemCode[] {
       ...(route.alternative ? (['patch_test_failed'] as const) : []),
       ...(route.params ? (['not_found'] as const) : []),
       ...(route.answer.schema ? (['not_acceptable'] as const) : []),
+      ...(route.stream ? (['too_many_streams'] as const) : []),
       ...(route.body
         ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
         : []),

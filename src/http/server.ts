@@ -7,20 +7,23 @@ import { Problem, type ProblemCode, reason } from '../errors.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 
 /** Times in milliseconds. A client that trickles its request is cut off; one that behaves never notices. */
-const TIMES = {
+export const TIMES = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   connectionsCheckingInterval: 1_000,
+  /** How long nothing may move on a connection: a client that does not read its answer is cut off. */
+  stallTime: 15_000,
+  /** How long a connection is kept for a further request. */
+  keepAliveTime: 5_000,
+  /** A proxy's must outlast its own patience, mostly 60 s. */
+  proxyKeepAliveTime: 65_000,
 };
-/** How long nothing may move on a connection: a client that does not read its answer is cut off. */
-const STALL_TIME = 15_000;
-/** How long a connection is kept for a further request. A proxy's must outlast its own patience, mostly 60 s. */
-const keepAliveTime = (isBehindProxy: boolean): number => (isBehindProxy ? 65_000 : 5_000);
 /** Further ones are closed at once: each costs memory, and one of the files that a process may have open. */
 const MAX_CONNECTIONS = 5_000;
 
 /** An HTTP server that answers with problem documents also where Node itself refuses a request. */
-export function httpServer(app: Koa, logger: Logger): Server {
+export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
+  const { stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
   const handle = app.callback();
   const responses = new WeakMap<Duplex, ServerResponse>();
   const listener: RequestListener = (request, response) => {
@@ -28,9 +31,9 @@ export function httpServer(app: Koa, logger: Logger): Server {
     void handle(request, response);
   };
   // The application refuses a request without Host, and one that expects too much: with a problem document.
-  const keepAliveTimeout = keepAliveTime(app.proxy);
-  const server = createServer({ ...TIMES, keepAliveTimeout, requireHostHeader: false }, listener);
-  server.timeout = STALL_TIME;
+  const keepAliveTimeout = app.proxy ? proxyKeepAliveTime : keepAliveTime;
+  const server = createServer({ ...timeouts, keepAliveTimeout, requireHostHeader: false }, listener);
+  server.timeout = stallTime;
   server.maxConnections = MAX_CONNECTIONS;
   // Nothing moves either while the database looks for what a stream begins with: that is not the client's fault.
   server.on('timeout', (socket) => {
@@ -44,7 +47,7 @@ export function httpServer(app: Koa, logger: Logger): Server {
     const underWay = last?.writableFinished === false ? last : undefined;
     // What comes after the beginning of an answer would be read as a part of it.
     if (error.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent) return socket.destroy();
-    const [code, detail] = parserProblem(error.code);
+    const [code, detail] = parserProblem(error.code, timeouts.requestTimeout);
     const requestId = underWay?.getHeader('X-Request-Id')?.toString() ?? randomUUID();
     const problem = new Problem(code, detail);
     const { status } = problem;
@@ -61,11 +64,11 @@ export function httpServer(app: Koa, logger: Logger): Server {
   return server;
 }
 
-const parserProblem = (code?: string): [ProblemCode, string] => {
+const parserProblem = (code: string | undefined, requestTimeout: number): [ProblemCode, string] => {
   if (code === 'HPE_HEADER_OVERFLOW')
     return ['headers_too_large', 'URL and headers may have at most 16 KiB together.'];
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return ['request_timeout', 'The request must arrive within 10 seconds.'];
+    return ['request_timeout', `The request must arrive within ${requestTimeout / 1000} seconds.`];
   return ['malformed_request', 'The request cannot be understood.'];
 };
 

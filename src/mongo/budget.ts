@@ -65,10 +65,10 @@ export function budget(policy: Policy) {
     }
   }
 
-  /** Returns a point that was taken for what turned out not to count. */
+  /** Returns a point that was taken for what turned out not to count: to all, because it was taken from all. */
   function giveBack(key: string): void {
-    const lease = leases.get(key);
-    if (lease) lease.left++;
+    leases.delete(key);
+    limiter?.shared.reward(key, 1).catch(() => {});
   }
 
   function renew(key: string): Promise<void> {

@@ -104,7 +104,12 @@ async function detach(
   budget: { changes: number },
 ): Promise<void> {
   const theirs = { [field]: { $in: ids } };
-  spend(budget, await from.model.countDocuments(theirs).limit(budget.changes + 1));
+  const found = await from.model
+    .find(theirs, { _id: 1 })
+    .limit(budget.changes + 1)
+    .lean<Identified[]>();
+  spend(budget, found.length);
+  for (const { _id } of found) noteChange(from, _id, 'update');
   await from.model.updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
 }
 

@@ -6,7 +6,7 @@ import { noteChange } from './changes.ts';
 import { type IfMatch, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { type Reference, type Target, targetsOf } from './references.ts';
-import { type AnyResource, type Intake, noun } from './resource.ts';
+import { type AnyResource, noun } from './resource.ts';
 
 /**
  * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them
@@ -53,20 +53,24 @@ export async function create<R extends AnyResource>(
   body: object,
   id: Types.ObjectId = new Types.ObjectId(),
 ): Promise<DocumentOf<R>> {
-  const { intake } = resource;
-  const fields = intake ? await takeIn(intake, body) : body;
-  requireCreatable(resource, fields as Changes);
-  const document = (await resource.model.create({ ...resource.defaults, ...fields, _id: id })).toObject();
+  requireCreatable(resource, body as Changes);
+  const document = (await resource.model.create({ ...resource.defaults, ...body, _id: id })).toObject();
   noteChange(resource, id, 'create');
   await hold(targetsOf(resource, document));
   return document as DocumentOf<R>;
 }
 
-async function takeIn({ fields, toStored }: Intake, body: object): Promise<object> {
-  const isTaken = ([field]: [string, unknown]) => field in fields;
+/** What is stored for what a create takes and is not stored as it comes: a hash for a password. */
+export async function takeIn(
+  { intake }: AnyResource,
+  body: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  if (!intake) return body;
+  const isTaken = ([field]: [string, unknown]) => field in intake.fields;
   const entries = Object.entries(body);
   const given = Object.fromEntries(entries.filter(isTaken));
-  return { ...(await toStored(given)), ...Object.fromEntries(entries.filter((entry) => !isTaken(entry))) };
+  const stored = await intake.toStored(given);
+  return { ...stored, ...Object.fromEntries(entries.filter((entry) => !isTaken(entry))) };
 }
 
 /** Everything that a client may write becomes what the body says, or its default. */

@@ -235,7 +235,7 @@ export interface paths {
         put?: never;
         /**
          * Give all posts to another user
-         * @description All posts of this user become posts of another, so that this one can be removed. For admins; an API key needs the scope `users:write`.
+         * @description All posts of this user become posts of another, so that this one can be removed. For admins; an API key needs the scope `posts:write`.
          */
         post: operations["transferPosts"];
         delete?: never;
@@ -761,7 +761,7 @@ export interface components {
              * @description The kind of problem, for programs
              * @enum {string}
              */
-            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "query_timeout";
+            code: "malformed_json" | "malformed_query" | "malformed_request" | "invalid_cursor" | "invalid_request" | "unsupported_grant_type" | "invalid_grant" | "unauthenticated" | "forbidden" | "insufficient_scope" | "not_found" | "route_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "duplicate_key" | "still_referenced" | "too_many_references" | "last_admin" | "patch_test_failed" | "precondition_failed" | "body_too_large" | "url_too_long" | "unsupported_media_type" | "expectation_failed" | "validation_failed" | "reference_not_found" | "batch_operation_failed" | "idempotency_key_reused" | "unknown_parameter" | "rate_limited" | "headers_too_large" | "internal_error" | "method_not_implemented" | "write_conflict" | "outcome_unknown" | "database_unavailable" | "migrations_pending" | "database_ahead" | "too_many_streams" | "query_timeout";
             /** @description Finds the request in the log */
             requestId: string;
             /** @description Everything that is wrong with the input */
@@ -3154,7 +3154,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -4409,7 +4409,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -5097,7 +5097,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -7102,7 +7102,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8674,7 +8674,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -8877,7 +8877,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10123,7 +10123,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -10408,7 +10408,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**
@@ -11087,7 +11087,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
+            /** @description `too_many_streams`: Too many streams are under way. `database_unavailable`: The database cannot be reached. `migrations_pending`: The database is not yet as this version needs it. `database_ahead`: The database is newer than this version of the program. `query_timeout`: The database took too long to answer. */
             503: {
                 headers: {
                     /**

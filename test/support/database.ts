@@ -26,6 +26,35 @@ export async function makeDatabase(db: mongo.Db, own: AnyResource[]): Promise<vo
     }
 }
 
+/**
+ * Makes the database of this connection as the resources need it, with no documents. What the migrations have made
+ * is used again, if everything that MongoDB tells about it is still the same.
+ */
+export async function renewDatabase(db: mongo.Db, own: AnyResource[]): Promise<void> {
+  const made = mongoose.connection.getClient().db('tests').collection<{ _id: string; of: string }>('made');
+  const _id = db.databaseName;
+  if (own === resources && (await made.findOne({ _id }))?.of === (await structureOf(db))) return empty(db);
+  await db.dropDatabase();
+  await makeDatabase(db, own);
+  if (own === resources) await made.replaceOne({ _id }, { of: await structureOf(db) }, { upsert: true });
+}
+
+/** What a database is made of: its collections and views with all of their options, indexes and migrations. */
+async function structureOf(db: mongo.Db): Promise<string> {
+  const found = (await db.listCollections().toArray()) as mongo.CollectionInfo[];
+  const parts = found
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(async ({ name, type, options }) => ({
+      name,
+      type,
+      options,
+      indexes:
+        type === 'collection' && !name.startsWith('system.') ? await db.collection(name).indexes() : [],
+      migrations: name.startsWith('migration') ? await db.collection(name).find().toArray() : [],
+    }));
+  return JSON.stringify(await Promise.all(parts));
+}
+
 /** An empty database with all migrations, for a process that the test starts. */
 export async function freshDatabase(uri: string): Promise<void> {
   const client = await new mongoose.mongo.MongoClient(uri).connect();

@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { MongoMemoryReplSet } from 'mongodb-memory-server-core';
 import { tsImport } from 'tsx/esm/api';
 
+const run = promisify(execFile);
+
 /** One replica set of one member for the whole run; each jest worker has a database of its own in it. */
 export default async function setUp() {
-  const build = promisify(execFile)('npm', ['run', '--silent', 'build']);
+  const build = run('npm', ['run', '--silent', 'build']);
   const { findMongod } = await tsImport('../../src/mongo/embedded/binary.ts', import.meta.url);
   const mongod = await findMongod({ binary: process.env.MONGOD_BINARY, say: console.log });
   Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });
@@ -24,4 +27,7 @@ export default async function setUp() {
   process.env.TEST_MONGODB_URI = replicaSet.getUri();
   globalThis.replicaSet = replicaSet;
   await build;
+  const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
+  process.env.TEST_OPENAPI = `${dist}openapi.json`;
+  await run(process.execPath, [`${dist}scripts/openapi.js`, process.env.TEST_OPENAPI]);
 }

@@ -39,6 +39,16 @@ export const me = [
       example: { currentPassword: DEMO_PASSWORD, newPassword: 'a long way home' },
     },
     answer: { status: 204, description: 'It is changed' },
+    // Whoever has found a token must not find the password, too.
+    limits: [
+      {
+        name: 'password',
+        points: 10,
+        seconds: 15 * 60,
+        onlyRefused: true,
+        by: ({ account }) => [account as string],
+      },
+    ],
     handler: async ({ body: { currentPassword, newPassword } }) => {
       const { passwordHash } = await read(User, callerId());
       if (!(await isPassword(currentPassword, passwordHash))) throw wrongPassword();

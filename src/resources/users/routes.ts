@@ -13,6 +13,15 @@ export const users = [
   create(User, {
     example: { name: 'Ben Writer', email: 'ben@example.org', bio: null },
     intake: { password: 'a long way home' },
+    // An account costs a good part of a second of the processor.
+    limits: [
+      {
+        name: 'registrations',
+        points: 30,
+        seconds: 60 * 60,
+        by: ({ account, role, address }) => (role === 'admin' ? undefined : [account ?? address]),
+      },
+    ],
   }),
   read(User),
   replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),
@@ -36,7 +45,7 @@ export const users = [
     },
     answer: { status: 200, description: 'The user', schema: User.document, example: User.example },
     problems: ['last_admin'],
-    handler: ({ params, body }) => setRole(params.id, body.role),
+    handler: ({ params, body, ifMatch }) => setRole(params.id, body.role, ifMatch),
   }),
   route({
     method: 'post',
@@ -45,7 +54,7 @@ export const users = [
     tag: 'users',
     summary: 'Give all posts to another user',
     description: 'All posts of this user become posts of another, so that this one can be removed.',
-    policy: { role: 'admin', scope: 'users:write' },
+    policy: { role: 'admin', scope: 'posts:write' },
     params: byId(User),
     body: {
       schema: z

@@ -1,9 +1,9 @@
 import mongoose from 'mongoose';
-import { backfill } from '../../src/mongo/migrate/documents.ts';
-import { migration } from '../../src/mongo/migrate/migration.ts';
-import { up } from '../../src/mongo/migrate/run.ts';
+import { backfill } from '../../dist/src/mongo/migrate/documents.js';
+import { migration } from '../../dist/src/mongo/migrate/migration.js';
+import { up } from '../../dist/src/mongo/migrate/run.js';
 
-/** A process that applies one migration, which counts up each document of `things`: runner.ts URI LEASE. */
+/** A process that applies one migration, which counts up each document of `things`: runner.mjs URI LEASE. */
 const counted = migration(import.meta.url, [
   backfill('things', {
     where: {},
