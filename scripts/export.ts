@@ -34,8 +34,8 @@ Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 
 async function main(stop: AbortSignal): Promise<number> {
   const { resource, format, out } = readArguments();
-  const target = out === undefined ? process.stdout : (await openOutput(out)).createWriteStream();
   return withDatabase(async () => {
+    const target = out === undefined ? process.stdout : (await openOutput(out)).createWriteStream();
     const start = performance.now();
     // On a terminal that shows the data, a progress bar would be in its way.
     const shown = out !== undefined || !process.stdout.isTTY;
