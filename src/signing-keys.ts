@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeKey, readKeys, type SigningKey } from './auth/tokens.ts';
@@ -27,7 +28,7 @@ export async function signingKeys(config: Config): Promise<SigningKey[]> {
 /** Of two processes that start at the same moment one makes the key, and both read it. */
 async function make(file: string): Promise<string> {
   await mkdir(join(file, '..'), { recursive: true });
-  const own = `${file}.${process.pid}`;
+  const own = `${file}.${randomUUID()}`;
   await writeFile(own, makeKey(), { mode: 0o600 });
   await link(own, file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error;

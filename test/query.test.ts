@@ -553,7 +553,7 @@ describe('include', () => {
       // Not those that find out who is calling.
       const note = ({ command }: { command: Record<string, any> }) => {
         const isAbout = (id: mongoose.Types.ObjectId) => id.equals(command['filter']?._id);
-        if (command['find'] !== 'sessions' && !isAbout(admin._id)) commands.push(command);
+        if (command['aggregate'] !== 'sessions' && !isAbout(admin._id)) commands.push(command);
       };
       const client = mongoose.connection.getClient();
       client.on('commandStarted', note);

@@ -123,7 +123,7 @@ async function cascade(
     .limit(budget.changes + 1)
     .lean<Identified[]>();
   // The guards of what can itself be referred to go, too.
-  spend(budget, dependents.length * (from.referrers.length > 0 ? 10 : 1));
+  spend(budget, dependents.length * (from.referrers.length > 0 ? 20 : 1));
   const theirs = dependents.map(({ _id }) => _id);
   await removeAll(from, theirs, budget);
 }
