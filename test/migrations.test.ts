@@ -248,6 +248,33 @@ describe('a small migration', () => {
     expect(after).toEqual(before);
   });
 
+  test('tries a step again that fails in passing, and no other', async () => {
+    const failures = [
+      new mongoose.mongo.MongoNetworkError('closed'),
+      new mongoose.mongo.MongoServerError({ message: 'LockTimeout', code: 24 }),
+      new mongoose.mongo.MongoServerError({ message: 'E11000', code: 11000, keyPattern: { _id: 1 } }),
+    ];
+    const step = run('busy', {
+      up: async () => {
+        const failure = failures.shift();
+        if (failure) throw failure;
+      },
+      down: never,
+    });
+    const list = [await file('0001-a', [step])];
+    await expect(up(db, list)).rejects.toThrow('E11000');
+    expect(await up(db, list)).toEqual(['0001-a']);
+  });
+
+  test.each([
+    ['no', { collation: { locale: 'en', strength: 2 } }, {}],
+    ['another', {}, { collation: { locale: 'en', strength: 2 } }],
+  ])('does not take a collection that has %s collation', async (which, wanted, found) => {
+    await db.createCollection('things', found);
+    const list = [await file('0001-a', [createCollection('things', wanted)])];
+    await expect(up(db, list)).rejects.toThrow(`The collection things exists with ${which} collation, which`);
+  });
+
   test('that fails takes away nothing that was there before it', async () => {
     const [index, other] = [{ key: { n: 1 } }, { key: { n: -1 } }];
     await store(3);

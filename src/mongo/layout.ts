@@ -87,10 +87,12 @@ const textIndex = (fields: string[], collated: boolean): IndexLayout => ({
 
 const SIMPLE = { locale: 'simple' };
 
-/** The layout that a database has. */
-export async function readLayout(db: mongo.Db): Promise<Layout> {
+/** The layout that a database has; with a name, that of one collection. */
+export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
   const layout: Layout = {};
-  const found = (await db.listCollections({}, { nameOnly: false }).toArray()) as mongo.CollectionInfo[];
+  const found = (await db
+    .listCollections(name === undefined ? {} : { name }, { nameOnly: false })
+    .toArray()) as mongo.CollectionInfo[];
   for (const { name, type, options = {} } of found.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     if (name.startsWith('system.')) continue;
     if (type === 'view') {

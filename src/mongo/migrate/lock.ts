@@ -205,15 +205,25 @@ export async function prepareLock(db: mongo.Db): Promise<void> {
 /** How long a database that cannot be reached is waited for. */
 const PATIENCE = 60_000;
 
+/** LockTimeout, LockBusy, WriteConflict: others use the collection that is to change. */
+const BUSY = new Set<unknown>([24, 46, 112]);
+const DUPLICATE_KEY = 11000;
+
+/** Whether the same may succeed when it is tried again. */
+const isPassing = (error: unknown): boolean => {
+  const { code } = error as { code?: unknown };
+  return BUSY.has(code) || (isTransient(error) && code !== DUPLICATE_KEY);
+};
+
 /** The driver repeats a transaction that has failed in passing, except where a lost primary leaves no label. */
-async function patiently(work: () => Promise<unknown>): Promise<void> {
+export async function patiently(work: () => Promise<unknown>): Promise<void> {
   const deadline = performance.now() + PATIENCE;
   for (;;) {
     try {
       await work();
       return;
     } catch (error) {
-      if (!isTransient(error) || performance.now() > deadline) throw error;
+      if (!isPassing(error) || performance.now() > deadline) throw error;
       await sleep(200);
     }
   }

@@ -2,7 +2,7 @@ import type { mongo } from 'mongoose';
 import { changeMatching } from './documents.ts';
 import { type Former, putBack, readFormer } from './former.ts';
 import { type Entry, journalOf } from './journal.ts';
-import { Interrupted, type Lock, LostLock } from './lock.ts';
+import { Interrupted, type Lock, LostLock, patiently } from './lock.ts';
 import type { Action, Documents, Structure } from './migration.ts';
 import { type Progress, runOnline } from './online.ts';
 
@@ -67,7 +67,7 @@ async function applyStructure({ db, lock }: Run, entry: Entry, action: Structure
   }
   await lock.check();
   try {
-    await action.apply(db, lock.check).catch(async (error) => {
+    await patiently(() => action.apply(db, lock.check)).catch(async (error) => {
       if (error instanceof LostLock || action.collection === undefined) throw error;
       await putBack(db, all[step] as Former, lock.check);
       await noteFound({ $unset: { [place]: '' } });

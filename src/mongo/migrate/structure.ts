@@ -1,6 +1,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { mongo } from 'mongoose';
-import { type CollectionLayout, type IndexLayout, type JsonSchema, nameOf, type View } from '../layout.ts';
+import {
+  type CollectionLayout,
+  type IndexLayout,
+  type JsonSchema,
+  nameOf,
+  readLayout,
+  type View,
+} from '../layout.ts';
 import { dropEmpty } from './former.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
 import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts';
@@ -19,9 +26,11 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
     name,
     async (db, check) => {
       const { collation, schema, indexes = [] } = layout;
-      const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
+      const found = (await readLayout(db, name))[name];
+      if (found && !isDeepStrictEqual(found.collation, collation))
+        throw otherCollation(name, found.collation);
       const validator = schema && { $jsonSchema: schema };
-      if (!exists)
+      if (!found)
         await db.createCollection(name, { ...(collation && { collation }), ...(validator && { validator }) });
       else if (schema) await enforce(db, name, schema, check);
       if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
@@ -35,6 +44,12 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
     async (db) => ({ refused: await db.collection(name).countDocuments() }),
   ),
 });
+
+const otherCollation = (name: string, found: object | undefined): Error =>
+  new Error(
+    `The collection ${name} exists with ${found ? 'another' : 'no'} collation, which cannot be changed: its strings ` +
+      'would compare otherwise than the program expects. Rename it, apply this, and copy its documents into the new one.',
+  );
 
 export const createIndex = (collection: string, index: Index): Step => ({
   up: makeIndex(collection, index),
