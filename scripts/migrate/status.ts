@@ -1,6 +1,6 @@
 import { type Difference, differences } from '../../src/mongo/differences.ts';
 import { type Layout, readLayout } from '../../src/mongo/layout.ts';
-import { type Entry, faultsOf, readHistory } from '../../src/mongo/migrate/journal.ts';
+import { type Entry, faultsOf, type History, readHistory } from '../../src/mongo/migrate/journal.ts';
 import { count } from '../program.ts';
 import type { Surroundings } from './command.ts';
 
@@ -36,11 +36,18 @@ export async function status(
     if (settled && drift.length + shapes.length === 0) print('The database is as the definitions say.');
     else if (settled)
       print('npm run migrate -- new NAME prints a migration that makes it as the definitions say.');
-    else if (faults.length === 0) print(`${history.pending.length} pending: npm run migrate -- up`);
+    else if (faults.length === 0) print(advice(history));
   }
   if (faults.length > 0) return 2;
   if (!settled) return 1;
   return drift.length + shapes.length > 0 ? 3 : 0;
+}
+
+function advice({ entries, pending }: History): string {
+  const half = pending.find(({ id }) => entries.get(id)?.state === 'undoing');
+  return half
+    ? `${half.id} is half undone: npm run migrate -- down finishes that`
+    : `${pending.length} pending: npm run migrate -- up`;
 }
 
 function line(entry: Entry | { _id: string; state: 'pending' }): string {

@@ -65,12 +65,16 @@ const changeable = ({ type, options }: Found): mongo.Document => {
   return type === 'view' ? { viewOn, pipeline } : { validator, validationLevel, validationAction };
 };
 
-export async function dropEmpty(db: mongo.Db, collection: string): Promise<void> {
+export async function refuseFull(db: mongo.Db, collection: string): Promise<void> {
   const documents = await db.collection(collection).countDocuments();
   if (documents > 0)
     throw new Error(
       `The collection ${collection} has ${documents} documents, which would be lost: remove them first.`,
     );
+}
+
+export async function dropEmpty(db: mongo.Db, collection: string): Promise<void> {
+  await refuseFull(db, collection);
   // MongoDB does not mind if there is none.
   await db.dropCollection(collection);
 }

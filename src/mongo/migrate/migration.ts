@@ -33,6 +33,8 @@ export interface Structure {
   /** Can be done twice: who is killed right after it is followed by somebody who does it again. */
   apply: (db: mongo.Db, check: Check) => Promise<void>;
   foresee?: (db: mongo.Db) => Promise<Foresight>;
+  /** Throws where it must not be done as things stand; asked before anything of its migration is. */
+  refuse?: (db: mongo.Db) => Promise<void>;
 }
 
 /** Throws if another process has taken over. To be called right before what no transaction can contain. */

@@ -36,6 +36,7 @@ export async function down(
     const kept = settings.to === undefined ? applied.length - 1 : indexOf(migrations, settings.to) + 1;
     const undone = applied.slice(Math.max(kept, 0)).toReversed();
     const positions = undone.map((migration) => beginUndoing(migration, entries.get(migration.id) as Entry));
+    for (const migration of undone) await refuseUndoing(run, migration, entries.get(migration.id) as Entry);
     for (const [i, migration] of undone.entries()) await undo(run, migration, positions[i] as Entry);
     return undone.map(({ id }) => id);
   });
@@ -164,6 +165,21 @@ function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
   for (const { up, down } of steps.slice(0, done))
     if (typeof down === 'string') throw new Error(`${id} cannot be undone: ${up.title}: ${down}`);
   return { ...rest, state: 'undoing', step: steps.length - done };
+}
+
+/** Nothing is begun that could not go on: what would be half undone serves no version of the program. */
+async function refuseUndoing({ db }: Run, { id, steps }: Migration, { state }: Entry): Promise<void> {
+  if (state !== 'applied') return;
+  const changed = new Set<string>();
+  for (const { down } of steps.toReversed()) {
+    if (typeof down === 'string') continue;
+    // What its own steps change may be in order by then.
+    if (down.kind === 'documents') changed.add(down.collection);
+    else if (!changed.has(down.collection ?? ''))
+      await down.refuse?.(db).catch((error: Error) => {
+        throw new Error(`${id} cannot be undone: ${error.message} Nothing was changed.`, { cause: error });
+      });
+  }
 }
 
 async function undo(run: Run, { id, steps }: Migration, entry: Entry): Promise<void> {

@@ -8,7 +8,7 @@ import {
   readLayout,
   type View,
 } from '../layout.ts';
-import { dropEmpty } from './former.ts';
+import { dropEmpty, refuseFull } from './former.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
 import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts';
 
@@ -37,12 +37,15 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
     },
     async (db) => (layout.schema ? violators(db, name, layout.schema) : {}),
   ),
-  down: structure(
-    `drop the collection ${name}`,
-    name,
-    (db) => dropEmpty(db, name),
-    async (db) => ({ refused: await db.collection(name).countDocuments() }),
-  ),
+  down: {
+    ...structure(
+      `drop the collection ${name}`,
+      name,
+      (db) => dropEmpty(db, name),
+      async (db) => ({ refused: await db.collection(name).countDocuments() }),
+    ),
+    refuse: (db) => refuseFull(db, name),
+  },
 });
 
 const otherCollation = (name: string, found: object | undefined): Error =>
