@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
-import mongoose, { type mongo } from 'mongoose';
+import type { mongo } from 'mongoose';
 import { caller } from '../auth/caller.ts';
 import { seal } from '../auth/tokens.ts';
 import { invalid, Problem } from '../errors.ts';
+import { database } from '../mongo/connect.ts';
 import { currentSession } from '../mongo/transaction.ts';
 import type { Reply } from './endpoint.ts';
 
@@ -77,8 +78,7 @@ export async function remember({ id, fingerprint }: Key, { status, headers, body
   );
 }
 
-const records = (): mongo.Collection<Remembered> =>
-  mongoose.connection.getClient().db(mongoose.connection.name).collection(IDEMPOTENCY);
+const records = (): mongo.Collection<Remembered> => database().collection(IDEMPOTENCY);
 
 const hash = (parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url');

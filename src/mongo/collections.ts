@@ -1,5 +1,6 @@
 import type { IndexDirection, mongo } from 'mongoose';
 import { RATE_LIMITS } from './budget.ts';
+import { GUARDS } from './guards.ts';
 import type { JsonSchema } from './layout.ts';
 import { JOURNAL } from './migrate/journal.ts';
 import { LOCK } from './migrate/lock.ts';
@@ -23,7 +24,7 @@ export interface Collection {
 /** The collections that serve no resource. */
 export const OWN: Collection[] = [
   // Without a schema: a removal may write ten thousands of guards, and nobody else writes any.
-  { collection: 'refguards', indexes: [] },
+  { collection: GUARDS, indexes: [] },
   {
     collection: 'idempotency',
     indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }],

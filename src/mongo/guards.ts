@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import mongoose, { type mongo, Types } from 'mongoose';
+import { type mongo, Types } from 'mongoose';
+import { database } from './connect.ts';
 import { currentSession } from './transaction.ts';
 
 /**
@@ -29,8 +30,7 @@ interface Guard {
   n: number;
 }
 
-export const guards = (): mongo.Collection<Guard> =>
-  mongoose.connection.getClient().db(mongoose.connection.name).collection(GUARDS);
+export const guards = (): mongo.Collection<Guard> => database().collection(GUARDS);
 
 export const keyOf = ({ collection, id }: Guarded): string => `${collection}:${id.toHexString()}`;
 

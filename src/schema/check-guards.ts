@@ -1,4 +1,5 @@
-import mongoose, { type mongo } from 'mongoose';
+import type { mongo } from 'mongoose';
+import { database } from '../mongo/connect.ts';
 import { documentOf, guards, keyOf } from '../mongo/guards.ts';
 import { currentSession, transaction } from '../mongo/transaction.ts';
 import { inBatches } from './check.ts';
@@ -38,7 +39,7 @@ const lookAgain = (suspects: string[], mending: boolean): Promise<string[]> =>
   });
 
 async function surplusOf(guardIds: string[], session?: mongo.ClientSession): Promise<string[]> {
-  const db = mongoose.connection.getClient().db(mongoose.connection.name);
+  const db = database();
   const documents = guardIds.flatMap((guard) => documentOf(guard) ?? []);
   const existing = new Set<string>();
   for (const name of new Set(documents.map(({ collection }) => collection))) {
