@@ -596,6 +596,22 @@ describe('include', () => {
       }
     });
 
+    test('of one document is shared by those who ask for it at once, and each gets what he has asked for', async () => {
+      const [author, tag] = [await aUser(), await aTag()];
+      const ids = [await aPost({ author: author._id, tags: [tag._id] }), await aPost()].map(({ _id }) => _id);
+      const paths = ids.flatMap((id) =>
+        ['', '?include=author', '?include=tags'].map((query) => `/posts/${id}${query}`),
+      );
+      const alone = [];
+      for (const path of paths) alone.push((await api.get(path)).body);
+      const many = Array.from({ length: 40 }, (_, i) => i % paths.length);
+      const commands = await commandsOf(async () => {
+        const answers = await Promise.all(many.map((i) => api.get(paths[i] as string)));
+        expect(answers.map(({ body }) => body)).toEqual(many.map((i) => alone[i]));
+      });
+      expect(commands.filter(({ find }) => find === 'posts').length).toBeLessThan(many.length);
+    });
+
     test.each(['users', 'books', 'tags'])(
       'of the newest posts of %s is some keys of an index, not all posts',
       async (collection) => {

@@ -7,7 +7,7 @@ import { text } from '../schema/fields.ts';
 import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
 import { type AnyResource, demand } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
-import { QUERY_TIME } from '../schema/store.ts';
+import { QUERY_TIME } from '../schema/model.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
 import {
   all,

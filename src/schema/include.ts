@@ -5,7 +5,7 @@ import { objectId } from './fields.ts';
 import type { Reference } from './references.ts';
 import type { AnyResource } from './resource.ts';
 import { projectionOf, type Selection, show } from './selection.ts';
-import { QUERY_TIME } from './store.ts';
+import { QUERY_TIME } from './model.ts';
 
 /**
  * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those

@@ -39,6 +39,9 @@ function schemaType(schema: z.core.$ZodType, path: string): any {
   }
 }
 
+/** Longest time that MongoDB may spend on one query, in milliseconds. */
+export const QUERY_TIME = 2_000;
+
 /** Settings that every model shares. Collections and indexes are made before the server listens, never here. */
 export function makeModel(name: string, collection: string, fields: Record<string, z.core.$ZodType>) {
   const schema = new Schema(toMongoose(fields), {

@@ -2,8 +2,9 @@ import type { IndexDirection, Model, mongo, Types } from 'mongoose';
 import { z } from 'zod';
 import { type AccessPolicy, CLOSED, maySeePrivate } from '../auth/policy.ts';
 import type { ProblemCode } from '../errors.ts';
+import { loader } from '../mongo/loader.ts';
 import { instant, objectId } from './fields.ts';
-import { makeModel } from './model.ts';
+import { makeModel, QUERY_TIME } from './model.ts';
 import type { Reference } from './references.ts';
 
 export type Fields = Record<string, z.ZodType>;
@@ -125,6 +126,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     .strictObject(writable)
     .partial(optional as Record<string, never>)
     .meta({ id: `${name}Body` });
+  const model = makeModel(name, collection, fields) as unknown as Model<Stored<F>>;
   const made = {
     name,
     collection,
@@ -155,7 +157,9 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
       .strictObject(writable)
       .partial()
       .meta({ id: `${name}Patch` }),
-    model: makeModel(name, collection, fields) as unknown as Model<Stored<F>>,
+    model,
+    /** Reads one document by its id; those that are asked for at once are one query. Not inside a transaction. */
+    load: loader((_id) => (model as Model<any>).find({ _id }).maxTimeMS(QUERY_TIME).lean<Stored<F>[]>()),
     /** Its references, and those of others to it: see link(). */
     references: [] as Reference[],
     referrers: [] as Reference[],
@@ -184,6 +188,7 @@ export interface AnyResource {
   creation: z.ZodObject;
   patch: z.ZodObject;
   model: Model<any>;
+  load: (id: Types.ObjectId) => Promise<any>;
   references: Reference[];
   referrers: Reference[];
 }

@@ -2,9 +2,11 @@ import { type Model, Types } from 'mongoose';
 import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from '../auth/policy.ts';
 import { forbidden, notFound, Problem } from '../errors.ts';
+import { inSession } from '../mongo/transaction.ts';
 import { noteChange } from './changes.ts';
 import { type IfMatch, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
+import { QUERY_TIME } from './model.ts';
 import { type Reference, type Target, targetsOf } from './references.ts';
 import { type AnyResource, noun } from './resource.ts';
 
@@ -14,9 +16,6 @@ import { type AnyResource, noun } from './resource.ts';
  * them. What writes runs inside transaction().
  */
 
-/** Longest time that MongoDB may spend on one query, in milliseconds. */
-export const QUERY_TIME = 2_000;
-
 /** A document as MongoDB stores it. */
 export type DocumentOf<R extends AnyResource> = R['model'] extends Model<infer D> ? D : never;
 
@@ -25,10 +24,14 @@ export async function read<R extends AnyResource>(
   id: Types.ObjectId,
   projection?: Record<string, 1>,
 ): Promise<DocumentOf<R>> {
-  const found = await resource.model
-    .findOne(restrict({ _id: id }, visible(resource)), projection)
-    .maxTimeMS(QUERY_TIME)
-    .lean();
+  const condition = visible(resource);
+  const found =
+    condition || projection || inSession().session
+      ? await resource.model
+          .findOne(restrict({ _id: id }, condition), projection)
+          .maxTimeMS(QUERY_TIME)
+          .lean()
+      : await resource.load(id);
   return found ?? missing();
 }
 

@@ -5,7 +5,8 @@ import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { invalid, Problem } from '../../errors.ts';
 import { byId, route } from '../../http/route.ts';
 import { instant, setOf, text } from '../../schema/fields.ts';
-import { create, type DocumentOf, QUERY_TIME, remove } from '../../schema/store.ts';
+import { QUERY_TIME } from '../../schema/model.ts';
+import { create, type DocumentOf, remove } from '../../schema/store.ts';
 import { ApiKey, resources } from '../index.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;

@@ -1,9 +1,10 @@
-import { type mongo, Types } from 'mongoose';
+import { Types } from 'mongoose';
 import { ANONYMOUS, type Caller, type Role } from '../../auth/caller.ts';
 import { matches, verifyToken } from '../../auth/tokens.ts';
 import { unauthenticated } from '../../errors.ts';
+import { loader } from '../../mongo/loader.ts';
 import { inSession } from '../../mongo/transaction.ts';
-import { QUERY_TIME } from '../../schema/store.ts';
+import { QUERY_TIME } from '../../schema/model.ts';
 import { ApiKey } from '../keys/key.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
@@ -26,8 +27,8 @@ async function byToken(token: string): Promise<Caller> {
 }
 
 async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
-  const found = await standing(ApiKey.model.collection, { _id: key });
-  if (!found?.role || !matches(secret, found.digest)) throw unauthenticated('The API key is not valid.');
+  const found = await standing(ApiKey, key);
+  if (!found || !matches(secret, found.digest)) throw unauthenticated('The API key is not valid.');
   if (found.expiresAt <= new Date()) throw unauthenticated('The API key has expired.');
   return { kind: 'user', id: found.user, role: found.role, key, scopes: found.scopes };
 }
@@ -40,40 +41,47 @@ async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
 export async function confirm(who: Caller): Promise<Caller> {
   const { id, session, key } = who;
   if (!id) return who;
-  const by = key ? ApiKey : Session;
-  const good = { _id: key ?? session, user: id, expiresAt: { $gt: new Date() } };
-  const found = await standing(by.model.collection, good);
-  if (!found?.role) throw unauthenticated(`The ${key ? 'API key' : 'access token'} has been revoked.`);
+  const found = await standing(key ? ApiKey : Session, (key ?? session) as Types.ObjectId);
+  if (!found?.user.equals(id) || found.expiresAt <= new Date())
+    throw unauthenticated(`The ${key ? 'API key' : 'access token'} has been revoked.`);
   return { ...who, role: found.role };
 }
 
+type Authority = typeof Session | typeof ApiKey;
+
+/** What a session or a key is good for, with the role of its user. */
 interface Standing {
+  _id: Types.ObjectId;
   user: Types.ObjectId;
-  role?: Role;
+  role: Role;
   digest: string;
   expiresAt: Date;
   scopes: string[];
 }
 
-/**
- * What a session or a key is good for, with the role of its user: one query. On the driver's collection: at each
- * request Mongoose would cost as much as the reading.
- */
-async function standing(collection: mongo.Collection, match: object): Promise<Standing | undefined> {
-  const role = {
-    $lookup: {
-      from: User.collection,
-      localField: 'user',
-      foreignField: '_id',
-      pipeline: [{ $project: { role: 1 } }],
-      as: 'found',
-    },
-  };
-  const [found] = await collection
-    .aggregate<Standing>([{ $match: match }, role, { $set: { role: { $first: '$found.role' } } }], {
-      maxTimeMS: QUERY_TIME,
-      ...inSession(),
-    })
+/** undefined where there is no such session or key, or its user is gone. Inside a transaction, as that sees it. */
+function standing(resource: Authority, id: Types.ObjectId): Promise<Standing | undefined> {
+  if (inSession().session) return read(resource, id).then(([found]) => found);
+  return (resource === Session ? session : apiKey)(id);
+}
+
+const session = loader((ids) => read(Session, ids));
+const apiKey = loader((ids) => read(ApiKey, ids));
+
+/** On the driver's collection: at each request Mongoose would cost as much as the reading. */
+async function read(
+  { model }: Authority,
+  _id: Types.ObjectId | { $in: Types.ObjectId[] },
+): Promise<Standing[]> {
+  // No more stages and conditions than these: with them MongoDB needs twice the time.
+  const found = await model.collection
+    .aggregate<Standing & { users: { role: Role }[] }>(
+      [
+        { $match: { _id } },
+        { $lookup: { from: User.collection, localField: 'user', foreignField: '_id', as: 'users' } },
+      ],
+      { maxTimeMS: QUERY_TIME, ...inSession() },
+    )
     .toArray();
-  return found;
+  return found.flatMap(({ users: [user], ...rest }) => (user ? [{ ...rest, role: user.role }] : []));
 }

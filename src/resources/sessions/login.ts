@@ -5,7 +5,8 @@ import { ACCESS_SECONDS, digestOf, makeSecret, matches, signToken, verifyToken }
 import { Problem } from '../../errors.ts';
 import { removeGuards } from '../../mongo/guards.ts';
 import { noteChange } from '../../schema/changes.ts';
-import { create, QUERY_TIME } from '../../schema/store.ts';
+import { QUERY_TIME } from '../../schema/model.ts';
+import { create } from '../../schema/store.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
 
