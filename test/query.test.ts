@@ -602,7 +602,7 @@ describe('include', () => {
       const paths = ids.flatMap((id) =>
         ['', '?include=author', '?include=tags'].map((query) => `/posts/${id}${query}`),
       );
-      const alone = [];
+      const alone: unknown[] = [];
       for (const path of paths) alone.push((await api.get(path)).body);
       const many = Array.from({ length: 40 }, (_, i) => i % paths.length);
       const commands = await commandsOf(async () => {

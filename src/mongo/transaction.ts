@@ -55,15 +55,17 @@ export async function transaction<T>(
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
   const course: Course = { deadline: performance.now() + BUDGET, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
-  const expiry = new AbortController();
-  const limit = sleep(BUDGET + GRACE, undefined, { signal: expiry.signal, ref: false }).then(() => {
-    course.isOver = true;
-    throw course.isCommitting ? outcomeUnknown() : course.failure ? exhausted(course.failure) : tooSlow();
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      course.isOver = true;
+      reject(course.isCommitting ? outcomeUnknown() : course.failure ? exhausted(course.failure) : tooSlow());
+    }, BUDGET + GRACE).unref();
   });
   try {
     return await Promise.race([attempts(work, { holds, changes }, course), limit]);
   } finally {
-    expiry.abort();
+    clearTimeout(timer);
   }
 }
 
