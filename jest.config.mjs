@@ -1,25 +1,11 @@
 export default {
-  testEnvironment: 'node',
-  modulePathIgnorePatterns: ['<rootDir>/dist/'],
-  testMatch: ['<rootDir>/test/*.test.ts'],
-  extensionsToTreatAsEsm: ['.ts'],
-  transform: {
-    '\\.ts$': [
-      '@swc/jest',
-      {
-        jsc: {
-          target: 'es2023',
-          parser: { syntax: 'typescript' },
-          experimental: { keepImportAttributes: true },
-        },
-        module: { type: 'es6' },
-        sourceMaps: 'inline',
-      },
-    ],
-  },
-  globalSetup: '<rootDir>/test/support/global-setup.mjs',
-  globalTeardown: '<rootDir>/test/support/global-teardown.mjs',
+  // What test/support/build.mjs has made of the tests.
+  roots: ['<rootDir>/dist/test'],
+  testRunner: '<rootDir>/test/support/test-runner.mjs',
+  transform: {},
+  globalSetup: '<rootDir>/dist/test/support/global-setup.js',
+  globalTeardown: '<rootDir>/dist/test/support/global-teardown.js',
   // Several files wait for processes and time limits most of the time.
-  maxWorkers: 3,
+  maxWorkers: 4,
   testTimeout: 30_000,
 };

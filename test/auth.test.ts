@@ -1,6 +1,5 @@
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Types } from 'mongoose';
 import { hashPassword } from '../src/auth/passwords.ts';
 import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tokens.ts';

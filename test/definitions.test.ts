@@ -1,4 +1,3 @@
-import { describe, expect, test, afterAll, beforeAll, beforeEach } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import mongoose, { Types, mongo } from 'mongoose';
 import { pino } from 'pino';

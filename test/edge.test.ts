@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import { drain } from '../src/http/server.ts';
 import { Book } from '../src/resources/index.ts';
 import { CREDENTIALS } from './support/callers.ts';

@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { create, read, remove, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';

@@ -1,6 +1,5 @@
 import { get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import type { Route } from '../src/http/route.ts';
 import { database } from '../src/mongo/connect.ts';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
+import { tsImport } from 'tsx/esm/api';
 import { type Arguments, migrate, readArguments } from '../scripts/migrate/command.ts';
 import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { migrations as product } from '../src/migrations/index.ts';
@@ -716,7 +716,7 @@ describe('npm run migrate', () => {
     const path = join(folder, '0002-add-label.ts');
     const source = text.replace(/TODO[^}]*/, "'x' ").replaceAll("'../mongo", `'${process.cwd()}/src/mongo`);
     await writeFile(path, source.replace(', unique: true', ''));
-    const { addLabel } = (await import(path)) as { addLabel: Migration };
+    const { addLabel } = (await tsImport(path, import.meta.url)) as { addLabel: Migration };
     await store(2_500);
     await up(db, [...list, addLabel]);
     expect(await things.countDocuments({ label: 'x' })).toBe(2_500);

@@ -1,5 +1,4 @@
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
-import { describe, expect, test } from '@jest/globals';
 import mongoose, { Types } from 'mongoose';
 import { pino } from 'pino';
 import { createApp, describeApi } from '../src/app.ts';

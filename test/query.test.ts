@@ -1,4 +1,3 @@
-import { expect, test, describe } from '@jest/globals';
 import mongoose from 'mongoose';
 import { Book, Post, Tag, User, resources } from '../src/resources/index.ts';
 import { aCaller, admin, CREDENTIALS } from './support/callers.ts';

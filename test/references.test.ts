@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, beforeEach, describe } from '@jest/globals';
 import mongoose, { Types } from 'mongoose';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { database } from '../src/mongo/connect.ts';

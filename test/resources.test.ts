@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { Book, Post, Tag, User } from '../src/resources/index.ts';
 import type { AnyResource } from '../src/schema/resource.ts';

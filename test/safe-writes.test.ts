@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { expect, test, describe } from '@jest/globals';
 import mongoose from 'mongoose';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';

@@ -1,5 +1,4 @@
 import type { Server } from 'node:http';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import mongoose, { Types } from 'mongoose';
 import { z } from 'zod';
 import { toWrite } from '../src/auth/policy.ts';

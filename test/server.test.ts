@@ -6,7 +6,6 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test, beforeEach } from '@jest/globals';
 import mongoose from 'mongoose';
 import { DEMO_PASSWORD, isPassword } from '../src/auth/passwords.ts';
 import { makeKey, readKeys } from '../src/auth/tokens.ts';

@@ -1,4 +1,3 @@
-import { describe, expect, test } from '@jest/globals';
 import mongoose from 'mongoose';
 import { GUARDS } from '../src/mongo/guards.ts';
 import { currentSession, transaction } from '../src/mongo/transaction.ts';

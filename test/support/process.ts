@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
 /**
- * The program in processes of its own, as `npm run build` makes it: the same as the sources, and each start takes
- * half the time.
+ * The program in processes of its own, compiled: the same as the sources, and each start takes half the time. The
+ * tests stand beside it there; the scripts that use this run from the sources.
  */
-const BUILD = new URL('../../dist/', import.meta.url);
+export const BUILD = new URL(import.meta.url.endsWith('.ts') ? '../../dist/' : '../../', import.meta.url);
 
 /** Where a source file's compiled module is. */
 export const compiled = (source: string): URL => new URL(source.replace(/\.ts$/, '.js'), BUILD);

@@ -2,15 +2,12 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { MongoMemoryReplSet } from 'mongodb-memory-server-core';
-import { tsImport } from 'tsx/esm/api';
-
-const run = promisify(execFile);
+import { findMongod } from '../../src/mongo/embedded/binary.ts';
+import { BUILD, compiled } from './process.ts';
 
 /** One replica set of one member for the whole run; each jest worker has a database of its own in it. */
 export default async function setUp() {
-  const build = run('npm', ['run', '--silent', 'build']);
-  const { findMongod } = await tsImport('../../src/mongo/embedded/binary.ts', import.meta.url);
-  const mongod = await findMongod({ binary: process.env.MONGOD_BINARY, say: console.log });
+  const mongod = await findMongod({ binary: process.env['MONGOD_BINARY'], say: console.log });
   Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });
   const replicaSet = await MongoMemoryReplSet.create({
     binary: { systemBinary: mongod.path },
@@ -24,10 +21,9 @@ export default async function setUp() {
       ],
     },
   });
-  process.env.TEST_MONGODB_URI = replicaSet.getUri();
-  globalThis.replicaSet = replicaSet;
-  await build;
-  const dist = fileURLToPath(new URL('../../dist/', import.meta.url));
-  process.env.TEST_OPENAPI = `${dist}openapi.json`;
-  await run(process.execPath, [`${dist}scripts/openapi.js`, process.env.TEST_OPENAPI]);
+  process.env['TEST_MONGODB_URI'] = replicaSet.getUri();
+  (globalThis as { replicaSet?: MongoMemoryReplSet }).replicaSet = replicaSet;
+  process.env['TEST_OPENAPI'] = fileURLToPath(new URL('openapi.json', BUILD));
+  const script = fileURLToPath(compiled('scripts/openapi.ts'));
+  await promisify(execFile)(process.execPath, [script, process.env['TEST_OPENAPI']]);
 }

@@ -1,0 +1,8 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, rmSync } from 'node:fs';
+
+/** Compiles the program and its tests into dist; a migration is also read as it is written, for its checksum. */
+rmSync('dist', { recursive: true, force: true });
+execFileSync('tsc', ['--noCheck', '--noEmit', 'false', '--outDir', 'dist'], { stdio: 'inherit' });
+for (const migrations of ['src/migrations', 'test/support/volumes'])
+  cpSync(migrations, `dist/${migrations}`, { recursive: true });
