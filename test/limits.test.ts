@@ -52,7 +52,10 @@ const guess = (path: string, seconds: number) =>
 const api = { resources, routes: [...routes, guess('/guess', 15 * MINUTE), guess('/guess-soon', 1)] };
 // Behind a proxy, so that a test can be as many clients as it needs.
 const RATE_LIMIT = 20;
-const { url, get, post } = useApi({ ...api, rateLimit: RATE_LIMIT, trustProxy: 1 });
+const { url, get, post } = useApi(
+  { ...api, rateLimit: RATE_LIMIT, trustProxy: 1 },
+  { monitorCommands: true },
+);
 
 /** A client who has not logged in, and whose address the proxy tells. */
 const as = (address: string, headers = {}) => ({

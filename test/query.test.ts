@@ -5,7 +5,7 @@ import { anyhow, storeAnyhow } from './support/database.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
-const api = useApi();
+const api = useApi({}, { monitorCommands: true });
 
 const titles = async (query: string): Promise<string[]> => {
   const { status, body } = await api.get(`/books?${query}`);

@@ -62,16 +62,16 @@ export const standardDocument = async (): Promise<any> =>
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
- * A test may bring resources, routes and settings of its own.
+ * A test may bring resources, routes and settings of its own, and options of the connection.
  */
-export function useApi(own: Partial<Settings> = {}) {
+export function useApi(own: Partial<Settings> = {}, connection: mongoose.ConnectOptions = {}) {
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
   let server: ReturnType<typeof httpServer>;
 
   beforeAll(async () => {
-    await mongoose.connect(mongoUri, { dbName, bufferCommands: false, monitorCommands: true });
+    await mongoose.connect(mongoUri, { dbName, bufferCommands: false, ...connection });
     await renewDatabase(database(), api.resources);
     ({ server, url: base } = await serve(api));
     await letIn(database());
@@ -81,7 +81,7 @@ export function useApi(own: Partial<Settings> = {}) {
     );
   });
   beforeEach(async () => {
-    for (const { model } of api.resources) await model.deleteMany({ _id: { $ne: admin._id } });
+    for (const { model } of api.resources) await model.collection.deleteMany({ _id: { $ne: admin._id } });
   });
   afterAll(async () => {
     await drain(server);
