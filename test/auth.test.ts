@@ -238,6 +238,19 @@ describe('a refresh token', () => {
   });
 });
 
+test('a session ends 90 days after its login, however much it has been used', async () => {
+  const [young, old] = [await loggedIn(), await loggedIn()];
+  const age = async ({ user }: typeof old, days: number) => {
+    const createdAt = new Date(Date.now() - days * 86_400_000);
+    await Session.model.collection.updateOne({ user: user._id }, { $set: { createdAt } });
+  };
+  await age(young, 89);
+  await age(old, 91);
+  expect((await refresh(young.refresh)).status).toBe(200);
+  expect((await refresh(old.refresh)).body.error).toBe('invalid_grant');
+  expectRefused(await me(old.access));
+});
+
 describe('logging out', () => {
   test.each(['access', 'refresh'] as const)('by the %s token ends all of the session', async (which) => {
     const [one, other] = [await loggedIn(), await loggedIn()];
@@ -524,6 +537,21 @@ describe('the keys that sign', () => {
 
 describe('an API key', () => {
   const make = (as: string, body: object) => api.post('/me/keys', body, { as });
+
+  test('is one of 50 at most, also where several are made at once', async () => {
+    const { id: user, token } = await aCaller('member');
+    const body = { name: 'CI', scopes: ['books:read'] };
+    const { body: one } = await make(token, body);
+    const { _id, ...stored } = (await ApiKey.model.findById(one.id).lean()) as any;
+    await ApiKey.model.collection.insertMany(Array.from({ length: 44 }, () => ({ ...stored })));
+    const answers = await Promise.all(Array.from({ length: 12 }, () => make(token, body)));
+    for (const [status, count] of [
+      [201, 5],
+      [422, 7],
+    ])
+      expect(answers.filter((answer) => answer.status === status)).toHaveLength(count as number);
+    expect(await ApiKey.model.countDocuments({ user })).toBe(50);
+  });
 
   test('is shown once, stored as a digest, acts as its user within its scopes, and can be removed', async () => {
     const { id, token } = await aCaller('editor');

@@ -4,10 +4,11 @@ import type { Access } from '../../auth/policy.ts';
 import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { invalid, Problem } from '../../errors.ts';
 import { byId, route } from '../../http/route.ts';
+import { removeGuards } from '../../mongo/guards.ts';
 import { instant, setOf, text } from '../../schema/fields.ts';
 import { QUERY_TIME } from '../../schema/model.ts';
 import { create, type DocumentOf, remove } from '../../schema/store.ts';
-import { ApiKey, resources } from '../index.ts';
+import { ApiKey, resources, User } from '../index.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
 const DAYS = { default: 90, most: 366 };
@@ -76,6 +77,8 @@ export const keys = [
       const days = (expiresAt.getTime() - Date.now()) / DAY;
       if (days <= 0 || days > DAYS.most) throw wrongExpiry();
       const user = callerId();
+      // Of those that are made at once each has to wait, and then counts the others: the limit holds.
+      await removeGuards([{ collection: User.collection, id: user }]);
       if ((await ApiKey.model.countDocuments({ user })) >= MAX_KEYS)
         throw new Problem('validation_failed', `You have ${MAX_KEYS} keys already: remove one first.`);
       const secret = makeSecret();

@@ -10,8 +10,11 @@ import { create } from '../../schema/store.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
 
+const DAY = 24 * 60 * 60 * 1_000;
 /** A session ends when it has not been used for so long, in milliseconds. */
-const IDLE = 30 * 24 * 60 * 60 * 1_000;
+const IDLE = 30 * DAY;
+/** And however much it is used, after so long. */
+const LIFE = 90 * DAY;
 
 export interface Tokens {
   access_token: string;
@@ -53,7 +56,12 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
   const secret = makeSecret();
   const session = await Session.model
     .findOneAndUpdate(
-      { ...theirs, digest: { $eq: digestOf(given) }, expiresAt: { $gt: new Date() } },
+      {
+        ...theirs,
+        digest: { $eq: digestOf(given) },
+        expiresAt: { $gt: new Date() },
+        createdAt: { $gt: new Date(Date.now() - LIFE) },
+      },
       { $set: { digest: digestOf(secret), expiresAt: expiry() } },
     )
     .lean();
