@@ -9,6 +9,9 @@ import { BUILD, compiled } from './process.ts';
 export default async function setUp() {
   const mongod = await findMongod({ binary: process.env['MONGOD_BINARY'], say: console.log });
   Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });
+  const document = fileURLToPath(new URL('openapi.json', BUILD));
+  const script = fileURLToPath(compiled('scripts/openapi.ts'));
+  const described = promisify(execFile)(process.execPath, [script, document]);
   const replicaSet = await MongoMemoryReplSet.create({
     binary: { systemBinary: mongod.path },
     replSet: {
@@ -23,7 +26,6 @@ export default async function setUp() {
   });
   process.env['TEST_MONGODB_URI'] = replicaSet.getUri();
   (globalThis as { replicaSet?: MongoMemoryReplSet }).replicaSet = replicaSet;
-  process.env['TEST_OPENAPI'] = fileURLToPath(new URL('openapi.json', BUILD));
-  const script = fileURLToPath(compiled('scripts/openapi.ts'));
-  await promisify(execFile)(process.execPath, [script, process.env['TEST_OPENAPI']]);
+  process.env['TEST_OPENAPI'] = document;
+  await described;
 }
