@@ -22,7 +22,7 @@ export function mountDocs(router: Router): void {
   let page: string | undefined;
   router.get('/docs', async (ctx) => {
     page ??= withoutInline(await render());
-    const nonce = randomBytes(16).toString('base64');
+    const nonce = randomBytes(16).toString('base64url');
     ctx.set({ 'Content-Security-Policy': policy(nonce), 'Cache-Control': 'no-store' });
     ctx.type = 'html';
     ctx.body = page.replaceAll(NONCE, nonce);
