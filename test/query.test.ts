@@ -1,7 +1,9 @@
+import { AsyncResource } from 'node:async_hooks';
 import mongoose from 'mongoose';
 import { Book, Post, Tag, User, resources } from '../src/resources/index.ts';
 import { aCaller, admin, CREDENTIALS } from './support/callers.ts';
 import { anyhow, storeAnyhow } from './support/database.ts';
+import { transaction } from '../src/mongo/transaction.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
 
@@ -595,7 +597,7 @@ describe('include', () => {
       }
     });
 
-    test('of one document is shared by those who ask for it at once, and each gets what he has asked for', async () => {
+    test('is shared by those who ask for one document at once, and each gets what he may see and has asked for', async () => {
       const [author, tag] = [await aUser(), await aTag()];
       const ids = [await aPost({ author: author._id, tags: [tag._id] }), await aPost()].map(({ _id }) => _id);
       const paths = ids.flatMap((id) =>
@@ -604,11 +606,29 @@ describe('include', () => {
       const alone: unknown[] = [];
       for (const path of paths) alone.push((await api.get(path)).body);
       const many = Array.from({ length: 40 }, (_, i) => i % paths.length);
-      const commands = await commandsOf(async () => {
-        const answers = await Promise.all(many.map((i) => api.get(paths[i] as string)));
-        expect(answers.map(({ body }) => body)).toEqual(many.map((i) => alone[i]));
+      // In between somebody who may see neither: they are drafts.
+      const [strangers, answers] = await Promise.all([
+        Promise.all(many.map((i) => api.get(paths[i] as string, { as: '' }))),
+        Promise.all(many.map((i) => api.get(paths[i] as string))),
+      ]);
+      expect(answers.map(({ body }) => body)).toEqual(many.map((i) => alone[i]));
+      for (const { status } of strangers) expect(status).toBe(404);
+    });
+
+    test('of documents that are asked for at once is one query; a transaction reads for itself', async () => {
+      const posts = [await aPost(), await aPost(), await aPost()];
+      const load = () => Promise.all(posts.map(({ _id }) => Post.load(_id)));
+      const commands = await commandsOf(async () =>
+        expect((await load()).map((post) => post?.title)).toEqual(posts.map(({ title }) => title)),
+      );
+      expect(commands).toHaveLength(1);
+      const [one] = posts as [(typeof posts)[0], ...typeof posts];
+      const elsewhere = AsyncResource.bind(() => Post.load(one._id));
+      await transaction(async () => {
+        await Post.model.updateOne({ _id: one._id }, { title: 'New' });
+        const seen = await Promise.all([elsewhere(), Post.load(one._id), elsewhere()]);
+        expect(seen.map((post) => post?.title)).toEqual([one.title, 'New', one.title]);
       });
-      expect(commands.filter(({ find }) => find === 'posts').length).toBeLessThan(many.length);
     });
 
     test.each(['users', 'books', 'tags'])(

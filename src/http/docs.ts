@@ -22,6 +22,7 @@ export function mountDocs(router: Router): void {
   let page: string | undefined;
   router.get('/docs', async (ctx) => {
     page ??= withoutInline(await render());
+    // Not plain base64, whose slashes could make the page look as if it loaded something from elsewhere.
     const nonce = randomBytes(16).toString('base64url');
     ctx.set({ 'Content-Security-Policy': policy(nonce), 'Cache-Control': 'no-store' });
     ctx.type = 'html';

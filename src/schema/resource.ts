@@ -158,7 +158,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
       .partial()
       .meta({ id: `${name}Patch` }),
     model,
-    /** Reads one document by its id; those that are asked for at once are one query. Not inside a transaction. */
+    /** Reads one document by its id, whoever may see it: for where everybody may. Those who ask at once share a query. */
     load: loader((_id) => (model as Model<any>).find({ _id }).maxTimeMS(QUERY_TIME).lean<Stored<F>[]>()),
     /** Its references, and those of others to it: see link(). */
     references: [] as Reference[],

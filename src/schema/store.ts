@@ -2,7 +2,6 @@ import { type Model, Types } from 'mongoose';
 import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from '../auth/policy.ts';
 import { forbidden, notFound, Problem } from '../errors.ts';
-import { inSession } from '../mongo/transaction.ts';
 import { noteChange } from './changes.ts';
 import { type IfMatch, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
@@ -26,7 +25,7 @@ export async function read<R extends AnyResource>(
 ): Promise<DocumentOf<R>> {
   const condition = visible(resource);
   const found =
-    condition || projection || inSession().session
+    condition || projection
       ? await resource.model
           .findOne(restrict({ _id: id }, condition), projection)
           .maxTimeMS(QUERY_TIME)

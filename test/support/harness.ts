@@ -68,7 +68,7 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
-  let server: ReturnType<typeof httpServer>;
+  let server: ReturnType<typeof httpServer> | undefined;
 
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, ...connection });
@@ -84,8 +84,11 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
     for (const { model } of api.resources) await model.collection.deleteMany({ _id: { $ne: admin._id } });
   });
   afterAll(async () => {
-    await drain(server);
-    await mongoose.disconnect();
+    try {
+      if (server) await drain(server);
+    } finally {
+      await mongoose.disconnect();
+    }
   });
 
   async function call(

@@ -5,7 +5,8 @@ import circus from 'jest-circus/runner';
 /**
  * Jest's own test runner, but that Node loads the test files and what they import, as it loads the program, and not
  * Jest into a realm made for each file: there everything is compiled again and runs cold, which takes half of the
- * time of the suite. The files that one worker runs share the program's modules, as do the requests to a server.
+ * time of the suite. The files that one worker runs share the program's modules, as do the requests to a server: what
+ * a test defines needs a name of its own. Jest's mocks, its reset of modules and its watch mode are not there.
  */
 export default (globalConfig, config, { fakeTimers }, _runtime, ...rest) =>
   circus.default(globalConfig, config, { global: globalThis, fakeTimers }, node, ...rest);
@@ -19,7 +20,7 @@ const node = {
   /** The runner's inner part, which keeps what a file has declared: anew for each file. */
   requireInternalModule(path) {
     for (const known of Object.keys(require.cache))
-      if (/jest-circus/.test(known)) delete require.cache[known];
+      if (/node_modules[\\/]jest-circus[\\/]/.test(known)) delete require.cache[known];
     delete globalThis[Symbol.for('EVENT_HANDLERS')];
     return require(path);
   },

@@ -13,8 +13,8 @@ import { Session } from './session.ts';
 const DAY = 24 * 60 * 60 * 1_000;
 /** A session ends when it has not been used for so long, in milliseconds. */
 const IDLE = 30 * DAY;
-/** And however much it is used, after so long. */
-const LIFE = 90 * DAY;
+/** And however much it is used, after so many days. */
+const LIFE = 90;
 
 export interface Tokens {
   access_token: string;
@@ -60,9 +60,18 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
         ...theirs,
         digest: { $eq: digestOf(given) },
         expiresAt: { $gt: new Date() },
-        createdAt: { $gt: new Date(Date.now() - LIFE) },
       },
-      { $set: { digest: digestOf(secret), expiresAt: expiry() } },
+      [
+        {
+          $set: {
+            digest: digestOf(secret),
+            expiresAt: {
+              $min: [expiry(), { $dateAdd: { startDate: '$createdAt', unit: 'day', amount: LIFE } }],
+            },
+          },
+        },
+      ],
+      { updatePipeline: true },
     )
     .lean();
   if (session) return tokens(session.user, { id, origin, secret });
