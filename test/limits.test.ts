@@ -41,6 +41,8 @@ const guess = (path: string, seconds: number) =>
         onlyRefused: true,
         by: ({ address, body }) => [address, body.name],
       },
+      // So many that a process takes ten at a time.
+      { name: 'everywhere', points: 200, seconds, onlyRefused: true, by: ({ body }) => [body.name] },
       { name: 'address', points: 25, seconds, onlyRefused: true, by: ({ address }) => [address] },
     ],
     handler: async ({ body }) => {
@@ -278,6 +280,24 @@ describe('a route with limits of its own', () => {
     expect((await crash(client)).status).toBe(500);
     expect(standing(await attempt('ann', 'wrong', client), 'name').left).toBe(9);
     expect(standing(await attempt('ann', 'wrong', client), 'name').left).toBe(8);
+  });
+
+  test('never refuses what is right, however often it comes', async () => {
+    for (let i = 0; i < 45; i++)
+      expect((await attempt('eve', 'right', as(`203.0.113.${30 + (i % 3)}`))).status).toBe(204);
+    const { left } = standing(await attempt('eve', 'wrong', as('203.0.113.33')), 'everywhere');
+    expect(left).toBe(199);
+  });
+
+  test('does not count for one limit what another one has refused', async () => {
+    const from = { 'x-forwarded-for': '203.0.113.34', 'content-type': 'application/json' };
+    const at = await another({ trustProxy: 1, rateLimit: 1000 });
+    const guessAs = (name: string) =>
+      fetch(`${at}/guess`, { method: 'POST', body: JSON.stringify({ name, password: 'x' }), headers: from });
+    for (let i = 0; i < 25; i++) expect((await guessAs(`name ${i}`)).status).toBe(404);
+    for (let i = 0; i < 5; i++) expect((await guessAs('joe')).status).toBe(429);
+    const { left } = standing(await attempt('joe', 'wrong', as('203.0.113.35')), 'everywhere');
+    expect(left).toBe(199);
   });
 
   test('takes them again when the time is over that the refusal says', async () => {

@@ -52,7 +52,13 @@ export function routeLimits(limits: Limit<any>[] = []) {
       if (!by) continue;
       // What clients type may be long, and nobody else's business.
       const key = digest(JSON.stringify(by));
-      await spend(ctx, own, key);
+      try {
+        await spend(ctx, own, key);
+      } catch (refusal) {
+        // What one limit does not let in has tried nothing, for the others.
+        for (const giveBack of spent) giveBack();
+        throw refusal;
+      }
       if (limit.onlyRefused) spent.push(() => own.giveBack(key));
     }
     try {
