@@ -59,6 +59,9 @@ export async function serve(
 export const standardDocument = async (): Promise<any> =>
   JSON.parse(await readFile(process.env['TEST_OPENAPI'] as string, 'utf8'));
 
+/** Its validators are compiled when they are first needed; the files of a worker share them. */
+let standardContract: Contract | undefined;
+
 /**
  * The application over real HTTP on a real replica set. Every answer is checked against the OpenAPI document
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
@@ -76,9 +79,9 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
     ({ server, url: base } = await serve(api));
     await letIn(database());
     const isStandard = api.resources === resources && api.routes === routes;
-    contract = readContract(
-      isStandard ? await standardDocument() : await (await fetch(`${base}/openapi.json`)).json(),
-    );
+    contract = isStandard
+      ? (standardContract ??= readContract(await standardDocument()))
+      : readContract(await (await fetch(`${base}/openapi.json`)).json());
   });
   beforeEach(async () => {
     for (const { model } of api.resources) await model.collection.deleteMany({ _id: { $ne: admin._id } });
