@@ -85,7 +85,7 @@ async function falseAlarms(isOver: () => boolean): Promise<number> {
   return count;
 }
 
-const DUELS_OF_EACH = 9;
+const DUELS_OF_EACH = 12;
 
 test('of two that refer to a document and remove it at once, either one is refused or none refers to it', async () => {
   const all = duels.flatMap((duel) => Array<Duel>(DUELS_OF_EACH).fill(duel));
@@ -153,7 +153,7 @@ test('a process that is killed in the middle leaves nothing half done, and what 
       if (answer?.status === 201) acknowledged.push(answer.body.id);
     }
   });
-  await sleep(800);
+  await sleep(1_500);
   await servers[1]?.kill();
   running = false;
   const killed = performance.now();

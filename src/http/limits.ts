@@ -47,6 +47,9 @@ export function routeLimits(limits: Limit<any>[] = []) {
   const budgets = limits.map((limit) => ({ limit, own: budget(limit) }));
   return async <T>(ctx: Context, body: unknown, work: () => Promise<T>): Promise<T> => {
     const spent: (() => void)[] = [];
+    const giveAllBack = () => {
+      for (const giveBack of spent) giveBack();
+    };
     for (const { limit, own } of budgets) {
       const by = limit.by({ ...clientOf(ctx), body });
       if (!by) continue;
@@ -56,18 +59,18 @@ export function routeLimits(limits: Limit<any>[] = []) {
         await spend(ctx, own, key);
       } catch (refusal) {
         // What one limit does not let in has tried nothing, for the others.
-        for (const giveBack of spent) giveBack();
+        giveAllBack();
         throw refusal;
       }
       if (limit.onlyRefused) spent.push(() => own.giveBack(key));
     }
     try {
       const result = await work();
-      for (const giveBack of spent) giveBack();
+      giveAllBack();
       return result;
     } catch (error) {
       // A failure of ours tells nobody whether he has guessed right.
-      if (!(error instanceof Problem) || error.status >= 500) for (const giveBack of spent) giveBack();
+      if (!(error instanceof Problem) || error.status >= 500) giveAllBack();
       throw error;
     }
   };

@@ -5,9 +5,9 @@ import { notFound, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
+import { QUERY_TIME } from '../schema/model.ts';
 import { type AnyResource, demand } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
-import { QUERY_TIME } from '../schema/model.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
 import {
   all,

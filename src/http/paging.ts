@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import mongoose, { type Types } from 'mongoose';
 import { Problem } from '../errors.ts';
-import type { AnyResource } from '../schema/resource.ts';
 import { QUERY_TIME } from '../schema/model.ts';
+import type { AnyResource } from '../schema/resource.ts';
 
 /**
  * Keyset paging: a page starts where the sort order goes on after a document, found by an index, so the

@@ -2,10 +2,10 @@ import type { PopulateOptions, Types } from 'mongoose';
 import { z } from 'zod';
 import { visible } from '../auth/policy.ts';
 import { objectId } from './fields.ts';
+import { QUERY_TIME } from './model.ts';
 import type { Reference } from './references.ts';
 import type { AnyResource } from './resource.ts';
 import { projectionOf, type Selection, show } from './selection.ts';
-import { QUERY_TIME } from './model.ts';
 
 /**
  * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those

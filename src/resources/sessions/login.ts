@@ -13,8 +13,8 @@ import { Session } from './session.ts';
 const DAY = 24 * 60 * 60 * 1_000;
 /** A session ends when it has not been used for so long, in milliseconds. */
 const IDLE = 30 * DAY;
-/** And however much it is used, after so many days. */
-const LIFE = 90;
+/** And however much it is used, after so long. */
+const LIFE = 90 * DAY;
 
 export interface Tokens {
   access_token: string;
@@ -56,18 +56,12 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
   const secret = makeSecret();
   const session = await Session.model
     .findOneAndUpdate(
-      {
-        ...theirs,
-        digest: { $eq: digestOf(given) },
-        expiresAt: { $gt: new Date() },
-      },
+      { ...theirs, digest: { $eq: digestOf(given) }, expiresAt: { $gt: new Date() } },
       [
         {
           $set: {
             digest: digestOf(secret),
-            expiresAt: {
-              $min: [expiry(), { $dateAdd: { startDate: '$createdAt', unit: 'day', amount: LIFE } }],
-            },
+            expiresAt: { $min: [expiry(), { $add: ['$createdAt', LIFE] }] },
           },
         },
       ],
