@@ -154,7 +154,7 @@ test('a process that is killed in the middle leaves nothing half done, and what 
     }
   });
   await sleep(1_500);
-  await servers[1]?.kill();
+  await servers[1]?.killBetweenCommands();
   running = false;
   const killed = performance.now();
   await Promise.all(clients);

@@ -83,9 +83,9 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
       ? (standardContract ??= readContract(await standardDocument()))
       : readContract(await (await fetch(`${base}/openapi.json`)).json());
   });
-  beforeEach(async () => {
-    for (const { model } of api.resources) await model.collection.deleteMany({ _id: { $ne: admin._id } });
-  });
+  beforeEach(() =>
+    Promise.all(api.resources.map(({ model }) => model.collection.deleteMany({ _id: { $ne: admin._id } }))),
+  );
   afterAll(async () => {
     try {
       if (server) await drain(server);

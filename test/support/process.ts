@@ -1,5 +1,6 @@
 import { type ChildProcess, type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -21,6 +22,11 @@ export interface ServerProcess {
   stop(): Promise<void>;
   /** Ends it as a power cut does. */
   kill(): Promise<void>;
+  /**
+   * The same, but that MongoDB has answered all it was asked: what it is still at for a client that is gone it ends
+   * at once, and the transaction with it, which otherwise stays open.
+   */
+  killBetweenCommands(): Promise<void>;
 }
 
 /** A server on a free port, on the database of `uri`. */
@@ -41,7 +47,19 @@ export async function startServer(uri: string, env: Record<string, string> = {})
     await exitCode;
   };
   const url = await urlOf(child);
-  return { url, output: () => output, exitCode, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+  const killBetweenCommands = async () => {
+    child.kill('SIGSTOP');
+    await sleep(200);
+    await end('SIGKILL');
+  };
+  return {
+    url,
+    output: () => output,
+    exitCode,
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    killBetweenCommands,
+  };
 }
 
 /** What the server says when it listens. */
