@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { loadConfig } from '../src/config.ts';
@@ -9,6 +8,7 @@ import { notReady } from '../src/mongo/migrate/ready.ts';
 import { up } from '../src/mongo/migrate/run.ts';
 import { resources } from '../src/resources/index.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
+import { stopSignal } from '../src/stop-signal.ts';
 
 /** What the commands have in common. Their data goes to standard output, what they say to standard error. */
 
@@ -44,21 +44,6 @@ const isUsageError = (error: unknown): boolean =>
   error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
 
 export const say = (line: string): void => console.error(line);
-
-/** Aborts at the first Ctrl-C or SIGTERM, with the exit code as its reason; another one ends the process. */
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  let since = 0;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
-    process.on(signal, () => {
-      const exitCode = 128 + constants.signals[signal];
-      // npm repeats the signal that the terminal has sent already, so one Ctrl-C may arrive twice.
-      if (controller.signal.aborted && Date.now() - since > 500) process.exit(exitCode);
-      since ||= Date.now();
-      controller.abort(exitCode);
-    });
-  return controller.signal;
-}
 
 export function resourceNamed(collection: string | undefined): AnyResource {
   const found = resources.find((resource) => resource.collection === collection);

@@ -86,9 +86,12 @@ export const isProduction = ({ HOST, NODE_ENV, MONGODB_URI }: Config): boolean =
 
 const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
 
-const hostsOf = (uri: string): string[] =>
+/** The hosts of a MongoDB URI: what may be shown of it, without user, password and options. */
+export const hostsOf = (uri: string): string[] =>
   uri
-    .replace(/^[^:]+:\/\/([^/]*@)?/, '')
+    .replace(/^.*?:\/\//, '')
+    // The last @, for a password that has one, or a slash, as it should not.
+    .replace(/^.*@/, '')
     .replace(/[/?].*$/, '')
     .split(',');
 

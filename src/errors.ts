@@ -1,6 +1,9 @@
 import { STATUS_CODES } from 'node:http';
 
-/** Every problem that the API can answer with: its status and its title. The code is part of the API. */
+/**
+ * Every problem that the API can answer with: its status and its title; of what passes by itself also after how many
+ * seconds to try again. The code is part of the API.
+ */
 export const problems = {
   malformed_json: { status: 400, title: 'The body is not well-formed JSON' },
   malformed_query: { status: 400, title: 'The query string is not well-formed' },
@@ -39,14 +42,28 @@ export const problems = {
   headers_too_large: { status: 431, title: 'The headers are too large' },
   internal_error: { status: 500, title: 'The server failed' },
   method_not_implemented: { status: 501, title: 'The server does not know this method' },
-  write_conflict: { status: 503, title: 'Too many writers at once' },
-  outcome_unknown: { status: 503, title: 'The outcome of the write is not known' },
-  database_unavailable: { status: 503, title: 'The database cannot be reached' },
-  migrations_pending: { status: 503, title: 'The database is not yet as this version needs it' },
-  database_ahead: { status: 503, title: 'The database is newer than this version of the program' },
-  too_many_streams: { status: 503, title: 'Too many streams are under way' },
-  query_timeout: { status: 503, title: 'The database took too long to answer' },
-} as const;
+  write_conflict: { status: 503, title: 'Too many writers at once', retryAfter: 1 },
+  outcome_unknown: { status: 503, title: 'The outcome of the write is not known', retryAfter: 1 },
+  database_unavailable: { status: 503, title: 'The database cannot be reached', retryAfter: 1 },
+  migrations_pending: {
+    status: 503,
+    title: 'The database is not yet as this version needs it',
+    retryAfter: 5,
+  },
+  database_ahead: {
+    status: 503,
+    title: 'The database is newer than this version of the program',
+    retryAfter: 5,
+  },
+  too_many_streams: { status: 503, title: 'Too many streams are under way', retryAfter: 5 },
+  query_timeout: { status: 503, title: 'The database took too long to answer', retryAfter: 1 },
+} as const satisfies Record<string, Kind>;
+
+interface Kind {
+  status: number;
+  title: string;
+  retryAfter?: number;
+}
 
 export type ProblemCode = keyof typeof problems;
 
@@ -95,8 +112,9 @@ export class Problem extends Error {
   constructor(code: ProblemCode, detail: string, { headers = {}, ...members }: ProblemDetails = {}) {
     super(detail);
     this.code = code;
-    this.status = problems[code].status;
-    this.headers = headers;
+    const { status, retryAfter }: Kind = problems[code];
+    this.status = status;
+    this.headers = { ...(retryAfter && { 'Retry-After': String(retryAfter) }), ...headers };
     this.members = members;
   }
 

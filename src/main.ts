@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
@@ -20,12 +21,13 @@ import { routes } from './resources/routes.ts';
 import { databaseOf } from './schema/layout.ts';
 import { seed } from './seed.ts';
 import { signingKeys } from './signing-keys.ts';
+import { stopSignal } from './stop-signal.ts';
 
 async function main(): Promise<void> {
   const config = loadConfig();
   const logger = await createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
-  const stop = stopSignal();
+  const stopped = once(stopSignal(), 'abort');
   useKeys(await signingKeys(config));
 
   const database = await openDatabase(config, say);
@@ -56,7 +58,8 @@ async function main(): Promise<void> {
       const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
       say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
       if (database.embedded) await tellDemoAccounts(say);
-      say(`Stopping (${await Promise.race([stop, readiness.failure])}): the requests under way may end.`);
+      await Promise.race([stopped, readiness.failure]);
+      say('Stopping: the requests under way may end.');
     } finally {
       readiness.stop();
       if (server) await drain(server);
@@ -84,21 +87,6 @@ const listen = (config: Config, app: Koa, logger: Logger): Promise<Server> =>
       ),
     );
     server.listen(config.PORT, config.HOST, () => resolve(server));
-  });
-
-/**
- * Resolves at the first request to stop; a second one ends the process at once. Whoever starts us may pass on a
- * signal that the terminal has sent us too, so what comes within half a second is the same request.
- */
-const stopSignal = (): Promise<string> =>
-  new Promise((resolve) => {
-    let first: number | undefined;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
-      process.on(signal, () => {
-        first ??= performance.now();
-        resolve(signal);
-        if (performance.now() - first > 500) process.exit(130);
-      });
   });
 
 try {

@@ -250,7 +250,7 @@ describe('SIGTERM', () => {
     void server.stop();
     await sleep(700);
     await server.stop();
-    expect(await server.exitCode).toBe(130);
+    expect(await server.exitCode).toBe(143);
     busy.hangUp();
   });
 });
@@ -375,6 +375,7 @@ describe('the first run', () => {
       'mongodb://127.0.0.1:27017,127.0.0.1:27018/x?replicaSet=rs0',
       'mongodb://user:p%40ss@localhost:1/x',
       'mongodb://[::1]:27017/x',
+      'mongodb://user:p/a@ss@localhost/x',
     ])
       expect([local, of(local)]).toEqual([local, false]);
     for (const far of [
@@ -383,6 +384,7 @@ describe('the first run', () => {
       'mongodb://localhost,db2:27017/x',
       'mongodb://localhost@db/x',
       'mongodb://user:localhost@10.0.0.1/x',
+      'mongodb://localhost/@db/x',
       'mongodb://localhost.example.org/x',
     ])
       expect([far, of(far)]).toEqual([far, true]);

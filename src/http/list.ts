@@ -139,9 +139,7 @@ function pages<R extends AnyResource>(
       batches: async ({ params, query: asked }: { params: any; query: any }, signal: AbortSignal) => {
         refuseInStream(asked);
         if (streams >= MAX_STREAMS)
-          throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.', {
-            headers: { 'Retry-After': '5' },
-          });
+          throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
         return batches(resource, await conditionsOf(params, asked), order, asked, signal);

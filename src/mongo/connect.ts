@@ -1,5 +1,5 @@
 import mongoose, { type mongo } from 'mongoose';
-import type { Config } from '../config.ts';
+import { type Config, hostsOf } from '../config.ts';
 
 export interface Database {
   /** It runs an embedded mongod: a development set-up. */
@@ -54,7 +54,7 @@ async function connect(uri: string): Promise<void> {
   } catch (error) {
     await mongoose.disconnect();
     throw error instanceof Error && error.name.startsWith('Mongo')
-      ? new Error(`MongoDB cannot be used at ${hostsOf(uri)} (MONGODB_URI): ${error.message}`, {
+      ? new Error(`MongoDB cannot be used at ${hostsOf(uri).join(', ')} (MONGODB_URI): ${error.message}`, {
           cause: error,
         })
       : error;
@@ -69,10 +69,3 @@ async function refuseStandalone(): Promise<void> {
       'rs.initiate() once, and add ?replicaSet=rs0 to the URI; one member is enough.',
   );
 }
-
-/** The URI without what must not be shown: user, password, options. */
-const hostsOf = (uri: string): string =>
-  uri
-    .replace(/^.*?:\/\//, '')
-    .replace(/^.*@/, '')
-    .replace(/[/?].*$/, '');

@@ -43,8 +43,6 @@ const DUPLICATE_KEY = 11000;
 /** MaxTimeMSExpired, and TransactionExceededLifetimeLimitSeconds. */
 const TOOK_TOO_LONG = [50, 290];
 
-const retry = { headers: { 'Retry-After': '1' } };
-
 /** The failure itself and those it wraps: bulk writes hide the labels and codes of what went wrong inside. */
 const failures = (error: unknown, depth = 0): Failure[] =>
   typeof error !== 'object' || error === null || depth > 5
@@ -77,12 +75,11 @@ export function databaseProblem(error: unknown): Problem | undefined {
   for (const failure of failures(error)) {
     if (failure.code === DUPLICATE_KEY) return duplicateKey(Object.keys(failure.keyPattern ?? {}));
     if (TOOK_TOO_LONG.includes(failure.code as number))
-      return new Problem('query_timeout', 'The database took too long; try a narrower request.', retry);
+      return new Problem('query_timeout', 'The database took too long; try a narrower request.');
     if (unreachable(failure))
       return new Problem(
         'database_unavailable',
         'The database cannot be reached at the moment; try again soon.',
-        retry,
       );
   }
   return undefined;
@@ -151,12 +148,10 @@ export const outcomeUnknown = (): Problem =>
   new Problem(
     'outcome_unknown',
     'The database did not confirm in time: the change may have been made or not. To retry with the same Idempotency-Key is safe.',
-    retry,
   );
 
 export const writeConflict = (): Problem =>
   new Problem(
     'write_conflict',
     'Too many others changed the same documents; nothing was written. Try again.',
-    retry,
   );

@@ -150,6 +150,4 @@ function exhausted(error: unknown): Problem {
 }
 
 const tooSlow = (): Problem =>
-  new Problem('query_timeout', 'The database took too long; nothing was written. Try again.', {
-    headers: { 'Retry-After': '1' },
-  });
+  new Problem('query_timeout', 'The database took too long; nothing was written. Try again.');

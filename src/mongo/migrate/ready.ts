@@ -68,15 +68,11 @@ export async function notReady(db: mongo.Db, migrations: Migration[]): Promise<P
     return new Problem(
       'database_ahead',
       `The database has migrations that this version does not know (${unknown.join(', ')}): deploy the version that has them.`,
-      { headers: RETRY },
     );
   if (pending.length > 0)
     return new Problem(
       'migrations_pending',
       `Migrations are not applied yet (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up`,
-      { headers: RETRY },
     );
   return undefined;
 }
-
-const RETRY = { 'Retry-After': '5' };
