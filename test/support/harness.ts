@@ -48,6 +48,8 @@ export async function serve(
 ) {
   const app = createApp({ resources, routes, rateLimit: 1_000_000, ...own, logger });
   const server = httpServer(app, logger, times);
+  // One that a failed test leaves open must not keep the run from ending.
+  server.unref();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
