@@ -16,6 +16,7 @@ import { down, up } from '../src/mongo/migrate/run.ts';
 import { Book, resources, User, collections, Post, Tag } from '../src/resources/index.ts';
 import { instant, objectId, setOf, text } from '../src/schema/fields.ts';
 import { databaseOf } from '../src/schema/layout.ts';
+import { link } from '../src/schema/references.ts';
 import { typical } from '../src/schema/example.ts';
 import { isPublic, resource, type AnyResource } from '../src/schema/resource.ts';
 import { shapeOf } from '../src/schema/shape.ts';
@@ -157,6 +158,59 @@ describe('a definition is refused at start', () => {
       );
   });
 
+  test.each([
+    [
+      'an access list',
+      { access: { naem: 'private' } },
+      'access names "naem", which is no field; there are name, kind.',
+    ],
+    [
+      'an access',
+      { access: { name: 'privat' } },
+      'access.name is one of readonly, private, hidden, not "privat".',
+    ],
+    [
+      'a role that manages',
+      { policy: { manage: 'editorr' } },
+      'policy.manage is one of member, editor, admin',
+    ],
+    [
+      'a role that reads',
+      { policy: { read: 'owners' } },
+      'policy.read is one of owner, member, editor, admin',
+    ],
+    ['who may create', { policy: { create: 'everyone' } }, 'policy.create is one of anyone, not "everyone".'],
+    ['an owner', { policy: { owner: 'naem' } }, 'policy.owner names "naem", which is no field'],
+    [
+      'what is public',
+      { policy: { public: { knid: 'a' } } },
+      'policy.public names "knid", which is no field',
+    ],
+    ['a value that is public', { policy: { public: { kind: 'c' } } }, 'policy.public: kind is never "c".'],
+    ['a default', { defaults: { naem: null } }, 'defaults names "naem", which is no field'],
+    ['what is searched', { search: ['naem'] }, 'search names "naem", which is no field'],
+    ['an index', { indexes: [{ key: { naem: 1, _id: 1 } }] }, 'indexes names "naem", which is no field'],
+    ['the id of an example', { example: { id: 'x' } }, 'example.id is 24 hexadecimal digits'],
+  ])('for a typo in %s', (_, faulty, fault) => {
+    const fields = { name: text(1, 9), kind: z.enum(['a', 'b']) };
+    const right = {
+      access: { name: 'private' },
+      policy: { manage: 'editor', owner: 'id', read: 'owner', create: 'anyone', public: { kind: 'a' } },
+      defaults: { kind: 'a' },
+      search: ['name'],
+      indexes: [{ key: { 'name.first': 1, createdAt: -1, _id: 1 } }],
+    };
+    expect(() => define(fields, right as object)).not.toThrow();
+    expect(() => define(fields, { ...right, ...faulty } as object)).toThrow(fault);
+  });
+
+  test('with all that is wrong, and a collection that another has', () => {
+    const faulty = { access: { a: 'hidden' }, policy: { owner: 'b' } } as object;
+    expect(() => define({ name: text(1, 9) }, faulty)).toThrow(/Thing\d+ is not usable:\n.*"a".*\n.*"b"/);
+    const [one, twin] = [define({}, { collection: 'twins' }), define({}, { collection: 'twins' })];
+    expect(() => link([one, twin])).toThrow('has the collection twins, and so has another.');
+  });
+
   test('without its parts, as is a route, which the compiler refuses, too', () => {
     expect(() => define({}, { example: undefined, description: undefined })).toThrow(
       /The resource Thing\d+ lacks "description", "example"/,
@@ -180,7 +234,7 @@ describe('a definition is refused at start', () => {
       collection: 'x',
       description: 'x',
       fields: { name: text(1, 2) },
-      example: { id: 'x' },
+      example: { id: '65f000000000000000000e01' },
     };
     // @ts-expect-error
     expect(() => resource('Nameless', nameless)).not.toThrow();

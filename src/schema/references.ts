@@ -23,6 +23,8 @@ export function link(resources: AnyResource[]): AnyResource[] {
   for (const resource of resources) resource.referrers = [];
   for (const from of resources) {
     from.references = [];
+    if (resources.some((other) => other !== from && other.collection === from.collection))
+      faults.push(`${from.name} has the collection ${from.collection}, and so has another.`);
     for (const [field, schema] of Object.entries(from.fields)) {
       const found = declared(schema);
       if (!found) continue;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type AccessPolicy, CLOSED, maySeePrivate } from '../auth/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import { loader } from '../mongo/loader.ts';
+import { checkDefinition } from './definition.ts';
 import { instant, objectId } from './fields.ts';
 import { makeModel, QUERY_TIME } from './model.ts';
 import type { Reference } from './references.ts';
@@ -102,6 +103,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     collation,
     example,
   } = definition;
+  checkDefinition(name, { fields, access: access ?? {}, policy, defaults, indexes, search, example });
   const allowed = (...refused: Access[]) =>
     Object.fromEntries(
       Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),

@@ -72,7 +72,7 @@ export async function notReady(db: mongo.Db, migrations: Migration[]): Promise<P
   if (pending.length > 0)
     return new Problem(
       'migrations_pending',
-      `Migrations are not applied yet (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up`,
+      `Migrations are not applied yet (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up, or node dist/scripts/migrate.js up`,
     );
   return undefined;
 }

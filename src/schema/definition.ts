@@ -1,0 +1,62 @@
+import type { z } from 'zod';
+import { ROLES } from '../auth/caller.ts';
+import type { AccessPolicy } from '../auth/policy.ts';
+
+/** The parts of a resource's definition that name its fields. */
+interface Named {
+  fields: Record<string, z.ZodType>;
+  access: Record<string, unknown>;
+  policy: AccessPolicy;
+  defaults: object;
+  indexes: { key: object }[];
+  search: string[];
+  example: { id: string };
+}
+
+const ACCESS = ['readonly', 'private', 'hidden'];
+
+/**
+ * Refuses a definition that the compiler would mostly refuse, too: a program runs without having been compiled, and an
+ * access list or a policy with a typo would protect nothing. Throws an Error that names all that is wrong.
+ */
+export function checkDefinition(
+  name: string,
+  { fields, access, policy, defaults, indexes, search, example }: Named,
+): void {
+  const { manage, owner, create, read, public: shown = {} } = policy;
+  const faults: string[] = [];
+  const known = (where: string, names: string[], others: string[] = []) => {
+    for (const one of names)
+      if (!Object.hasOwn(fields, one) && !others.includes(one))
+        faults.push(
+          `${where} names "${one}", which is no field; there are ${Object.keys(fields).join(', ')}.`,
+        );
+  };
+  const oneOf = (where: string, value: unknown, allowed: readonly string[]) => {
+    if (value !== undefined && !allowed.includes(value as string))
+      faults.push(`${where} is one of ${allowed.join(', ')}, not ${JSON.stringify(value)}.`);
+  };
+
+  known('access', Object.keys(access));
+  for (const [field, value] of Object.entries(access)) oneOf(`access.${field}`, value, ACCESS);
+  oneOf('policy.manage', manage, ROLES);
+  oneOf('policy.read', read, ['owner', ...ROLES]);
+  oneOf('policy.create', create, ['anyone']);
+  if (owner !== undefined) known('policy.owner', [owner], ['id']);
+  known('policy.public', Object.keys(shown));
+  for (const [field, value] of Object.entries(shown))
+    if (fields[field]?.safeParse(value).success === false)
+      faults.push(`policy.public: ${field} is never ${JSON.stringify(value)}.`);
+  known('defaults', Object.keys(defaults));
+  known('search', search);
+  for (const { key } of indexes)
+    known(
+      'indexes',
+      Object.keys(key).map((path) => path.split('.')[0] as string),
+      ['_id', 'createdAt', 'updatedAt'],
+    );
+  if (!/^[0-9a-f]{24}$/.test(example.id))
+    faults.push('example.id is 24 hexadecimal digits, as of a document.');
+  if (faults.length > 0)
+    throw new Error(`The definition of ${name} is not usable:\n  ${faults.join('\n  ')}`);
+}
