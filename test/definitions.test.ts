@@ -21,7 +21,6 @@ import { typical } from '../src/schema/example.ts';
 import { isPublic, resource, type AnyResource } from '../src/schema/resource.ts';
 import { shapeOf } from '../src/schema/shape.ts';
 import { validatorOf } from '../src/schema/validator.ts';
-import { seed } from '../src/seed.ts';
 import { CREDENTIALS, letIn } from './support/callers.ts';
 import { dbName, mongoUri, serve } from './support/harness.ts';
 
@@ -368,21 +367,54 @@ describe('what MongoDB checks', () => {
     });
 
     test('take a database that was filled before there were any, and change nothing in it', async () => {
-      for (const { collection, model } of resources) {
-        const { collation, indexes } = wanted[collection] as (typeof wanted)[string];
-        await database().createCollection(collection, { ...(collation && { collation }) });
-        for (const [name, { key, ...options }] of Object.entries(indexes))
-          await model.collection.createIndex(key as mongo.IndexSpecification, { name, ...options });
+      // As the first one makes it, but without rules and without a journal: what later ones change is not meant here.
+      const first = { to: '0001' };
+      await up(database(), migrations, first);
+      const made = await readLayout(database());
+      const [user, tag, book, post] = Array.from({ length: 4 }, () => new Types.ObjectId());
+      const when = { createdAt: new Date(0), updatedAt: new Date(0) };
+      const stored: Record<string, object> = {
+        users: {
+          _id: user,
+          name: 'Ann',
+          email: 'ann@example.org',
+          role: 'member',
+          bio: null,
+          passwordHash: null,
+        },
+        tags: { _id: tag, name: 'epic', description: null },
+        books: {
+          _id: book,
+          title: 'Iliad',
+          authors: ['Homer'],
+          year: -750,
+          isbn: null,
+          language: 'grc',
+          tags: [tag],
+        },
+        posts: {
+          _id: post,
+          title: 'Rage',
+          body: 'Sing.',
+          author: user,
+          books: [book],
+          tags: [tag],
+          status: 'draft',
+          publishedAt: null,
+        },
+      };
+      for (const [name, document] of Object.entries(stored)) {
+        await database().collection(name).insertOne(Object.assign(document, when));
+        await database().command({ collMod: name, validator: {} });
       }
-      await database().createCollection('refguards');
-      await seed(() => {});
-      const everything = () =>
-        Promise.all(resources.map(({ model }) => model.find().sort({ _id: 1 }).lean()));
-      const before = await everything();
-      expect(before.flat().length).toBeGreaterThan(15);
+      for (const { collection } of [JOURNAL, LOCK]) await database().dropCollection(collection);
+
+      await up(database(), migrations, first);
+      expect(differences(made, await readLayout(database()))).toEqual([]);
+      for (const [name, document] of Object.entries(stored))
+        expect(await database().collection(name).find().toArray()).toEqual([document]);
       await up(database(), migrations);
       expect(differences(wanted, await readLayout(database()))).toEqual([]);
-      expect(await everything()).toEqual(before);
     });
 
     test('leave validators that a person can read', async () => {

@@ -694,6 +694,18 @@ describe('npm run migrate', () => {
     expect(await journalOf(db).countDocuments()).toBe(2);
   });
 
+  test('down --dry-run says what stands in the way of down, as down does', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    await store(1);
+    const { code, text } = await command('down --dry-run', list);
+    expect(code).toBe(2);
+    expect(text).toContain('1 document stands in its way unless a step before it changes it');
+    const refusal = String(await down(db, list).catch((error) => error.message));
+    expect(refusal).toContain('0001-initial cannot be undone: ');
+    expect(text).toContain(`  ✗ ${refusal}`);
+  });
+
   test('new prints a migration that makes the database as the definitions say', async () => {
     const list = [await initial()];
     await expect(command('new more', list)).rejects.toThrow('Apply what is pending first (0001-initial)');

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { foreseeDocuments } from '../../src/mongo/migrate/documents.ts';
 import { type Entry, readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
 import type { Action, Foresight, Step } from '../../src/mongo/migrate/migration.ts';
-import { upTo } from '../../src/mongo/migrate/run.ts';
+import { refuseUndoing, upTo } from '../../src/mongo/migrate/run.ts';
 import { count } from '../program.ts';
 import type { Arguments, Surroundings } from './command.ts';
 
@@ -42,21 +42,28 @@ export async function planDown(
   const kept = to === undefined ? applied.slice(0, -1) : upTo(migrations, to);
   const undone = applied.filter((migration) => !kept.includes(migration)).toReversed();
   const planned = [];
-  for (const { id, steps } of undone) {
+  for (const migration of undone) {
+    const { id, steps } = migration;
+    const entry = history.entries.get(id) as Entry;
     const foreseen = [];
-    for (const { up, down } of doneSteps(steps, history.entries.get(id) as Entry))
+    for (const { up, down } of doneSteps(steps, entry))
       foreseen.push(
         typeof down === 'string'
           ? { step: up.title, cannot: down }
           : { step: down.title, ...(await foresee(db, down)) },
       );
-    planned.push({ id, steps: foreseen });
+    const refusal = await refuseUndoing(db, migration, entry).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    planned.push({ id, steps: foreseen, ...(refusal && { refusal }) });
   }
   if (json) print(JSON.stringify({ undone: planned }));
   else if (planned.length === 0) print('Nothing to do: none is applied.');
   else
-    for (const { id, steps } of planned) {
+    for (const { id, steps, refusal } of planned) {
       print(id);
+      if (refusal) print(`  ✗ ${refusal}`);
       for (const { step, ...foresight } of steps)
         print(
           'cannot' in foresight
@@ -64,7 +71,7 @@ export async function planDown(
             : `  ${step}${text(foresight)}`,
         );
     }
-  return planned.some(({ steps }) => steps.some((step) => 'cannot' in step)) ? 2 : 0;
+  return planned.some(({ steps, refusal }) => refusal || steps.some((step) => 'cannot' in step)) ? 2 : 0;
 }
 
 /** The steps of a migration that are done, the last one first; of one that is half undone, those that are left. */
@@ -80,10 +87,13 @@ function text({ changes, samples = [], refused = 0, ids = [] }: Foresight): stri
   const parts = [];
   if (changes !== undefined) parts.push(`: ${count(changes)} documents change`);
   for (const { before, after } of samples) parts.push(`\n    - ${show(before)}\n    + ${show(after)}`);
-  if (refused > 0)
+  if (refused > 0) {
+    const few = ids.length > 0 ? `, such as ${ids.map(String).join(', ')}` : '';
+    const what = refused === 1 ? ['document stands', 'it'] : ['documents stand', 'them'];
     parts.push(
-      `\n    ${count(refused)} documents stand in its way unless a step before it changes them, such as ${ids.map(String).join(', ')}`,
+      `\n    ${count(refused)} ${what[0]} in its way unless a step before it changes ${what[1]}${few}`,
     );
+  }
   return parts.join('');
 }
 

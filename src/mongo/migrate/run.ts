@@ -36,7 +36,8 @@ export async function down(
     const kept = settings.to === undefined ? applied.length - 1 : indexOf(migrations, settings.to) + 1;
     const undone = applied.slice(Math.max(kept, 0)).toReversed();
     const positions = undone.map((migration) => beginUndoing(migration, entries.get(migration.id) as Entry));
-    for (const migration of undone) await refuseUndoing(run, migration, entries.get(migration.id) as Entry);
+    for (const migration of undone)
+      await refuseUndoing(run.db, migration, entries.get(migration.id) as Entry);
     for (const [i, migration] of undone.entries()) await undo(run, migration, positions[i] as Entry);
     return undone.map(({ id }) => id);
   });
@@ -168,7 +169,11 @@ function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
 }
 
 /** Nothing is begun that could not go on: what would be half undone serves no version of the program. */
-async function refuseUndoing({ db }: Run, { id, steps }: Migration, { state }: Entry): Promise<void> {
+export async function refuseUndoing(
+  db: mongo.Db,
+  { id, steps }: Migration,
+  { state }: Pick<Entry, 'state'>,
+): Promise<void> {
   if (state !== 'applied') return;
   const changed = new Set<string>();
   for (const { down } of steps.toReversed()) {
