@@ -35,7 +35,12 @@ const TYPES: Record<string, JsonSchema> = {
   string: { bsonType: 'string' },
   boolean: { bsonType: 'bool' },
   null: { bsonType: 'null' },
-  number: { bsonType: ['int', 'long', 'double'] },
+  // Neither of the infinities: no JSON has them.
+  number: {
+    bsonType: ['int', 'long', 'double'],
+    minimum: -Number.MAX_VALUE,
+    maximum: Number.MAX_VALUE,
+  },
   integer: { bsonType: ['int', 'long', 'double'], multipleOf: 1 },
 };
 
