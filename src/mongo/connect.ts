@@ -53,13 +53,17 @@ async function connect(uri: string): Promise<void> {
     await refuseStandalone();
   } catch (error) {
     await mongoose.disconnect();
-    throw error instanceof Error && error.name.startsWith('Mongo')
-      ? new Error(`MongoDB cannot be used at ${hostsOf(uri).join(', ')} (MONGODB_URI): ${error.message}`, {
-          cause: error,
-        })
-      : error;
+    if (!(error instanceof Error && error.name.startsWith('Mongo'))) throw error;
+    const where = `MongoDB cannot be used at ${hostsOf(uri).join(', ')} (MONGODB_URI): ${error.message}`;
+    throw new Error(error.name.endsWith('ServerSelectionError') ? `${where}. ${WHAT_TO_LOOK_AT}` : where, {
+      cause: error,
+    });
   }
 }
+
+const WHAT_TO_LOOK_AT =
+  'Is mongod running there, is it a replica set that has been initiated (rs.initiate(), once), and does ' +
+  'replicaSet= in the URI give its name?';
 
 async function refuseStandalone(): Promise<void> {
   const hello = await mongoose.connection.getClient().db('admin').command({ hello: 1 });
