@@ -80,9 +80,10 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
 
 /** Whether others may depend on it, or reach it: then nothing that everybody knows may open it. */
 export const isProduction = ({ HOST, NODE_ENV, MONGODB_URI }: Config): boolean =>
-  NODE_ENV === 'production' ||
-  !isLoopback(HOST) ||
-  (MONGODB_URI !== undefined && !hostsOf(MONGODB_URI).every(isLoopback));
+  NODE_ENV === 'production' || !isLoopback(HOST) || (MONGODB_URI !== undefined && !isLocal(MONGODB_URI));
+
+/** An @ behind the hosts could be read as the end of a password: then it is not certain which the hosts are. */
+const isLocal = (uri: string): boolean => !/:\/\/.*[/?].*@/.test(uri) && hostsOf(uri).every(isLoopback);
 
 const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
 

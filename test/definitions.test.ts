@@ -189,6 +189,8 @@ describe('a definition is refused at start', () => {
     ['a default', { defaults: { naem: null } }, 'defaults names "naem", which is no field'],
     ['what is searched', { search: ['naem'] }, 'search names "naem", which is no field'],
     ['an index', { indexes: [{ key: { naem: 1, _id: 1 } }] }, 'indexes names "naem", which is no field'],
+    ['a part', { acces: {} }, 'It has no part "acces".'],
+    ['a part of the policy', { policy: { raed: 'admin' } }, 'policy has no part "raed".'],
     ['the id of an example', { example: { id: 'x' } }, 'example.id is 24 hexadecimal digits'],
   ])('for a typo in %s', (_, faulty, fault) => {
     const fields = { name: text(1, 9), kind: z.enum(['a', 'b']) };

@@ -11,6 +11,8 @@ interface Named {
   indexes: { key: object }[];
   search: string[];
   example: { id: string };
+  /** What a definition has no part for. */
+  unknown: object;
 }
 
 const ACCESS = ['readonly', 'private', 'hidden'];
@@ -21,13 +23,15 @@ const ACCESS = ['readonly', 'private', 'hidden'];
  */
 export function checkDefinition(
   name: string,
-  { fields, access, policy, defaults, indexes, search, example }: Named,
+  { fields, access, policy, defaults, indexes, search, example, unknown }: Named,
 ): void {
-  const { manage, owner, create, read, public: shown = {} } = policy;
+  const { manage, owner, create, read, public: shown = {}, ...others } = policy;
   const faults: string[] = [];
-  const known = (where: string, names: string[], others: string[] = []) => {
+  for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);
+  for (const part of Object.keys(others)) faults.push(`policy has no part "${part}".`);
+  const known = (where: string, names: string[], also: string[] = []) => {
     for (const one of names)
-      if (!Object.hasOwn(fields, one) && !others.includes(one))
+      if (!Object.hasOwn(fields, one) && !also.includes(one))
         faults.push(
           `${where} names "${one}", which is no field; there are ${Object.keys(fields).join(', ')}.`,
         );

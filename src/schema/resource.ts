@@ -102,8 +102,18 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     search = [],
     collation,
     example,
+    ...unknown
   } = definition;
-  checkDefinition(name, { fields, access: access ?? {}, policy, defaults, indexes, search, example });
+  checkDefinition(name, {
+    fields,
+    access: access ?? {},
+    policy,
+    defaults,
+    indexes,
+    search,
+    example,
+    unknown,
+  });
   const allowed = (...refused: Access[]) =>
     Object.fromEntries(
       Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
