@@ -3,10 +3,11 @@ import { z } from 'zod';
 import { restrict, toRead, visible } from '../auth/policy.ts';
 import { notFound, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
+import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
 import { QUERY_TIME } from '../schema/model.ts';
-import { type AnyResource, demand } from '../schema/resource.ts';
+import type { AnyResource } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
 import {

@@ -2,29 +2,56 @@ import type { z } from 'zod';
 import { ROLES } from '../auth/caller.ts';
 import type { AccessPolicy } from '../auth/policy.ts';
 
-/** The parts of a resource's definition that name its fields. */
+/**
+ * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
+ * `private`: write it; only its owner and those who manage it read it. `hidden`: neither.
+ */
+export type Access = (typeof ACCESS)[number];
+const ACCESS = ['readonly', 'private', 'hidden'] as const;
+
+/** A resource's definition: what of it is checked here, and which parts there are. */
 interface Named {
+  collection: string;
+  description: string;
   fields: Record<string, z.ZodType>;
-  access: Record<string, unknown>;
-  policy: AccessPolicy;
-  defaults: object;
-  indexes: { key: object }[];
-  search: string[];
+  access?: object;
+  policy?: AccessPolicy;
+  intake?: unknown;
+  beforeRemove?: unknown;
+  defaults?: object;
+  indexes?: { key: object }[];
+  search?: string[];
+  collation?: unknown;
   example: { id: string };
-  /** What a definition has no part for. */
-  unknown: object;
 }
 
-const ACCESS = ['readonly', 'private', 'hidden'];
+/** Names what is missing at start to whoever runs what the compiler would have refused. */
+export function demand<T extends object>(
+  what: string,
+  given: T | undefined,
+  parts: (keyof T & string)[],
+): void {
+  const missing = parts.filter((part) => given?.[part] === undefined);
+  if (missing.length > 0) throw new Error(`${what} lacks ${missing.map((part) => `"${part}"`).join(', ')}.`);
+}
 
 /**
  * Refuses a definition that the compiler would mostly refuse, too: a program runs without having been compiled, and an
  * access list or a policy with a typo would protect nothing. Throws an Error that names all that is wrong.
  */
-export function checkDefinition(
-  name: string,
-  { fields, access, policy, defaults, indexes, search, example, unknown }: Named,
-): void {
+export function checkDefinition(name: string, definition: Named): void {
+  demand(`The resource ${name}`, definition, ['collection', 'description', 'fields', 'example']);
+  const {
+    fields,
+    access = {},
+    policy = {},
+    defaults = {},
+    indexes = [],
+    search = [],
+    example,
+    ...rest
+  } = definition;
+  const { collection, description, intake, beforeRemove, collation, ...unknown } = rest;
   const { manage, owner, create, read, public: shown = {}, ...others } = policy;
   const faults: string[] = [];
   for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);

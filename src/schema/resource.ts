@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { type AccessPolicy, CLOSED, maySeePrivate } from '../auth/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import { loader } from '../mongo/loader.ts';
-import { checkDefinition } from './definition.ts';
+import { type Access, checkDefinition } from './definition.ts';
 import { instant, objectId } from './fields.ts';
 import { makeModel, QUERY_TIME } from './model.ts';
 import type { Reference } from './references.ts';
@@ -28,11 +28,6 @@ export interface Index {
   expireAfterSeconds?: number;
 }
 
-/**
- * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
- * `private`: write it; only its owner and those who manage it read it. `hidden`: neither.
- */
-export type Access = 'readonly' | 'private' | 'hidden';
 type AccessOf<F extends Fields> = { [K in keyof F]?: Access };
 type Readable<F extends Fields, A> = {
   [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
@@ -88,7 +83,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
   name: string,
   definition: Definition<F, A>,
 ) {
-  demand(`The resource ${name}`, definition, ['collection', 'description', 'fields', 'example']);
+  checkDefinition(name, definition);
   const {
     collection,
     description,
@@ -102,18 +97,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     search = [],
     collation,
     example,
-    ...unknown
   } = definition;
-  checkDefinition(name, {
-    fields,
-    access: access ?? {},
-    policy,
-    defaults,
-    indexes,
-    search,
-    example,
-    unknown,
-  });
   const allowed = (...refused: Access[]) =>
     Object.fromEntries(
       Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
@@ -208,16 +192,6 @@ export interface AnyResource {
 /** Whether lists may be filtered and sorted by it: what is not shown to everybody nobody can search by. */
 export const isPublic = ({ readable, fields, document }: AnyResource, field: string): boolean =>
   field in fields ? readable.includes(field) : field in document.shape;
-
-/** Names what is missing at start to whoever runs what the compiler would have refused. */
-export function demand<T extends object>(
-  what: string,
-  given: T | undefined,
-  parts: (keyof T & string)[],
-): void {
-  const missing = parts.filter((part) => given?.[part] === undefined);
-  if (missing.length > 0) throw new Error(`${what} lacks ${missing.map((part) => `"${part}"`).join(', ')}.`);
-}
 
 /** An index as a definition writes it. */
 export const indexText = (key: Index['key']): string =>
