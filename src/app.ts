@@ -1,22 +1,19 @@
 import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { compression } from './http/compression.ts';
 import { mountDocs } from './http/docs.ts';
 import { endpoint } from './http/endpoint.ts';
 import { entrance } from './http/entrance.ts';
 import { generalLimit } from './http/limits.ts';
-import {
-  acceptPatch,
-  crossOrigin,
-  problems,
-  requestLog,
-  securityHeaders,
-  whenReady,
-} from './http/middleware.ts';
+import { crossOrigin, options, problems, requestLog, securityHeaders, whenReady } from './http/middleware.ts';
 import { openapi } from './http/openapi/document.ts';
+import { preconditionsOf } from './http/preconditions.ts';
+import { sendFresh } from './http/reply.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
 import { authenticate, confirm } from './resources/sessions/authenticate.ts';
+import { digest } from './schema/etag.ts';
 import type { AnyResource } from './schema/resource.ts';
 
 interface Api {
@@ -57,11 +54,15 @@ export function createApp({
   for (const route of api.routes) mount(route, whenReady(requireReady));
   for (const route of systemRoutes(api, requireReady)) mount(route);
   // Made when it is first asked for: it takes longer than all the rest of a start.
-  let document: string | undefined;
-  router.get('/openapi.json', (ctx) => {
-    document ??= JSON.stringify(describeApi(api));
-    ctx.type = 'application/json';
-    ctx.body = document;
+  let document: Buffer | undefined;
+  router.get('/openapi.json', async (ctx) => {
+    await limit(ctx);
+    document ??= Buffer.from(JSON.stringify(describeApi(api)));
+    sendFresh(
+      ctx,
+      { status: 200, headers: { ETag: `"${digest(document)}"` }, body: document },
+      preconditionsOf(ctx),
+    );
   });
   mountDocs(router);
 
@@ -73,9 +74,10 @@ export function createApp({
   });
   app.use(requestLog(logger));
   app.use(securityHeaders);
+  app.use(compression);
   app.use(problems);
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
-  app.use(acceptPatch);
+  app.use(options);
   app.use(router.routes());
   app.use(router.allowedMethods());
   // What leads to no route counts all the same.

@@ -235,7 +235,7 @@ describe('a body', () => {
   };
 
   test.each(['', ' ', '\n\t'])('of nothing, %j, is refused', async (raw) => {
-    expect(await refused(raw)).toMatch(/empty|not a JSON/);
+    expect(await refused(raw)).toMatch(/empty|not JSON/);
   });
 
   test('that has a length of 0, or none and no bytes, is refused as empty', async () => {
@@ -263,9 +263,7 @@ describe('a body', () => {
       expect(await refused(raw)).not.toContain('secret');
   });
 
-  test.each(['null', 'true', '5', '"text"', 'NaN', 'undefined'])('that is %s is refused', (raw) =>
-    refused(raw),
-  );
+  test.each(['NaN', 'undefined', '01', '+1'])('that is %s is refused', (raw) => refused(raw));
 
   test('that is an array is refused', async () => {
     const { status, body } = await send(JSON.stringify([dune]));

@@ -59,7 +59,7 @@ test.each(['PUT', 'PATCH', 'DELETE'])(
     const path = `/books/${book._id}`;
     const body = method === 'DELETE' ? undefined : { title: 'Yours', authors: ['A'] };
     const etag = await etagOf(path);
-    for (const wrong of ['"other"', `W/${etag}`, 'garbage']) {
+    for (const wrong of ['"other"', `W/${etag}`]) {
       const refused = await api.call(method, path, { body, headers: { 'if-match': wrong } });
       expect([wrong, refused.status, refused.body.code]).toEqual([wrong, 412, 'precondition_failed']);
       expect(refused.headers.get('etag')).toBe(etag);

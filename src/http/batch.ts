@@ -2,11 +2,12 @@ import { Types } from 'mongoose';
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { databaseProblem, isTransient } from '../mongo/failures.ts';
-import type { IfMatch } from '../schema/etag.ts';
+import type { Tags } from '../schema/etag.ts';
 import { objectId } from '../schema/fields.ts';
 import { targetsOf } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import * as store from '../schema/store.ts';
+import { parseTags, TAGS_EXPECTED } from './preconditions.ts';
 import { type Route, route } from './route.ts';
 
 const MAX_OPERATIONS = 100;
@@ -23,7 +24,7 @@ interface Planned {
   /** Of a create too, so that later operations can refer to what it will make. */
   id: Types.ObjectId;
   body: Record<string, unknown>;
-  ifMatch: IfMatch;
+  ifMatch: Tags | undefined;
 }
 
 /**
@@ -82,7 +83,10 @@ const operation = (resources: AnyResource[]) => {
     .string()
     .regex(/^[A-Za-z]\w{0,39}$/, 'must be a letter, followed by up to 39 letters, digits or _')
     .describe('A name for the new document, by which later operations refer to it');
-  const ifMatch = z.string().describe('Only if it still has this entity tag, the ETag of its answer');
+  const ifMatch = z
+    .string()
+    .refine((tags) => parseTags(tags) !== undefined, TAGS_EXPECTED)
+    .describe('Only if it still has this entity tag, the ETag of its answer');
   return z.discriminatedUnion('method', [
     z
       .strictObject({ method: z.literal('create'), resource, as: as.optional(), body })
@@ -141,8 +145,7 @@ function plan(resources: AnyResource[], operations: Operation[], ctx: Context): 
         fault(ctx, [...path, 'as'], 'repeated', 'is the name of an earlier create already');
       names.set(operation.as, id);
     }
-    const ifMatch =
-      'ifMatch' in operation && operation.ifMatch !== undefined ? [operation.ifMatch] : undefined;
+    const ifMatch = 'ifMatch' in operation ? parseTags(operation.ifMatch ?? '') : undefined;
     return { method: operation.method, resource, id, body, ifMatch };
   });
   return planned;
@@ -201,15 +204,16 @@ const fault = (ctx: Context, path: PropertyKey[], code: string, message: string)
 async function perform({ method, resource, id, body, ifMatch }: Planned, index: number) {
   const done = { resource: resource.collection, _id: id };
   try {
+    if (ifMatch) await store.requireVersion(resource, id, { match: ifMatch });
     switch (method) {
       case 'create':
         return { ...done, status: 201, document: await store.create(resource, body, id) };
       case 'replace':
-        return { ...done, status: 200, document: await store.replace(resource, id, body, ifMatch) };
+        return { ...done, status: 200, document: await store.replace(resource, id, body) };
       case 'update':
-        return { ...done, status: 200, document: await store.update(resource, id, body, ifMatch) };
+        return { ...done, status: 200, document: await store.update(resource, id, body) };
       case 'remove':
-        await store.remove(resource, id, ifMatch);
+        await store.remove(resource, id);
         return { ...done, status: 204, document: null };
     }
   } catch (error) {

@@ -1,6 +1,5 @@
 import { TextDecoder } from 'node:util';
 import type { Context } from 'koa';
-import bodyParser from 'koa-bodyparser';
 import type { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { type Body, FORM_TYPE, JSON_TYPE } from './route.ts';
@@ -8,44 +7,27 @@ import { type Body, FORM_TYPE, JSON_TYPE } from './route.ts';
 const MAX_BODY = 100 * 1024;
 const MAX_DEPTH = 20;
 
-const parser = (limit: number, types: string[]) =>
-  bodyParser({
-    enableTypes: types.includes(FORM_TYPE) ? ['form'] : ['json'],
-    jsonLimit: `${limit}b`,
-    formLimit: `${limit}b`,
-    extendTypes: { json: ['application/*+json'] },
-    onerror: (error, ctx) => {
-      // The parser stops reading at the first fault; unread bytes would block the connection.
-      ctx.req.resume();
-      throw toProblem(error as ParserError, limit);
-    },
-  });
-
 /**
- * Compiles what a route takes into the function that reads a body, JSON or a form, and says by which schema it is to be
- * checked: its media type tells. koa-bodyparser takes a wrong media type, an empty body and broken UTF-8 without a word,
- * and inflates compressed bodies; all four are refused here.
+ * Compiles what a route takes into the function that reads a body and selects the schema for its media type. Read here
+ * rather than by koa-bodyparser, which ignores a body whose Content-Type has a malformed parameter, replaces broken
+ * UTF-8, inflates compressed bodies, and takes a JSON value that is no object for broken JSON.
  */
 export const bodyReader = (bodies: Body<z.ZodType>[]) => {
   const schemas = new Map(
     bodies.flatMap(({ types = [JSON_TYPE], schema }) => types.map((type) => [type, schema])),
   );
-  const parse = parser(bodies[0]?.limit ?? MAX_BODY, [...schemas.keys()]);
+  const types = [...schemas.keys()];
+  const limit = bodies[0]?.limit ?? MAX_BODY;
   return async (ctx: Context): Promise<{ json: unknown; schema: z.ZodType }> => {
-    const type = checkMediaType(ctx, [...schemas.keys()]);
-    const bytes = watchBytes(ctx);
-    await parse(ctx as Parameters<typeof parse>[0], async () => {});
-    if (bytes.count === 0)
-      throw new Problem('malformed_json', `The body is empty; send ${[...schemas.keys()].join(' or ')}.`);
-    if (bytes.broken()) throw new Problem('malformed_json', 'The body is not valid UTF-8.');
-    const json: unknown = ctx.request.body;
-    if (deeperThan(MAX_DEPTH, json))
-      throw new Problem('malformed_json', `The body is nested deeper than ${MAX_DEPTH} levels.`);
+    const type = checkMediaType(ctx, types);
+    const text = decode(await readBytes(ctx, limit));
+    if (text === '') throw new Problem('malformed_json', `The body is empty; send ${types.join(' or ')}.`);
+    const json = type === FORM_TYPE ? parseForm(text) : parseJson(text);
     return { json, schema: schemas.get(type) as z.ZodType };
   };
 };
 
-/** Answers the media type of the body, if it is one of these. */
+/** Returns the media type of the body if the route takes it. Parameters other than `charset` have no meaning. */
 function checkMediaType(ctx: Context, types: string[]): string {
   const accepted = { headers: { [ctx.method === 'PATCH' ? 'Accept-Patch' : 'Accept']: types.join(', ') } };
   const [type = '', ...parameters] = (ctx.get('Content-Type') || '')
@@ -69,51 +51,73 @@ function checkMediaType(ctx: Context, types: string[]): string {
   return type;
 }
 
-/** Looks at the bytes as the parser reads them. */
-function watchBytes(ctx: Context) {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  const bytes = {
-    count: 0,
-    invalid: false,
-    broken: () => bytes.invalid || !decodes(decoder),
-  };
-  ctx.req.on('data', (chunk: Buffer) => {
-    bytes.count += chunk.length;
-    bytes.invalid ||= !decodes(decoder, chunk);
+/** Stops at the limit: the rest of a body that is too large is read over, because it would block the connection. */
+async function readBytes({ req }: Context, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  return new Promise((resolve, reject) => {
+    const refuse = (problem: Problem) => {
+      req.off('data', take).resume();
+      reject(problem);
+    };
+    const tooLarge = () => new Problem('body_too_large', `The body may have at most ${limit / 1024} KiB.`);
+    const take = (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > limit) refuse(tooLarge());
+      else chunks.push(chunk);
+    };
+    if (Number(req.headers['content-length'] ?? 0) > limit) return refuse(tooLarge());
+    req.on('data', take);
+    req.once('end', () => resolve(Buffer.concat(chunks)));
+    req.once('error', () => refuse(new Problem('malformed_request', 'The body ended before its length.')));
   });
-  return bytes;
 }
 
-const decodes = (decoder: TextDecoder, chunk?: Buffer): boolean => {
+/** Without a byte order mark. */
+function decode(bytes: Buffer): string {
   try {
-    decoder.decode(chunk, { stream: chunk !== undefined });
-    return true;
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    return false;
+    throw new Problem('malformed_json', 'The body is not valid UTF-8.');
   }
-};
-
-const deeperThan = (levels: number, value: unknown): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (levels === 0 || Object.values(value).some((item) => deeperThan(levels - 1, item)));
-
-interface ParserError extends Error {
-  type?: string;
-  status?: number;
 }
 
-const toProblem = (error: ParserError, limit: number): Error => {
-  if (error.type === 'entity.too.large')
-    return new Problem('body_too_large', `The body may have at most ${limit / 1024} KiB.`);
-  if (error.message.includes('forbidden prototype'))
-    return new Problem('malformed_json', 'The body has a key __proto__, which is not taken.');
-  // The parser's own words may quote the body, so they stay behind.
-  const position = /position (\d+)/.exec(error.message)?.[1];
-  if (error.status === 400)
-    return new Problem(
+function parseJson(text: string): unknown {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    // The parser's own words may quote the body, so they stay behind.
+    const position = /position (\d+)/.exec((error as Error).message)?.[1];
+    throw new Problem(
       'malformed_json',
-      `The body is not a JSON object or array${position ? `: see position ${position}` : ''}.`,
+      `The body is not JSON${position ? `: see position ${position}` : ''}.`,
     );
-  return error;
-};
+  }
+  const flaw = flawOf(json, MAX_DEPTH);
+  if (flaw) throw new Problem('malformed_json', flaw);
+  return json;
+}
+
+function flawOf(value: unknown, levels: number): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (levels === 0) return `The body is nested deeper than ${MAX_DEPTH} levels.`;
+  if (Object.hasOwn(value, '__proto__')) return 'The body has a key __proto__, which is not taken.';
+  for (const item of Object.values(value)) {
+    const flaw = flawOf(item, levels - 1);
+    if (flaw) return flaw;
+  }
+  return undefined;
+}
+
+/** A name that stands twice has both values, which no schema of a form takes (RFC 6749, section 3.2). */
+function parseForm(text: string): Record<string, string | string[]> {
+  const form = new URLSearchParams(text);
+  const names = [...new Set(form.keys())];
+  return Object.fromEntries(
+    names.map((name) => {
+      const [value = '', ...more] = form.getAll(name);
+      return [name, more.length > 0 ? [value, ...more] : value];
+    }),
+  );
+}

@@ -104,7 +104,7 @@ export const replace = <R extends AnyResource>(
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),
-    handler: ({ params, body, ifMatch }) => store.replace<AnyResource>(resource, params.id, body, ifMatch),
+    handler: ({ params, body }) => store.replace<AnyResource>(resource, params.id, body),
   });
 
 /** PATCH /books/{id}. */
@@ -124,12 +124,11 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),
-    handler: ({ params, body, ifMatch }) =>
+    handler: ({ params, body }) =>
       store.update<AnyResource>(
         resource,
         params.id,
         Array.isArray(body) ? (current) => patchWith(resource, current, body) : body,
-        ifMatch,
       ),
   });
 };
@@ -153,7 +152,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
       ...(resource.beforeRemove?.problems ?? []),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
-    handler: ({ params, ifMatch }) => store.remove(resource, params.id, ifMatch),
+    handler: ({ params }) => store.remove(resource, params.id),
   });
 };
 
@@ -166,6 +165,7 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
   const common = {
     path: `/${resource.collection}/{id}/${field}/{${name}}`,
     tag: resource.collection,
+    about: resource,
     params: z.strictObject({ ...byId(resource).shape, [name]: byId(target).shape.id } as Record<string, Id>),
     policy: toWrite(resource),
     answer: { status: 204 as const, description: 'Done, or so already' },
@@ -179,8 +179,8 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       description: `Puts the ${noun(target)} into \`${field}\`, unless it stands there already.`,
       problems: ['validation_failed'],
       holds: ({ params }) => [{ resource: target, id: params[name] as Types.ObjectId }],
-      handler: ({ params, ifMatch }) =>
-        store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId, ifMatch),
+      handler: ({ params }) =>
+        store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
     }),
     route({
       ...common,
@@ -188,13 +188,14 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       operationId: `remove${resource.name}${target.name}`,
       summary: `Take ${a(target)} from ${a(resource)}`,
       description: `Takes the ${noun(target)} out of \`${field}\`, if it stands there.`,
-      handler: ({ params, ifMatch }) =>
-        store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId, ifMatch),
+      handler: ({ params }) =>
+        store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
     }),
   ];
 }
 
 const item = (resource: AnyResource) => ({
+  about: resource,
   path: `/${resource.collection}/{id}`,
   tag: resource.collection,
   params: byId(resource),

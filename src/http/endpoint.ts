@@ -6,31 +6,28 @@ import { requireAccess } from '../auth/policy.ts';
 import { invalid, notFound, Problem, unauthenticated } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { recording } from '../schema/changes.ts';
-import { digest, type IfMatch } from '../schema/etag.ts';
+import { digest } from '../schema/etag.ts';
 import { guarded } from '../schema/references.ts';
 import { shapeOf } from '../schema/shape.ts';
+import { requireVersion } from '../schema/store.ts';
+import { accepted } from './accept.ts';
 import { record } from './audit.ts';
 import { bodyReader } from './body.ts';
 import type { Confirm } from './entrance.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import { checkBody, queryReader } from './input.ts';
 import { routeLimits } from './limits.ts';
+import { preconditionsOf, refusePreconditions } from './preconditions.ts';
+import { type Reply, send, sendFresh, sendPreferred } from './reply.ts';
 import { isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
 import { STREAM_TYPES, streamOf } from './stream.ts';
-
-/** An answer, ready to be sent. */
-export interface Reply {
-  status: number;
-  headers: Record<string, string>;
-  body: string | null;
-}
 
 /**
  * A route as Koa runs it. All that can be decided from the route alone is decided here, once. A route that
  * writes runs as one transaction, so its handler may run several times.
  */
 export function endpoint(route: Route, confirm: Confirm): Middleware {
-  const { answer, body, handler, holds, stream } = route;
+  const { about, answer, body, handler, holds, stream } = route;
   const shape = answer.schema ? shapeOf(answer.schema) : undefined;
   const shapeItem = shapeOf(stream?.item ?? z.undefined());
   const headers = Object.entries(answer.headers ?? {});
@@ -52,10 +49,11 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   };
 
   const answerTo = async (ctx: Context): Promise<void> => {
-    const type = shape ? ctx.accepts(types) : JSON_TYPE;
-    if (typeof type !== 'string')
-      throw new Problem('not_acceptable', `The answer is given in ${types.join(' or ')} only.`);
+    const type = shape ? accepted(ctx, types) : JSON_TYPE;
+    if (!type) throw new Problem('not_acceptable', `The answer is given in ${types.join(' or ')} only.`);
     const params = readParams(route, ctx.params);
+    const preconditions = preconditionsOf(ctx);
+    if (writes(route) && !about) refusePreconditions(preconditions);
     const given = body && (await readBody(ctx));
     const checkedQuery = readQuery(ctx.querystring);
     const checkedBody = given ? checkBody(given.schema, given.json) : { data: undefined };
@@ -64,7 +62,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     const query = checkedQuery.data as Record<string, unknown>;
     // It would tell anybody what is there, and leave no trace.
     if (query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
-    const input = { params, query, body: checkedBody.data, ifMatch: ifMatchOf(ctx) };
+    const input = { params, query, body: checkedBody.data };
 
     return withinLimits(ctx, input.body, async () => {
       if (stream && type !== JSON_TYPE) {
@@ -73,7 +71,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
         ctx.body = streamOf(type, batches, shapeItem, stream.columns(query));
         return;
       }
-      if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query));
+      if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query), preconditions);
 
       if (route.prepare) input.body = await route.prepare(input);
       const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
@@ -86,6 +84,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       const workAs = async (): Promise<Reply | Problem> => {
         const earlier = key && (await recall(key));
         if (earlier) return earlier;
+        if (about && preconditions) await requireVersion(about, params.id as Types.ObjectId, preconditions);
         const { value, changes } = await recording(() => handler(input));
         await record(route, ctx, changes);
         if (value instanceof Problem) return value;
@@ -134,42 +133,6 @@ const dryRunReply = (error: unknown): Reply => {
   if (error instanceof DryRun) return error.reply;
   throw error;
 };
-
-function send(ctx: Context, { status, headers, body }: Reply): void {
-  // Koa makes 204 of a body that is null, so the status comes after it.
-  ctx.body = body;
-  ctx.status = status;
-  ctx.set(headers);
-  if (body !== null) ctx.type = JSON_TYPE;
-}
-
-/** A client that has this version already is told so (RFC 9110, section 13.1.2). */
-function sendFresh(ctx: Context, reply: Reply): void {
-  const etag = reply.headers['ETag'];
-  const known = tagsOf(ctx.get('If-None-Match'))?.map(weak);
-  ctx.vary('Accept');
-  if (etag && known && (known.includes('*') || known.includes(weak(etag)))) {
-    ctx.status = 304;
-    ctx.set(reply.headers);
-  } else send(ctx, reply);
-}
-
-/** A client may do without the document (RFC 7240). */
-function sendPreferred(ctx: Context, reply: Reply): void {
-  const preference = /(?:^|[,;\s])return=(minimal|representation)(?:$|[,;\s])/.exec(ctx.get('Prefer'))?.[1];
-  const { status, headers, body } = reply;
-  if (body === null || !preference) return send(ctx, reply);
-  const applied = { ...headers, 'Preference-Applied': `return=${preference}` };
-  if (preference === 'representation') return send(ctx, { status, headers: applied, body });
-  return send(ctx, { status: status === 200 ? 204 : status, headers: applied, body: null });
-}
-
-const ifMatchOf = (ctx: Context): IfMatch => tagsOf(ctx.get('If-Match'));
-
-const tagsOf = (header: string): string[] | undefined =>
-  header === '' ? undefined : (header.match(/\*|(?:W\/)?"[^"]*"/g) ?? []);
-
-const weak = (etag: string): string => etag.replace(/^W\//, '');
 
 type Params = { id?: Types.ObjectId };
 

@@ -32,6 +32,7 @@ export function entrance(
     } finally {
       await count(ctx);
     }
+    if (!secret && who.kind !== 'anonymous') ctx.set('Cache-Control', 'private, no-cache');
     requireAccess(policy, who);
     await runAs(who, next);
   };

@@ -6,7 +6,7 @@ import { seal } from '../auth/tokens.ts';
 import { invalid, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { currentSession } from '../mongo/transaction.ts';
-import type { Reply } from './endpoint.ts';
+import type { Reply } from './reply.ts';
 
 /**
  * Idempotency keys: a POST that carries one is done once, however often it is sent within 24 hours. The record

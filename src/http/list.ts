@@ -24,6 +24,7 @@ import {
 import { COUNT_CAP, PAGING, refuseContradictions, refuseInStream, shapeParameters } from './parameters.ts';
 import { filters, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
+import { toUri } from './uri.ts';
 
 type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
 
@@ -232,7 +233,7 @@ const LINK = {
       .split('&')
       .filter((pair) => pair !== '' && !/^(after|before|offset)=/.test(pair));
     const to = (name: string, cursor: string, rel: string) =>
-      `<${path}?${[...rest, `${name}=${cursor}`].join('&')}>; rel="${rel}"`;
+      `<${toUri(`${path}?${[...rest, `${name}=${cursor}`].join('&')}`)}>; rel="${rel}"`;
     const links = [
       ...(page.next ? [to('after', page.next, 'next')] : []),
       ...(page.prev ? [to('before', page.prev, 'prev')] : []),

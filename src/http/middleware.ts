@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
 import { Problem } from '../errors.ts';
 import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
+import { toUri } from './uri.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 const MAX_URL = 8 * 1024;
@@ -20,7 +21,11 @@ export function requestLog(logger: Logger): Middleware {
       return id;
     },
     quietReqLogger: true,
-    customLogLevel: (_req, res) => (res.statusCode >= 500 ? 'error' : 'info'),
+    // 501 is the answer to a client's odd method, no failure of ours.
+    customLogLevel: (_req, { statusCode }) => (statusCode >= 500 && statusCode !== 501 ? 'error' : 'info'),
+    // pino-http would add an error of its own, whose stack says nothing; what failed is logged by the application.
+    customErrorObject: (_req, _res, error, { err, ...entry }) =>
+      error.message.startsWith('failed with status code') ? entry : { ...entry, err },
     serializers: {
       req: ({ id, method, url }: { id: string; method: string; url: string }) => ({
         id,
@@ -72,9 +77,7 @@ function pathOf(ctx: Context): string | undefined {
   }
 }
 
-/** The path as a URI (RFC 3986): what the client should have escaped is escaped. */
-const instanceOf = (ctx: Context): string =>
-  (pathOf(ctx) ?? '/').replace(/%(?![\da-f]{2})|[^\w.~!$&'()*+,;=:@/%-]/gi, encodeURIComponent);
+const instanceOf = (ctx: Context): string => toUri(pathOf(ctx) ?? '/');
 
 /** Whatever was thrown, as the problem that the client is told. What nobody foresaw is an internal error. */
 const toProblem = (error: unknown): Problem =>
@@ -90,10 +93,10 @@ const unanswered = (ctx: Context): Problem => {
     return new Problem('method_not_implemented', `The server does not know the method ${ctx.method}.`);
   if (ctx.status === 405)
     return new Problem('method_not_allowed', `${ctx.method} is not a method of this route; it has ${allow}.`);
-  return new Problem(
-    'route_not_found',
-    `There is nothing at ${ctx.method} ${ctx.path}; the root (/) links to what there is.`,
-  );
+  const hint = /[^/]\/+$/.test(ctx.path)
+    ? `paths end without a slash: try ${ctx.path.replace(/\/+$/, '')}`
+    : 'the root (/) links to what there is';
+  return new Problem('route_not_found', `There is nothing at ${ctx.method} ${ctx.path}; ${hint}.`);
 };
 
 /** Answers with the problem that `requireReady` throws, if it throws one. */
@@ -115,6 +118,8 @@ export const SECURITY_HEADERS = {
 
 export const securityHeaders: Middleware = (ctx, next) => {
   ctx.set(SECURITY_HEADERS);
+  // May be kept, but is asked for again each time; routes say more where they know more.
+  ctx.set('Cache-Control', 'no-cache');
   // Only where it came by TLS, as far as we or our proxies know; elsewhere it would mean nothing (RFC 6797).
   if (ctx.secure) ctx.set('Strict-Transport-Security', 'max-age=31536000');
   return next();
@@ -125,7 +130,7 @@ export const crossOrigin = (origins: string[]): Middleware =>
   cors({
     origin: (ctx) =>
       origins.includes('*') ? '*' : (origins.find((origin) => origin === ctx.get('Origin')) ?? ''),
-    allowMethods: 'GET,HEAD,POST,PUT,PATCH,DELETE',
+    allowMethods: METHODS.join(),
     allowHeaders: [
       'Content-Type',
       'Authorization',
@@ -136,6 +141,8 @@ export const crossOrigin = (origins: string[]): Middleware =>
       'X-Request-Id',
     ],
     exposeHeaders: [
+      'Accept-Patch',
+      'Allow',
       'ETag',
       'Link',
       'Location',
@@ -151,8 +158,15 @@ export const crossOrigin = (origins: string[]): Middleware =>
     keepHeadersOnError: false,
   });
 
-/** OPTIONS says in which media types a PATCH is taken (RFC 5789). */
-export const acceptPatch: Middleware = async (ctx, next) => {
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+/** OPTIONS says in which media types a PATCH is taken (RFC 5789); of the server as a whole, which methods it knows. */
+export const options: Middleware = async (ctx, next) => {
+  if (ctx.method === 'OPTIONS' && ctx.url === '*') {
+    ctx.status = 204;
+    ctx.set('Allow', METHODS.join(', '));
+    return;
+  }
   await next();
   if (ctx.method === 'OPTIONS' && /PATCH/.test(ctx.response.get('Allow')))
     ctx.set('Accept-Patch', 'application/merge-patch+json, application/json-patch+json, application/json');

@@ -5,7 +5,6 @@ import type { Problem, ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
 import { isCounted, type Limit } from './limits.ts';
 import { flag } from './query.ts';
-import type { IfMatch } from '../schema/etag.ts';
 import type { Target } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
@@ -80,6 +79,11 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   policy: Access;
   /** What it answers must be kept by nobody: no cache, no record of an Idempotency-Key. */
   secret?: true;
+  /**
+   * The resource of which `{id}` names a document. If-Match and If-None-Match are then compared with that document,
+   * inside the transaction; a write without it refuses them.
+   */
+  about?: AnyResource;
   /** Path parameters. One that does not fit its schema is answered with 404. */
   params?: P;
   /** Query parameters, each decoded from one string. */
@@ -104,7 +108,6 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
     params: z.output<P>;
     query: z.output<Q>;
     body: z.output<B>;
-    ifMatch: IfMatch;
   }) => Promise<StoredAs<z.output<A>> | Problem | void>;
 }
 
@@ -134,9 +137,8 @@ export const isIdempotent = ({ method, secret }: Route): boolean => method === '
 export const isPreferable = (route: Route): boolean =>
   writes(route) && route.answer.schema !== undefined && !route.secret;
 
-/** Whether If-Match has a meaning: it changes a document that a client may have read. */
-export const isConditional = ({ method, secret }: Route): boolean =>
-  !secret && (method === 'put' || method === 'patch' || method === 'delete');
+/** Whether If-Match has a meaning: it is about a document that a client may have read. */
+export const isConditional = (route: Route): boolean => writes(route) && route.about !== undefined;
 
 const dryRun = flag().describe('Check everything and answer as if, but write nothing').optional();
 
@@ -162,20 +164,18 @@ export function problemsOf(route: Route): ProblemCode[] {
   return [
     ...new Set<ProblemCode>([
       'malformed_query',
+      'validation_failed',
+      'precondition_failed',
       ...accessProblems(route.policy),
       'unknown_parameter',
-      ...(route.query || writes(route) ? (['validation_failed'] as const) : []),
-      ...(isConditional(route) ? (['precondition_failed'] as const) : []),
       ...(route.alternative ? (['patch_test_failed'] as const) : []),
       ...(route.params ? (['not_found'] as const) : []),
       ...(route.answer.schema ? (['not_acceptable'] as const) : []),
       ...(route.stream ? (['too_many_streams'] as const) : []),
-      ...(route.body
-        ? (['malformed_json', 'body_too_large', 'unsupported_media_type', 'validation_failed'] as const)
-        : []),
+      ...(route.body ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
       ...(route.problems ?? []),
       ...ofWrites,
-      ...(isIdempotent(route) ? (['idempotency_key_reused', 'validation_failed'] as const) : []),
+      ...(isIdempotent(route) ? (['idempotency_key_reused'] as const) : []),
       ...always,
     ]),
   ];

@@ -16,22 +16,37 @@ export const etagOf = (resource: AnyResource, stored: unknown): string => {
 
 const contents = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
 
-export const digest = (text: string): string =>
-  createHash('sha256').update(text).digest('base64url').slice(0, 22);
+export const digest = (content: string | Buffer): string =>
+  createHash('sha256').update(content).digest('base64url').slice(0, 22);
 
-/** What If-Match says: the versions that a client is content to change; undefined, any. */
-export type IfMatch = string[] | undefined;
+/** A header's list of entity tags, or `*`: any version. */
+export type Tags = '*' | string[];
 
-/** Refuses a change of another version than the client knows, with the current one. */
-export function requireMatch(resource: AnyResource, current: unknown, ifMatch: IfMatch): void {
-  if (!ifMatch || ifMatch.includes('*')) return;
+/** What If-Match and If-None-Match say about the version of a document that may be changed (RFC 9110, section 13). */
+export interface Preconditions {
+  match?: Tags | undefined;
+  noneMatch?: Tags | undefined;
+}
+
+/** A tag for a comparison in which strong and weak ones can be equal (RFC 9110, section 8.8.3.2). */
+export const weak = (etag: string): string => etag.replace(/^W\//, '');
+
+/** Refuses to change a document whose version does not meet the preconditions; the answer carries the current tag. */
+export function requireMatch(
+  resource: AnyResource,
+  current: unknown,
+  { match, noneMatch }: Preconditions,
+): void {
   const etag = etagOf(resource, current);
-  if (!ifMatch.includes(etag))
-    throw new Problem(
-      'precondition_failed',
-      'It was changed since you read it: read it again, and decide anew.',
-      {
-        headers: { ETag: etag },
-      },
+  const refuse = (detail: string) => {
+    throw new Problem('precondition_failed', detail, { headers: { ETag: etag } });
+  };
+  if (noneMatch === '*' || noneMatch?.map(weak).includes(etag))
+    refuse('The document exists in a version that If-None-Match excludes.');
+  if (match === undefined || match === '*' || match.includes(etag)) return;
+  if (match.every((tag) => tag.startsWith('W/')))
+    refuse(
+      'If-Match compares strong entity tags only, and a weak one was sent: take the ETag of the document itself, read without include and fields.',
     );
+  refuse('It was changed since you read it: read it again, and decide anew.');
 }

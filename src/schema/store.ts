@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from '../auth/policy.ts';
 import { forbidden, notFound, Problem } from '../errors.ts';
 import { noteChange } from './changes.ts';
-import { type IfMatch, requireMatch } from './etag.ts';
+import { type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { QUERY_TIME } from './model.ts';
 import { type Reference, type Target, targetsOf } from './references.ts';
@@ -49,6 +49,15 @@ async function refuse(resource: AnyResource, id: Types.ObjectId): Promise<never>
   throw forbidden(`This ${noun(resource)} is another's.`);
 }
 
+/** Refuses to go on with another version of a document than the caller knows; inside the transaction of the change. */
+export async function requireVersion(
+  resource: AnyResource,
+  id: Types.ObjectId,
+  preconditions: Preconditions,
+): Promise<void> {
+  requireMatch(resource, await read(resource, id), preconditions);
+}
+
 /** The id may be made by the caller, who can so refer to the document before it is there. */
 export async function create<R extends AnyResource>(
   resource: R,
@@ -76,12 +85,8 @@ export async function takeIn(
 }
 
 /** Everything that a client may write becomes what the body says, or its default. */
-export const replace = <R extends AnyResource>(
-  resource: R,
-  id: Types.ObjectId,
-  body: object,
-  ifMatch?: IfMatch,
-) => update(resource, id, { ...resource.blank, ...body }, ifMatch);
+export const replace = <R extends AnyResource>(resource: R, id: Types.ObjectId, body: object) =>
+  update(resource, id, { ...resource.blank, ...body });
 
 type Changes = Record<string, unknown>;
 
@@ -90,10 +95,8 @@ export async function update<R extends AnyResource>(
   resource: R,
   id: Types.ObjectId,
   patch: Changes | ((current: DocumentOf<R>) => Changes),
-  ifMatch?: IfMatch,
 ): Promise<DocumentOf<R>> {
-  const known = ifMatch || typeof patch === 'function' ? await readWritable(resource, id) : undefined;
-  requireMatch(resource, known, ifMatch);
+  const known = typeof patch === 'function' ? await readWritable(resource, id) : undefined;
   const changes = typeof patch === 'function' ? patch(known as DocumentOf<R>) : patch;
   // A patch that names nothing changes nothing, the time of the last change neither.
   if (Object.keys(changes).length === 0) return known ?? readWritable(resource, id);
@@ -118,8 +121,8 @@ export async function update<R extends AnyResource>(
 }
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
-export async function remove(resource: AnyResource, id: Types.ObjectId, ifMatch?: IfMatch): Promise<void> {
-  if (ifMatch || writable(resource)) requireMatch(resource, await readWritable(resource, id), ifMatch);
+export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
+  if (writable(resource)) await readWritable(resource, id);
   await removeReferred(resource, id);
 }
 
@@ -131,9 +134,7 @@ export async function addToSet(
   { from, field, target }: Reference,
   id: Types.ObjectId,
   targetId: Types.ObjectId,
-  ifMatch?: IfMatch,
 ): Promise<void> {
-  if (ifMatch) requireMatch(from, await readWritable(from, id), ifMatch);
   const max = maxLength(from.fields[field]);
   const list = `$${field}`;
   const added = await from.model.updateOne(
@@ -159,9 +160,7 @@ export async function pull(
   { from, field }: Reference,
   id: Types.ObjectId,
   targetId: Types.ObjectId,
-  ifMatch?: IfMatch,
 ): Promise<void> {
-  if (ifMatch) requireMatch(from, await readWritable(from, id), ifMatch);
   const { matchedCount } = await from.model.updateOne(
     restrict({ _id: id, [field]: targetId }, writable(from)),
     { $pull: { [field]: targetId } },

@@ -35,6 +35,7 @@ export const posts = [
     summary: 'Publish a draft',
     description: 'From now on everybody can read it. A post that is published already stays as it is.',
     policy: toWrite(Post),
+    about: Post,
     params: byId(Post, '65f000000000000000000d03'),
     answer: { status: 200, description: 'The post', schema: Post.document, example: Post.example },
     handler: ({ params }) => publish(params.id),

@@ -26,6 +26,7 @@ export const tags = [
     summary: 'Merge a tag into another',
     description: 'What has this tag gets the other one instead, and this one is removed.',
     policy: toWrite(Tag),
+    about: Tag,
     params: byId(Tag, '65f000000000000000000a02'),
     body: {
       schema: z

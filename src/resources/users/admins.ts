@@ -1,7 +1,6 @@
 import { Types } from 'mongoose';
 import { Problem } from '../../errors.ts';
 import { removeGuards } from '../../mongo/guards.ts';
-import type { IfMatch } from '../../schema/etag.ts';
 import { update } from '../../schema/store.ts';
 import type { Role } from '../../auth/caller.ts';
 import { User } from './user.ts';
@@ -20,7 +19,7 @@ export async function keepAnAdmin(leaving: Types.ObjectId[]): Promise<void> {
   throw new Problem('last_admin', 'There must be an admin: make another user one first.');
 }
 
-export async function setRole(id: Types.ObjectId, role: Role, ifMatch?: IfMatch) {
+export async function setRole(id: Types.ObjectId, role: Role) {
   if (role !== 'admin') await keepAnAdmin([id]);
-  return update(User, id, { role }, ifMatch);
+  return update(User, id, { role });
 }

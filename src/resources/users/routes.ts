@@ -36,6 +36,7 @@ export const users = [
     summary: 'Give a user a role',
     description: 'It holds at once, also for tokens that were given out before. The last admin stays one.',
     policy: { role: 'admin' },
+    about: User,
     params: byId(User, '65f000000000000000000c02'),
     body: {
       schema: z
@@ -45,7 +46,7 @@ export const users = [
     },
     answer: { status: 200, description: 'The user', schema: User.document, example: User.example },
     problems: ['last_admin'],
-    handler: ({ params, body, ifMatch }) => setRole(params.id, body.role, ifMatch),
+    handler: ({ params, body }) => setRole(params.id, body.role),
   }),
   route({
     method: 'post',
@@ -55,6 +56,7 @@ export const users = [
     summary: 'Give all posts to another user',
     description: 'All posts of this user become posts of another, so that this one can be removed.',
     policy: { role: 'admin', scope: 'posts:write' },
+    about: User,
     params: byId(User),
     body: {
       schema: z

@@ -1,0 +1,45 @@
+import type { Context } from 'koa';
+import { Problem } from '../errors.ts';
+import type { Preconditions } from '../schema/etag.ts';
+import { isKnown } from './preconditions.ts';
+import { preference } from './prefer.ts';
+import { JSON_TYPE } from './route.ts';
+
+/** An answer, ready to be sent. */
+export interface Reply<B = string> {
+  status: number;
+  headers: Record<string, string>;
+  body: B | null;
+}
+
+export function send(ctx: Context, { status, headers, body }: Reply<string | Buffer>): void {
+  // Koa makes 204 of a body that is null, so the status comes after it.
+  ctx.body = body;
+  ctx.status = status;
+  ctx.set(headers);
+  if (body !== null) ctx.type = JSON_TYPE;
+}
+
+/** Answers a GET: with 304, if the client has this version already (RFC 9110, section 13.1.2). */
+export function sendFresh(ctx: Context, reply: Reply<string | Buffer>, preconditions?: Preconditions): void {
+  const etag = reply.headers['ETag'];
+  const { match } = preconditions ?? {};
+  if (match && match !== '*' && !(etag && match.includes(etag)))
+    throw new Problem('precondition_failed', 'It is not a version that If-Match names.', {
+      headers: etag ? { ETag: etag } : {},
+    });
+  ctx.vary('Accept');
+  if (!isKnown(preconditions, etag)) return send(ctx, reply);
+  ctx.status = 304;
+  ctx.set(reply.headers);
+}
+
+/** Answers a write: without the document, if the client asks for that (RFC 7240). */
+export function sendPreferred(ctx: Context, reply: Reply): void {
+  const wanted = preference(ctx.get('Prefer'), 'return');
+  const { status, headers, body } = reply;
+  if (body === null || (wanted !== 'minimal' && wanted !== 'representation')) return send(ctx, reply);
+  const applied = { ...headers, 'Preference-Applied': `return=${wanted}` };
+  if (wanted === 'representation') return send(ctx, { status, headers: applied, body });
+  return send(ctx, { status: status === 200 ? 204 : status, headers: applied, body: null });
+}
