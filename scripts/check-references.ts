@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util';
 import { GUARDS, guards } from '../src/mongo/guards.ts';
-import { collections } from '../src/resources/index.ts';
-import { checkReferences, type Dangling, isObjectId } from '../src/schema/check.ts';
+import { collections } from '../src/resources/api.ts';
+import { checkReferences, type Dangling } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
-import type { Reference } from '../src/schema/references.ts';
+import { isObjectId } from '../src/schema/fields.ts';
+import { modelOf } from '../src/schema/model.ts';
+import type { Reference } from '../src/schema/resource.ts';
 import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
 
@@ -73,7 +75,7 @@ function readArguments(): Mode {
 
 async function estimatedSize(): Promise<number> {
   let size = await guards().estimatedDocumentCount();
-  for (const { model } of referring) size += await model.estimatedDocumentCount();
+  for (const resource of referring) size += await modelOf(resource).estimatedDocumentCount();
   return size;
 }
 

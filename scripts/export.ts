@@ -2,7 +2,7 @@ import { open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { stringify } from 'csv-stringify';
-import { resources } from '../src/resources/index.ts';
+import { resources } from '../src/resources/api.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { shapeOf } from '../src/schema/shape.ts';
 import {
@@ -16,6 +16,7 @@ import {
   withDatabase,
 } from './program.ts';
 import { startProgress } from './progress.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run --silent export -- RESOURCE [--format ndjson|csv] [--out FILE]
 
@@ -39,7 +40,7 @@ async function main(stop: AbortSignal): Promise<number> {
     const start = performance.now();
     // On a terminal that shows the data, a progress bar would be in its way.
     const shown = out !== undefined || !process.stdout.isTTY;
-    const progress = shown ? startProgress(await resource.model.estimatedDocumentCount()) : undefined;
+    const progress = shown ? startProgress(await modelOf(resource).estimatedDocumentCount()) : undefined;
     let rows = 0;
     try {
       await pipeline(
@@ -85,9 +86,9 @@ async function openOutput(out: string) {
 }
 
 /** The JSON of each document. Not a snapshot: what is written meanwhile may be in it or not, but nothing twice. */
-async function* documents({ model, document }: AnyResource, onRow: () => void): AsyncGenerator<object> {
-  const toJson = shapeOf(document);
-  for await (const stored of model.find().sort({ _id: 1 }).lean().cursor({ batchSize: 1_000 })) {
+async function* documents(resource: AnyResource, onRow: () => void): AsyncGenerator<object> {
+  const toJson = shapeOf(resource.document);
+  for await (const stored of modelOf(resource).find().sort({ _id: 1 }).lean().cursor({ batchSize: 1_000 })) {
     yield toJson(stored) as object;
     onRow();
   }

@@ -2,14 +2,14 @@ import { open } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { addAbortSignal } from 'node:stream';
 import { parseArgs } from 'node:util';
-import { resources } from '../src/resources/index.ts';
+import { resources } from '../src/resources/api.ts';
 import { converter } from './import/convert.ts';
 import { readCsv } from './import/csv.ts';
 import { rowSchema } from './import/document.ts';
 import { readLines } from './import/lines.ts';
 import { type Counts, load } from './import/load.ts';
 import { checkOwnNames, checkSources, ownNames, readMap } from './import/map.ts';
-import { readNdjson } from './import/row.ts';
+import { readNdjson } from './import/ndjson.ts';
 import {
   count,
   formatOf,

@@ -1,9 +1,10 @@
 import { loadConfig } from '../src/config.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database as db, openDatabase } from '../src/mongo/connect.ts';
-import { collections } from '../src/resources/index.ts';
+import { collections } from '../src/resources/api.ts';
 import { databaseOf } from '../src/schema/layout.ts';
-import { migrate, readArguments } from './migrate/command.ts';
+import { readArguments } from './migrate/arguments.ts';
+import { migrate } from './migrate/command.ts';
 import { runProgram, say } from './program.ts';
 import { startProgress } from './progress.ts';
 

@@ -1,7 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { describeApi } from '../src/app.ts';
-import { resources } from '../src/resources/index.ts';
-import { routes } from '../src/resources/routes.ts';
+import { resources, routes } from '../src/resources/api.ts';
 
 /** Writes the OpenAPI document, the same as GET /openapi.json, to the file of the first argument or to stdout. */
 const document = `${JSON.stringify(describeApi({ resources, routes }), null, 2)}\n`;

@@ -6,8 +6,9 @@ import { database as db, openDatabase } from '../src/mongo/connect.ts';
 import { rulesBroken } from '../src/mongo/failures.ts';
 import { notReady } from '../src/mongo/migrate/ready.ts';
 import { up } from '../src/mongo/migrate/run.ts';
-import { resources } from '../src/resources/index.ts';
+import { collections, resources } from '../src/resources/api.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
+import { viewsOf } from '../src/schema/views.ts';
 import { stopSignal } from '../src/stop-signal.ts';
 
 /** What the commands have in common. Their data goes to standard output, what they say to standard error. */
@@ -72,7 +73,7 @@ export function formatOf(option: string | undefined, file: string | undefined): 
 export async function withDatabase<T>(work: () => Promise<T>): Promise<T> {
   const database = await openDatabase(loadConfig(), say);
   try {
-    if (database.embedded) await up(db(), migrations, { say });
+    if (database.embedded) await up(db(), migrations, { say, views: viewsOf(collections) });
     const problem = await notReady(db(), migrations);
     if (problem) throw problem;
     return await work();

@@ -1,8 +1,10 @@
 import { parseArgs } from 'node:util';
-import { Book, Tag } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
 import { typical } from '../src/schema/example.ts';
 import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run seed -- BOOKS
 
@@ -84,7 +86,7 @@ await runProgram(USAGE, async (stop) => {
   return withDatabase(async () => {
     const start = performance.now();
     const run = Date.now().toString(36);
-    const tags = await Tag.model.insertMany(
+    const tags = await modelOf(Tag).insertMany(
       Array.from({ length: TAGS }, (_, i) => ({ ...typical(Tag), name: `seed ${run} ${i}` })),
     );
     const ids = tags.map(({ _id }) => _id);
@@ -93,7 +95,7 @@ await runProgram(USAGE, async (stop) => {
     while (done < wanted && !stop.aborted) {
       const size = Math.min(BATCH, wanted - done);
       const books = Array.from({ length: size }, (_, i) => book(done + i, ids));
-      await Book.model.insertMany(books as never[], { ordered: false, lean: true });
+      await modelOf(Book).insertMany(books as never[], { ordered: false, lean: true });
       done += size;
       progress.update(done, done);
     }

@@ -3,15 +3,17 @@ import { parseArgs } from 'node:util';
 import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { ROLES, type Role } from '../src/auth/caller.ts';
-import { hashPassword, password } from '../src/auth/passwords.ts';
+import { hashPassword } from '../src/auth/passwords.ts';
+import { password } from '../src/schema/password.ts';
 import { makeSecret } from '../src/auth/tokens.ts';
 import { databaseProblem } from '../src/mongo/failures.ts';
 import { transaction } from '../src/mongo/transaction.ts';
-import { User } from '../src/resources/index.ts';
+import { User } from '../src/resources/users/user.ts';
 import { setRole } from '../src/resources/users/admins.ts';
 import { endOthers } from '../src/resources/sessions/login.ts';
 import { create, update } from '../src/schema/store.ts';
 import { runProgram, say, UsageError, withDatabase } from './program.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|editor|admin]
        npm run --silent user -- role EMAIL member|editor|admin
@@ -70,7 +72,10 @@ async function changePassword(email: string): Promise<void> {
   if (isMade) console.log(password);
 }
 
-const find = (email: string) => User.model.findOne({ email: { $eq: email } }, { _id: 1 }).lean();
+const find = (email: string) =>
+  modelOf(User)
+    .findOne({ email: { $eq: email } }, { _id: 1 })
+    .lean();
 
 async function idOf(email: string) {
   const user = await find(email);

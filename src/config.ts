@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { password } from './auth/passwords.ts';
+import { password } from './schema/password.ts';
 import { readKeys, type SigningKey } from './auth/tokens.ts';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;

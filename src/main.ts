@@ -15,10 +15,10 @@ import { differences } from './mongo/differences.ts';
 import { readLayout } from './mongo/layout.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
-import { collections, resources } from './resources/index.ts';
+import { collections, resources, routes, seeds } from './resources/api.ts';
 import { openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
-import { routes } from './resources/routes.ts';
 import { databaseOf } from './schema/layout.ts';
+import { viewsOf } from './schema/views.ts';
 import { seed } from './seed.ts';
 import { signingKeys } from './signing-keys.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -33,10 +33,10 @@ async function main(): Promise<void> {
   const database = await openDatabase(config, say);
   try {
     if (database.embedded) {
-      await up(db(), migrations, { say });
+      await up(db(), migrations, { say, views: viewsOf(collections) });
       if (differences(databaseOf(collections), await readLayout(db())).length > 0)
         say('The database is not as the definitions say: npm run migrate -- status');
-      await seed(say);
+      await seed(seeds, say);
     }
     const readiness = await watchReadiness(db(), migrations, {
       say,

@@ -5,11 +5,15 @@ import { hashPassword } from '../src/auth/passwords.ts';
 import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tokens.ts';
 import { AuditEntry } from '../src/http/audit.ts';
 import { drain } from '../src/http/server.ts';
-import { ApiKey, Session, User } from '../src/resources/index.ts';
+import { ApiKey } from '../src/resources/keys/key.ts';
+import { Session } from '../src/resources/sessions/session.ts';
+import { User } from '../src/resources/users/user.ts';
 import { aCaller, admin, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aUser } from './support/factories.ts';
 import { forge, now, own } from './support/forge.ts';
 import { type Answer, serve, useApi } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
+import type { AnyResource } from '../src/schema/resource.ts';
 
 // Behind a proxy, so that each login may come from another address, and none meets the limit by accident.
 const api = useApi({ trustProxy: 1 });
@@ -22,8 +26,8 @@ beforeAll(async () => {
   passwordHash = await hashPassword(secret);
 });
 beforeEach(async () => {
-  for (const { model } of [ApiKey, AuditEntry] as { model: any }[]) await model.deleteMany({});
-  await Session.model.deleteMany({ user: { $ne: admin._id } });
+  for (const resource of [ApiKey, AuditEntry] as AnyResource[]) await modelOf(resource).deleteMany({});
+  await modelOf(Session).deleteMany({ user: { $ne: admin._id } });
 });
 
 const form = (path: string, fields: Record<string, string> | string, headers: Record<string, string> = {}) =>
@@ -76,7 +80,7 @@ describe('logging in', () => {
     expect(Object.keys(claims).sort()).toEqual(['aud', 'exp', 'iat', 'iss', 'jti', 'sid', 'sub']);
     expect(claims.exp - claims.iat).toBe(900);
     // Of its secrets only digests are stored.
-    const stored = JSON.stringify(await Session.model.find().lean());
+    const stored = JSON.stringify(await modelOf(Session).find().lean());
     for (const part of body.refresh_token.split('.').slice(1)) expect(stored).not.toContain(part);
   });
 
@@ -101,7 +105,7 @@ describe('logging in', () => {
     expect([first?.status, first?.body.code]).toEqual([400, 'invalid_grant']);
     for (const { status, body } of others)
       expect([status, { ...body, requestId: '' }]).toEqual([400, { ...first?.body, requestId: '' }]);
-    expect(await Session.model.countDocuments({ user: { $ne: admin._id } })).toBe(0);
+    expect(await modelOf(Session).countDocuments({ user: { $ne: admin._id } })).toBe(0);
   });
 
   test.each<[string, Record<string, string> | string, string]>([
@@ -185,9 +189,9 @@ test('whoever logs in again and again has a hundred sessions at the most: the ol
   const user = await someone();
   const expiresAt = new Date(Date.now() + 60_000);
   const old = { user: user._id, origin: 'x', digest: 'x', expiresAt };
-  await Session.model.insertMany(Array.from({ length: 120 }, () => old));
+  await modelOf(Session).insertMany(Array.from({ length: 120 }, () => old));
   const { body } = await logIn(user.email);
-  expect(await Session.model.countDocuments({ user: user._id })).toBe(100);
+  expect(await modelOf(Session).countDocuments({ user: user._id })).toBe(100);
   expect((await me(body.access_token)).status).toBe(200);
 });
 
@@ -208,7 +212,7 @@ describe('a refresh token', () => {
     expect([again.status, again.body.error]).toEqual([400, 'invalid_grant']);
     for (const token of [first.access, second.access_token]) expectRefused(await me(token));
     expect((await refresh(second.refresh_token)).status).toBe(400);
-    expect(await Session.model.countDocuments({ user: first.user._id })).toBe(0);
+    expect(await modelOf(Session).countDocuments({ user: first.user._id })).toBe(0);
   });
 
   test('that is only guessed ends nothing', async () => {
@@ -232,7 +236,7 @@ describe('a refresh token', () => {
   test('is of no use when its session has expired, nor as an access token', async () => {
     const { user, access, refresh: token } = await loggedIn();
     expectRefused(await me(token));
-    await Session.model.updateOne({ user: user._id }, { expiresAt: new Date(Date.now() - 1) });
+    await modelOf(Session).updateOne({ user: user._id }, { expiresAt: new Date(Date.now() - 1) });
     expect((await refresh(token)).status).toBe(400);
     expectRefused(await me(access));
   });
@@ -241,14 +245,14 @@ describe('a refresh token', () => {
 test('a session ends 90 days after its login, however much it has been used', async () => {
   const DAY = 86_400_000;
   const { user, refresh: token } = await loggedIn();
-  const ends = async () => (await Session.model.findOne({ user: user._id }).lean())?.expiresAt.getTime();
+  const ends = async () => (await modelOf(Session).findOne({ user: user._id }).lean())?.expiresAt.getTime();
   let last = token;
   for (const [age, left] of [
     [50, 30],
     [80, 10],
   ] as const) {
     const createdAt = new Date(Date.now() - age * DAY);
-    await Session.model.collection.updateOne({ user: user._id }, { $set: { createdAt } });
+    await modelOf(Session).collection.updateOne({ user: user._id }, { $set: { createdAt } });
     const { status, body } = await refresh(last);
     expect(status).toBe(200);
     last = body.refresh_token;
@@ -259,7 +263,7 @@ test('a session ends 90 days after its login, however much it has been used', as
 test('those who ask at the same time are not taken for each other', async () => {
   const callers = await Promise.all(Array.from({ length: 12 }, () => aCaller('member')));
   const [gone] = callers as [(typeof callers)[number]];
-  await Session.model.deleteMany({ user: gone.id });
+  await modelOf(Session).deleteMany({ user: gone.id });
   const many = Array.from({ length: 48 }, (_, i) => callers[i % callers.length] as (typeof callers)[number]);
   const answers = await Promise.all(many.map(({ token }) => me(token)));
   expect(answers.map(({ status, body }) => [status, body.id])).toEqual(
@@ -338,7 +342,7 @@ describe('a change of the password', () => {
     const { status, body } = await change(access, current, next);
     expect([status, body.errors]).toMatchObject([422, [{ pointer, code }]]);
     expect(JSON.stringify(body)).not.toContain(next);
-    expect((await User.model.findById(user._id).lean())?.passwordHash).toBe(passwordHash);
+    expect((await modelOf(User).findById(user._id).lean())?.passwordHash).toBe(passwordHash);
   });
 });
 
@@ -351,7 +355,7 @@ test('a role that is taken away, and a user who is removed, count at once', asyn
   expect((await create()).body.code).toBe('forbidden');
   expect((await api.delete(`/users/${user._id}`)).status).toBe(204);
   expectRefused(await create());
-  expect(await Session.model.countDocuments({ user: user._id })).toBe(0);
+  expect(await modelOf(Session).countDocuments({ user: user._id })).toBe(0);
 });
 
 test('a role that is taken away does not come back by what its owner has sent before', async () => {
@@ -363,7 +367,7 @@ test('a role that is taken away does not come back by what its owner has sent be
     const demoted = await api.put(`/users/${fallen.id}/role`, { role: 'member' });
     expect(demoted.status).toBe(200);
     for (const { status } of await Promise.all(again)) expect([200, 403]).toContain(status);
-    expect((await User.model.findById(fallen.id).lean())?.role).toBe('member');
+    expect((await modelOf(User).findById(fallen.id).lean())?.role).toBe('member');
   }
 });
 
@@ -404,7 +408,7 @@ describe('registration', () => {
     expect([status, body.role]).toEqual([201, 'member']);
     expect(JSON.stringify(body)).not.toMatch(/email|password/);
     expect((await logIn(ann.email)).status).toBe(200);
-    const stored = await User.model.findById(body.id).lean();
+    const stored = await modelOf(User).findById(body.id).lean();
     expect(stored?.passwordHash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     expect(stored).not.toHaveProperty('password');
   });
@@ -496,7 +500,7 @@ describe('a forged token is refused:', () => {
     ['no token at all', async () => 'x'],
   ])('%s', async (_, make) => {
     const user = await someone();
-    const session = await Session.model.create({
+    const session = await modelOf(Session).create({
       user: user._id,
       origin: 'x',
       digest: 'x',
@@ -541,7 +545,7 @@ describe('the keys that sign', () => {
 
   test('an access token expires, also one that has been seen before', async () => {
     const { user } = await loggedIn();
-    const session = String((await Session.model.findOne({ user: user._id }).lean())?._id);
+    const session = String((await modelOf(Session).findOne({ user: user._id }).lean())?._id);
     const soon = now() + 3;
     const short = await forge({ claims: { exp: soon } })(String(user._id), session);
     expect((await me(short)).status).toBe(200);
@@ -561,15 +565,15 @@ describe('an API key', () => {
     const { id: user, token } = await aCaller('member');
     const body = { name: 'CI', scopes: ['books:read'] };
     const { body: one } = await make(token, body);
-    const { _id, ...stored } = (await ApiKey.model.findById(one.id).lean()) as any;
-    await ApiKey.model.collection.insertMany(Array.from({ length: 44 }, () => ({ ...stored })));
+    const { _id, ...stored } = (await modelOf(ApiKey).findById(one.id).lean()) as any;
+    await modelOf(ApiKey).collection.insertMany(Array.from({ length: 44 }, () => ({ ...stored })));
     const answers = await Promise.all(Array.from({ length: 12 }, () => make(token, body)));
     for (const [status, count] of [
       [201, 5],
       [422, 7],
     ])
       expect(answers.filter((answer) => answer.status === status)).toHaveLength(count as number);
-    expect(await ApiKey.model.countDocuments({ user })).toBe(50);
+    expect(await modelOf(ApiKey).countDocuments({ user })).toBe(50);
   });
 
   test('is shown once, stored as a digest, acts as its user within its scopes, and can be removed', async () => {
@@ -593,9 +597,9 @@ describe('an API key', () => {
     const listed = await api.get('/me/keys', { as: token });
     expect(listed.body.items).toMatchObject([{ id: body.id, name: 'CI' }]);
     const raw = body.secret.slice(`sk_${body.id}_`.length);
-    for (const kept of [listed.body, await ApiKey.model.find().lean()])
+    for (const kept of [listed.body, await modelOf(ApiKey).find().lean()])
       expect(JSON.stringify(kept)).not.toContain(raw);
-    expect((await ApiKey.model.findOne().lean())?.digest).toBe(digestOf(raw));
+    expect((await modelOf(ApiKey).findOne().lean())?.digest).toBe(digestOf(raw));
     // Another one, be he an admin, sees no key but his own.
     for (const { items } of [(await api.get('/me/keys')).body]) expect(items).toEqual([]);
     expect((await api.delete(`/me/keys/${body.id}`)).status).toBe(404);
@@ -664,13 +668,13 @@ describe('an API key', () => {
       `sk__${raw}`,
     ])
       expectRefused(await api.get('/books', { as: wrong }));
-    await ApiKey.model.updateOne({ _id: body.id }, { expiresAt: new Date(Date.now() - 1) });
+    await modelOf(ApiKey).updateOne({ _id: body.id }, { expiresAt: new Date(Date.now() - 1) });
     expectRefused(await me(body.secret));
-    await ApiKey.model.updateOne({ _id: body.id }, { expiresAt: new Date(Date.now() + 60_000) });
+    await modelOf(ApiKey).updateOne({ _id: body.id }, { expiresAt: new Date(Date.now() + 60_000) });
     expect((await me(body.secret)).status).toBe(200);
     expect((await api.delete(`/users/${id}`)).status).toBe(204);
     expectRefused(await me(body.secret));
-    expect(await ApiKey.model.countDocuments()).toBe(0);
+    expect(await modelOf(ApiKey).countDocuments()).toBe(0);
   });
 
   test.each<[string, object, string, string]>([
@@ -713,20 +717,20 @@ describe('admins', () => {
     expect((await api.post('/batch', { operations: [remove] })).body.problem.code).toBe('last_admin');
     const other = await aCaller('admin');
     expect((await api.put(`/users/${other.id}/role`, { role: 'editor' })).status).toBe(200);
-    expect((await User.model.findById(admin._id).lean())?.role).toBe('admin');
+    expect((await modelOf(User).findById(admin._id).lean())?.role).toBe('admin');
   });
 
   test('of two who demote each other at once one stays', async () => {
     for (let round = 0; round < 5; round++) {
       const [one, two] = [await aCaller('admin'), await aCaller('admin')];
-      await User.model.updateOne({ _id: admin._id }, { role: 'member' });
+      await modelOf(User).updateOne({ _id: admin._id }, { role: 'member' });
       const demote = (by: string, id: Types.ObjectId) =>
         api.put(`/users/${id}/role`, { role: 'member' }, { as: by });
       const answers = await Promise.all([demote(one.token, two.id), demote(two.token, one.id)]);
-      expect(await User.model.countDocuments({ role: 'admin' })).toBe(1);
+      expect(await modelOf(User).countDocuments({ role: 'admin' })).toBe(1);
       expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-      await User.model.updateOne({ _id: admin._id }, { role: 'admin' });
-      await User.model.deleteMany({ _id: { $in: [one.id, two.id] } });
+      await modelOf(User).updateOne({ _id: admin._id }, { role: 'admin' });
+      await modelOf(User).deleteMany({ _id: { $in: [one.id, two.id] } });
     }
   });
 });
@@ -757,7 +761,7 @@ describe('the audit trail', () => {
     });
     expect([updated.changes[0].action, removed.changes[0].action]).toEqual(['update', 'remove']);
     expect(await entries(`?documents=${book.id}&operation=updateBook`)).toHaveLength(1);
-    expect(JSON.stringify(await AuditEntry.model.find().lean())).not.toContain('Private');
+    expect(JSON.stringify(await modelOf(AuditEntry).find().lean())).not.toContain('Private');
   });
 
   test('has no entry of what changed nothing: reads, refusals, dry runs, replays', async () => {
@@ -787,7 +791,7 @@ describe('the audit trail', () => {
   });
 
   test('is kept for 90 days, and read by admins alone', async () => {
-    expect(await AuditEntry.model.collection.indexes()).toContainEqual(
+    expect(await modelOf(AuditEntry).collection.indexes()).toContainEqual(
       expect.objectContaining({ key: { createdAt: 1 }, expireAfterSeconds: 90 * 24 * 3600 }),
     );
     expect((await api.get('/audit', { as: '' })).status).toBe(401);

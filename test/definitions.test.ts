@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import mongoose, { Types, mongo } from 'mongoose';
 import { pino } from 'pino';
@@ -13,16 +14,23 @@ import { readLayout } from '../src/mongo/layout.ts';
 import { JOURNAL } from '../src/mongo/migrate/journal.ts';
 import { LOCK } from '../src/mongo/migrate/lock.ts';
 import { down, up } from '../src/mongo/migrate/run.ts';
-import { Book, resources, User, collections, Post, Tag } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { User } from '../src/resources/users/user.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
+import { resources, collections } from '../src/resources/api.ts';
 import { instant, objectId, setOf, text } from '../src/schema/fields.ts';
 import { databaseOf } from '../src/schema/layout.ts';
-import { link } from '../src/schema/references.ts';
+import { connect } from '../src/schema/references.ts';
 import { typical } from '../src/schema/example.ts';
 import { isPublic, resource, type AnyResource } from '../src/schema/resource.ts';
 import { shapeOf } from '../src/schema/shape.ts';
 import { validatorOf } from '../src/schema/validator.ts';
+import { viewsOf } from '../src/schema/views.ts';
 import { CREDENTIALS, letIn } from './support/callers.ts';
 import { dbName, mongoUri, serve } from './support/harness.ts';
+import { compiled } from './support/process.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 /** What holds for every definition, and what the parts of a definition promise. */
 
@@ -44,7 +52,7 @@ const define = (fields: Record<string, z.ZodType>, rest: object = {}) =>
   } as any);
 
 describe.each(resources)('$name', (definition) => {
-  const { fields, body, patch, document, example, defaults, indexes, readable, model } = definition;
+  const { fields, body, patch, document, example, defaults, indexes, readable } = definition;
 
   test('has no default inside its fields, which a PATCH would put back', () => {
     for (const field of Object.values(fields))
@@ -91,7 +99,7 @@ describe.each(resources)('$name', (definition) => {
   });
 
   test('has in its model what it has in its fields', () => {
-    expect(Object.keys(model.schema.paths).toSorted()).toEqual(
+    expect(Object.keys(modelOf(definition).schema.paths).toSorted()).toEqual(
       [...Object.keys(fields), '_id', 'createdAt', 'updatedAt'].toSorted(),
     );
     // What is private stands in it, too, where the caller may see it.
@@ -209,7 +217,7 @@ describe('a definition is refused at start', () => {
     const faulty = { access: { a: 'hidden' }, policy: { owner: 'b' } } as object;
     expect(() => define({ name: text(1, 9) }, faulty)).toThrow(/Thing\d+ is not usable:\n.*"a".*\n.*"b"/);
     const [one, twin] = [define({}, { collection: 'twins' }), define({}, { collection: 'twins' })];
-    expect(() => link([one, twin])).toThrow('has the collection twins, and so has another.');
+    expect(() => connect([one, twin])).toThrow('has the collection twins, and so has another.');
   });
 
   test('without its parts, as is a route, which the compiler refuses, too', () => {
@@ -354,17 +362,18 @@ describe('what MongoDB checks', () => {
 
   describe('the migrations', () => {
     const wanted = databaseOf(collections);
+    const views = viewsOf(collections);
 
     test('make of an empty database what the definitions want', async () => {
-      await up(database(), migrations);
+      await up(database(), migrations, { views });
       expect(differences(wanted, await readLayout(database()))).toEqual([]);
     });
 
     test('can be undone, and applied again', async () => {
-      await up(database(), migrations);
+      await up(database(), migrations, { views });
       await down(database(), migrations, { to: '0' });
       expect(Object.keys(await readLayout(database()))).toEqual([LOCK.collection, JOURNAL.collection]);
-      await up(database(), migrations);
+      await up(database(), migrations, { views });
       expect(differences(wanted, await readLayout(database()))).toEqual([]);
     });
 
@@ -415,7 +424,7 @@ describe('what MongoDB checks', () => {
       expect(differences(made, await readLayout(database()))).toEqual([]);
       for (const [name, document] of Object.entries(stored))
         expect(await database().collection(name).find().toArray()).toEqual([document]);
-      await up(database(), migrations);
+      await up(database(), migrations, { views });
       expect(differences(wanted, await readLayout(database()))).toEqual([]);
     });
 
@@ -433,12 +442,12 @@ describe('what MongoDB checks', () => {
     const [user, tag, book, post, gone] = Array.from({ length: 5 }, () => new Types.ObjectId());
     const when = { createdAt: new Date(0), updatedAt: new Date(0) };
     const ann = { ...User.defaults, name: 'Ann', email: 'ann@example.org', passwordHash: 's3cret' };
-    await User.model.collection.insertOne({ _id: user, ...ann, ...when } as never);
-    await Tag.model.collection.insertOne({ _id: tag, ...Tag.defaults, name: 'epic', ...when } as never);
+    await modelOf(User).collection.insertOne({ _id: user, ...ann, ...when } as never);
+    await modelOf(Tag).collection.insertOne({ _id: tag, ...Tag.defaults, name: 'epic', ...when } as never);
     const iliad = { ...Book.defaults, title: 'Iliad', authors: ['Homer'], tags: [tag] };
-    await Book.model.collection.insertOne({ _id: book, ...iliad, ...when } as never);
+    await modelOf(Book).collection.insertOne({ _id: book, ...iliad, ...when } as never);
     const rage = { ...Post.defaults, title: 'Rage', body: 'Sing.', author: user, books: [book, gone] };
-    await Post.model.collection.insertOne({ _id: post, ...rage, ...when } as never);
+    await modelOf(Post).collection.insertOne({ _id: post, ...rage, ...when } as never);
     const shown = (view: string) => database().collection(view).find().toArray();
 
     expect(await shown('users_named')).toEqual([
@@ -740,4 +749,20 @@ describe('what MongoDB checks', () => {
       expect(corpus.length).toBeGreaterThan(500);
     });
   });
+});
+
+test('a definition is a value: importing one loads neither Mongoose nor the driver', () => {
+  const loadedBy = (source: string): string[] => {
+    const url = compiled(source).href;
+    const script = `
+      import { createRequire } from 'node:module';
+      await import('${url}');
+      console.log(JSON.stringify(Object.keys(createRequire('${url}').cache)));`;
+    const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], {
+      encoding: 'utf8',
+    });
+    return JSON.parse(output).filter((path: string) => /node_modules.(mongoose|mongodb)\b/.test(path));
+  };
+  expect(loadedBy('src/resources/posts/post.ts')).toEqual([]);
+  expect(loadedBy('src/schema/model.ts')).not.toEqual([]);
 });

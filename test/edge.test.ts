@@ -1,9 +1,10 @@
 import { drain } from '../src/http/server.ts';
-import { Book } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
 import { CREDENTIALS } from './support/callers.ts';
 import { aBook } from './support/factories.ts';
 import { serve, SHORT_TIMES, useApi } from './support/harness.ts';
 import { dial, exchange, type RawAnswer } from './support/socket.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 /** The web origin whose pages may call it. */
 const OURS = 'https://app.example.org';
@@ -140,7 +141,7 @@ test('the answer is JSON; a client that takes something else only is told so, an
     const { status, body } = await api.post('/books', dune, { headers: { accept } });
     expect([status, body.code]).toEqual([406, 'not_acceptable']);
   }
-  expect(await Book.model.countDocuments()).toBe(0);
+  expect(await modelOf(Book).countDocuments()).toBe(0);
 });
 
 describe('the URL', () => {
@@ -185,7 +186,7 @@ describe('the media type', () => {
     const { status, headers, body } = await send({ 'content-type': Buffer.from(type).toString('latin1') });
     expect([status, body.code]).toEqual([415, 'unsupported_media_type']);
     expect(headers.get('accept')).toBe('application/json');
-    expect(await Book.model.countDocuments()).toBe(0);
+    expect(await modelOf(Book).countDocuments()).toBe(0);
   });
 
   test('that is missing is refused', async () => {
@@ -412,7 +413,7 @@ describe('a body', () => {
     socket.hangUp();
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await api.get('/health/live')).status).toBe(200);
-    expect(await Book.model.countDocuments()).toBe(0);
+    expect(await modelOf(Book).countDocuments()).toBe(0);
   });
 });
 
@@ -451,7 +452,7 @@ describe('a request that is not HTTP as it should be', () => {
     expectProblem(await socket.answer(), 400, 'malformed_request');
     expect(await socket.ends(1000)).toBe(true);
     socket.hangUp();
-    expect(await Book.model.countDocuments()).toBe(0);
+    expect(await modelOf(Book).countDocuments()).toBe(0);
   });
 
   test.each([0, 2])('because it names %d hosts is a 400', async (count) => {
@@ -482,7 +483,7 @@ describe('a request that is not HTTP as it should be', () => {
       instance: '/books',
       requestId: 'mine',
     });
-    expect(await Book.model.countDocuments()).toBe(0);
+    expect(await modelOf(Book).countDocuments()).toBe(0);
     const socket = await dial(api.url());
     socket.send(expecting('100-continue'));
     expect((await socket.answer())?.status).toBe(100);
@@ -533,7 +534,7 @@ test('a client that trickles its headers or its body is cut off with a 408, and 
   // Headers have half of the time that a body has.
   expect(headers).toBeLessThan(Math.min(...bodies));
   expect(Math.max(...bodies)).toBeLessThan(6000);
-  expect(await Book.model.countDocuments()).toBe(0);
+  expect(await modelOf(Book).countDocuments()).toBe(0);
   await drain(server);
 });
 

@@ -3,7 +3,7 @@ import { Writable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { drain } from '../src/http/server.ts';
-import { Post } from '../src/resources/index.ts';
+import { Post } from '../src/resources/posts/post.ts';
 import { aCaller } from './support/callers.ts';
 import { aBook, aPost, aTag } from './support/factories.ts';
 import { serve, useApi } from './support/harness.ts';

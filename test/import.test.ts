@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import mongoose from 'mongoose';
 import { rowSchema } from '../scripts/import/document.ts';
 import { readMap } from '../scripts/import/map.ts';
-import { Book, resources, User } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { User } from '../src/resources/users/user.ts';
+import { resources } from '../src/resources/api.ts';
 import { empty, makeDatabase } from './support/database.ts';
 import { start as startProgram } from './support/process.ts';
 

@@ -1,13 +1,17 @@
 import mongoose from 'mongoose';
 import { create, read, remove, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
-import { Book, Post, Tag, User } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
+import { User } from '../src/resources/users/user.ts';
 import { ref, setOf, text } from '../src/schema/fields.ts';
-import { link } from '../src/schema/references.ts';
+import { connect } from '../src/schema/references.ts';
 import { type AnyResource, resource } from '../src/schema/resource.ts';
 import { anyhow, storeAnyhow } from './support/database.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const nobody = '0123456789abcdef01234567';
 const nothing = 'fedcba9876543210fedcba98';
@@ -52,7 +56,7 @@ describe('a reference', () => {
           expect(fault.message).toContain(index === undefined ? refs[field] : refs[field][index]);
         }
       }
-      expect(await Post.model.find().lean()).toEqual([post.toObject()]);
+      expect(await modelOf(Post).find().lean()).toEqual([post.toObject()]);
     },
   );
 
@@ -61,7 +65,7 @@ describe('a reference', () => {
     const tag = await aTag();
     const [author, gone] = [newId(), newId()];
     const rest = { title: 'T', body: 'B', status: 'draft', publishedAt: null, books: [], ...stamps } as const;
-    await storeAnyhow(Post.model, { _id, author, tags: [gone], ...rest });
+    await storeAnyhow(modelOf(Post), { _id, author, tags: [gone], ...rest });
     expect((await api.patch(`/posts/${_id}`, { title: 'New' })).status).toBe(200);
     const kept = await api.patch(`/posts/${_id}`, { tags: [String(tag._id), String(gone)] });
     expect([kept.status, kept.body.tags]).toEqual([200, [String(tag._id), String(gone)]]);
@@ -78,7 +82,7 @@ describe('a reference', () => {
       expect((await api.post('/books', { title: 'T', authors: ['A'], tags: [String(tag._id)] })).status).toBe(
         201,
       );
-    await Tag.model.collection.deleteOne({ _id: tag._id });
+    await modelOf(Tag).collection.deleteOne({ _id: tag._id });
     for (let i = 0; i < 3; i++) {
       const { status, body } = await api.post('/books', {
         title: 'T',
@@ -98,7 +102,7 @@ describe('a reference', () => {
       bio: null,
       passwordHash: null,
     } as const;
-    await storeAnyhow(User.model, { _id, ...user, ...stamps });
+    await storeAnyhow(modelOf(User), { _id, ...user, ...stamps });
     const { status, body } = await api.post('/posts', { title: 'T', body: 'B', author: String(_id) });
     expect(status).toBe(201);
     expect((await api.delete(`/users/${_id}`)).body.code).toBe('still_referenced');
@@ -126,7 +130,13 @@ describe('removing what is referred to', () => {
       expect([status, body.code]).toEqual([409, 'still_referenced']);
       const [blocker] = body.blockers;
       expect(body.blockers).toEqual([
-        { resource: 'posts', field, count: 7, ids: expect.any(Array), link: `/posts?${field}=${target._id}` },
+        {
+          resource: 'posts',
+          field,
+          count: 7,
+          ids: expect.any(Array),
+          link: `/posts?${field}=${target._id}`,
+        },
       ]);
       expect(blocker.ids).toHaveLength(5);
       expect(posts).toEqual(expect.arrayContaining(blocker.ids));
@@ -143,8 +153,8 @@ describe('removing what is referred to', () => {
     const author = (await aUser())._id;
     for (const tags of lists) await Promise.all([aPost({ author, tags }), aBook({ tags })]);
     expect((await api.delete(`/tags/${gone._id}`)).status).toBe(204);
-    for (const { model } of [Post, Book] as AnyResource[]) {
-      const left = (await model.find().lean()).map(({ tags }) => String(tags)).sort();
+    for (const resource of [Post, Book] as AnyResource[]) {
+      const left = (await modelOf(resource).find().lean()).map(({ tags }) => String(tags)).sort();
       expect(left).toEqual([[a._id, b._id], [], [b._id, a._id], []].map(String).sort());
     }
   });
@@ -152,7 +162,7 @@ describe('removing what is referred to', () => {
   test('by more than 10,000 is refused as a whole; 10,000 are done', async () => {
     const [tag, other] = [await aTag(), await aTag()];
     const book = { authors: ['A'], year: null, isbn: null, language: null, tags: [tag._id], ...stamps };
-    await Book.model.collection.insertMany(
+    await modelOf(Book).collection.insertMany(
       Array.from({ length: 10_001 }, (_, i) => ({ _id: newId(), title: `${i}`, ...book })),
     );
     for (const answer of [
@@ -160,17 +170,17 @@ describe('removing what is referred to', () => {
       await api.post(`/tags/${tag._id}/merge`, { into: String(other._id) }),
     ])
       expect([answer.status, answer.body.code]).toEqual([409, 'too_many_references']);
-    expect(await Book.model.countDocuments({ tags: tag._id })).toBe(10_001);
+    expect(await modelOf(Book).countDocuments({ tags: tag._id })).toBe(10_001);
     expect((await api.get(`/tags/${tag._id}`)).status).toBe(200);
-    await Book.model.deleteOne({});
+    await modelOf(Book).deleteOne({});
     expect((await api.delete(`/tags/${tag._id}`)).status).toBe(204);
-    expect(await Book.model.countDocuments({ tags: [] })).toBe(10_000);
+    expect(await modelOf(Book).countDocuments({ tags: [] })).toBe(10_000);
   });
 });
 
 describe('one entry of a list', () => {
   const api = useApi();
-  const tagsOf = async (_id: unknown) => (await Post.model.findById(_id).lean())?.tags.map(String);
+  const tagsOf = async (_id: unknown) => (await modelOf(Post).findById(_id).lean())?.tags.map(String);
 
   test.each(['posts/tags', 'posts/books', 'books/tags'])(
     'of %s is put in once and taken out once',
@@ -204,14 +214,14 @@ describe('one entry of a list', () => {
         const { status, body } = await api.call(method, path);
         expect([path, method, status, body.code]).toEqual([path, method, 404, 'not_found']);
       }
-    expect(await Post.model.find().lean()).toEqual([post.toObject()]);
+    expect(await modelOf(Post).find().lean()).toEqual([post.toObject()]);
     // Whoever takes out what has gone meanwhile has what he wants.
     expect((await api.delete(`/posts/${post._id}/tags/${nobody}`)).status).toBe(204);
   });
 
   test.each([null, 'x', {}])('is put in where another tool has stored %j instead of a list', async (tags) => {
     const [post, tag] = [await aPost(), await aTag()];
-    await Post.model.collection.updateOne({ _id: post._id }, { $set: { tags } as any }, anyhow);
+    await modelOf(Post).collection.updateOne({ _id: post._id }, { $set: { tags } as any }, anyhow);
     expect((await api.delete(`/posts/${post._id}/tags/${tag._id}`)).status).toBe(204);
     expect((await api.put(`/posts/${post._id}/tags/${tag._id}`)).status).toBe(204);
     const { body } = await api.get(`/posts/${post._id}`);
@@ -283,7 +293,7 @@ describe('policies that the shipped resources do not use', () => {
     fields: { comment: ref(Comment, 'restrict'), by: ref(Person, 'restrict') },
     indexes: [{ key: { comment: 1, _id: 1 } }, { key: { by: 1, _id: 1 } }],
   });
-  const own: AnyResource[] = link([Person, Article, Comment, Report]);
+  const own: AnyResource[] = connect([Person, Article, Comment, Report]);
   const routes = own.flatMap((resource) => [
     list(resource, { filter: resource.references.map(({ field }) => field), sort: [] }),
     create(resource, { example: {} }),
@@ -300,7 +310,8 @@ describe('policies that the shipped resources do not use', () => {
       return made.id;
     };
     const aPerson = () => make(Person, { name: 'P' });
-    const idsOf = async ({ model }: AnyResource) => (await model.distinct('_id')).map(String).sort();
+    const idsOf = async (resource: AnyResource) =>
+      (await modelOf(resource).distinct('_id')).map(String).sort();
 
     test('detach empties a nullable reference and takes an id out of a list; cascade removes', async () => {
       const [gone, other] = [await aPerson(), await aPerson()];
@@ -376,12 +387,12 @@ describe('policies that the shipped resources do not use', () => {
       const article = await make(Article, { author: await aPerson() });
       const comment = { article: new mongoose.Types.ObjectId(article), parent: null, likes: [], ...stamps };
       const comments = Array.from({ length: 501 }, () => ({ _id: newId(), ...comment }));
-      await Comment.model.collection.insertMany(comments);
+      await modelOf(Comment).collection.insertMany(comments);
       expect((await api.delete(`/articles/${article}`)).body.code).toBe('too_many_references');
-      expect(await Comment.model.countDocuments()).toBe(501);
-      await Comment.model.deleteOne({});
+      expect(await modelOf(Comment).countDocuments()).toBe(501);
+      await modelOf(Comment).deleteOne({});
       expect((await api.delete(`/articles/${article}`)).status).toBe(204);
-      expect(await Comment.model.countDocuments()).toBe(0);
+      expect(await modelOf(Comment).countDocuments()).toBe(0);
     });
   });
 
@@ -404,7 +415,7 @@ describe('policies that the shipped resources do not use', () => {
     });
     const faults = (resources: AnyResource[]) => {
       try {
-        return link(resources) && [];
+        return connect(resources) && [];
       } catch (error) {
         return (error as Error).message
           .split('\n')

@@ -4,17 +4,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose, { type mongo } from 'mongoose';
 import { pino } from 'pino';
 import { z } from 'zod';
-import { ANYONE } from '../src/auth/policy.ts';
+import { ANYONE } from '../src/schema/policy.ts';
 import { Problem } from '../src/errors.ts';
 import { route } from '../src/http/route.ts';
 import { drain, TIMES } from '../src/http/server.ts';
-import { Book, resources } from '../src/resources/index.ts';
-import { routes } from '../src/resources/routes.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { resources, routes } from '../src/resources/api.ts';
 import { text } from '../src/schema/fields.ts';
 import { aCaller } from './support/callers.ts';
 import { dbName, mongoUri, serve, SHORT_TIMES, useApi } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const MINUTE = 60;
 
@@ -337,7 +338,7 @@ test('a server has the patience that fits slow networks and the proxies that the
 });
 
 test('clients that are slow are cut off, and meanwhile others are answered as ever', async () => {
-  await Book.model.collection.insertMany(
+  await modelOf(Book).collection.insertMany(
     Array.from({ length: 1500 }, (_, i) => ({
       title: `t${i}`,
       authors: Array(50).fill('a'.repeat(200)),

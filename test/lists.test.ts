@@ -3,13 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose from 'mongoose';
 import type { Route } from '../src/http/route.ts';
 import { database } from '../src/mongo/connect.ts';
-import { Book, resources } from '../src/resources/index.ts';
-import { routes } from '../src/resources/routes.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { resources, routes } from '../src/resources/api.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { admin, CREDENTIALS, letIn } from './support/callers.ts';
 import { makeDatabase, storeAnyhow } from './support/database.ts';
 import { aBook, aTag, aPost, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const api = useApi();
 
@@ -62,8 +63,8 @@ async function walkBack(query: Query, last: Page, { read = list } = {}): Promise
 async function inOrder(sort: string): Promise<string[]> {
   const direction = sort.startsWith('-') ? -1 : 1;
   const field = sort.replace(/^-/, '').replace(/^id$/, '_id');
-  const found = await Book.model.collection
-    .find({}, { sort: { [field]: direction, _id: direction } })
+  const found = await modelOf(Book)
+    .collection.find({}, { sort: { [field]: direction, _id: direction } })
     .toArray();
   return found.map(({ _id }) => _id.toHexString());
 }
@@ -81,7 +82,7 @@ async function manyBooks({ old = false } = {}): Promise<void> {
     Object.fromEntries(
       Object.entries(book).filter(([name]) => name !== ['title', 'year', 'createdAt'][i % 4]),
     );
-  await storeAnyhow(Book.model, ...(old ? [...books.entries()].map(lacking) : books));
+  await storeAnyhow(modelOf(Book), ...(old ? [...books.entries()].map(lacking) : books));
 }
 
 const orders = ['title', '-title', 'year', '-year', 'createdAt', '-createdAt', 'id', '-id'];
@@ -137,7 +138,7 @@ test.each(['title', '-year', '-id'])(
     const meanwhile = async () => {
       await aBook({ title: 'A new one', year: -4000 });
       await aBook({ title: 'Zest', year: 1950 });
-      await Book.model.deleteOne({ _id: leaving.pop() as string });
+      await modelOf(Book).deleteOne({ _id: leaving.pop() as string });
     };
     const met = ids(await walk({ sort, limit: 3 }, { meanwhile }));
     expect(new Set(met).size).toBe(met.length);
@@ -218,7 +219,7 @@ describe('a cursor', () => {
     ['not a number', Number.NaN],
     ['binary', new mongoose.mongo.Binary(Buffer.from('a'))],
   ])('of a document that has %s for a year is never a failure of the server', async (_, year) => {
-    await storeAnyhow(Book.model, { year }, { year }, { year: 5 });
+    await storeAnyhow(modelOf(Book), { year }, { year }, { year: 5 });
     for (const sort of ['year', '-year']) {
       for (const limit of [1, 2]) {
         const { page } = await listPlainly({ sort, limit });
@@ -272,7 +273,7 @@ describe('a filter', () => {
 
   test('holds on every page of a walk', async () => {
     await manyBooks();
-    const expected = await Book.model
+    const expected = await modelOf(Book)
       .find({ year: { $gte: 1900 } })
       .sort({ title: 1, _id: 1 })
       .distinct('_id');
@@ -418,7 +419,7 @@ describe('parameters', () => {
     }
     expect((await api.post('/books?upsert=true', { title: 'A', authors: ['A'] })).status).toBe(422);
     expect((await api.delete(`/books/${_id}?force=true`)).status).toBe(422);
-    expect(await Book.model.countDocuments()).toBe(1);
+    expect(await modelOf(Book).countDocuments()).toBe(1);
   });
 
   test('a query string of nothing is none', async () => {
@@ -493,7 +494,8 @@ describe('the database reads little more than the page, by an index,', () => {
     });
 
   /** Documents of four kinds, equal but in what is unique; one kind is null where it may be. */
-  async function fill({ model, fields, indexes }: AnyResource): Promise<void> {
+  async function fill(resource: AnyResource): Promise<void> {
+    const { fields, indexes } = resource;
     const unique = indexes.filter((index) => index.unique).flatMap(({ key }) => Object.keys(key));
     const documents = Array.from({ length: COUNT }, (_, i) => ({
       ...Object.fromEntries(
@@ -504,7 +506,7 @@ describe('the database reads little more than the page, by an index,', () => {
       ),
       createdAt: new Date(i % 4),
     }));
-    await storeAnyhow(model, ...documents);
+    await storeAnyhow(modelOf(resource), ...documents);
   }
 
   function sample({ def }: any, kind: number): unknown {
@@ -599,7 +601,7 @@ describe('a stream', () => {
 
   test('a large collection streams whole, and ends on the server when the client goes away', async () => {
     const count = 20_000;
-    await Book.model.collection.insertMany(
+    await modelOf(Book).collection.insertMany(
       Array.from({ length: count }, (_, i) => ({
         title: `t${i}`,
         authors: ['a'.repeat(180)],

@@ -4,13 +4,12 @@ import mongoose, { Types } from 'mongoose';
 import { pino } from 'pino';
 import { createApp, describeApi } from '../src/app.ts';
 import { problems } from '../src/errors.ts';
-import { collections, resources } from '../src/resources/index.ts';
-import { routes } from '../src/resources/routes.ts';
+import { collections, resources, routes, seeds } from '../src/resources/api.ts';
 import { demoAccounts } from '../src/resources/users/demo.ts';
-import type { AnyResource } from '../src/schema/resource.ts';
 import { seed } from '../src/seed.ts';
 import { letIn, tokenOf } from './support/callers.ts';
 import { standardDocument, useApi } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const api = useApi();
 const DEMO_ADMIN = demoAccounts.find(({ role }) => role === 'admin')?.id as string;
@@ -163,19 +162,9 @@ test('every operation declares one success (and one for who wants no document), 
   }
 });
 
-/** The documents of a database that was just seeded; made once, because that takes four digests of passwords. */
-let seeds: [AnyResource, object[]][] | undefined;
-
 async function freshlySeeded(): Promise<void> {
-  for (const { model } of collections) await model.deleteMany({});
-  if (!seeds) {
-    await seed(() => {});
-    seeds = await Promise.all(
-      collections.map(
-        async (resource): Promise<[AnyResource, object[]]> => [resource, await resource.model.find().lean()],
-      ),
-    );
-  } else for (const [{ model }, documents] of seeds) await model.insertMany(documents, { lean: true });
+  for (const resource of collections) await modelOf(resource).deleteMany({});
+  await seed(seeds, () => {});
   await letIn(mongoose.connection.db as mongoose.mongo.Db);
 }
 

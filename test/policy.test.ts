@@ -6,14 +6,18 @@ import { ANONYMOUS, caller, runAs } from '../src/auth/caller.ts';
 import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { digestOf } from '../src/auth/tokens.ts';
 import { IDEMPOTENCY } from '../src/http/idempotency.ts';
-import { ApiKey, Post, resources, Session, User } from '../src/resources/index.ts';
-import { routes } from '../src/resources/routes.ts';
+import { ApiKey } from '../src/resources/keys/key.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Session } from '../src/resources/sessions/session.ts';
+import { User } from '../src/resources/users/user.ts';
+import { resources, routes, seeds } from '../src/resources/api.ts';
 import { seed } from '../src/seed.ts';
 import { read } from '../src/schema/store.ts';
 import { aCaller, admin, CREDENTIALS, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { forge, now } from './support/forge.ts';
 import { useApi } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const log: string[] = [];
 const api = useApi({ logger: pino({ level: 'trace' }, { write: (line) => void log.push(line) }) });
@@ -31,7 +35,13 @@ const operations = Object.entries<any>(document.paths).flatMap(([path, item]) =>
 async function aKey(user: Types.ObjectId, scopes: string[]): Promise<string> {
   const secret = randomUUID();
   const expiresAt = new Date(Date.now() + 60_000);
-  const { _id } = await ApiKey.model.create({ user, name: 'k', scopes, digest: digestOf(secret), expiresAt });
+  const { _id } = await modelOf(ApiKey).create({
+    user,
+    name: 'k',
+    scopes,
+    digest: digestOf(secret),
+    expiresAt,
+  });
   return `sk_${_id.toHexString()}_${secret}`;
 }
 
@@ -118,8 +128,8 @@ describe('every operation, for every kind of caller', () => {
   });
 
   test('no cell is wrong; a token that is not valid is refused everywhere', async () => {
-    await User.model.deleteMany({});
-    await seed(() => {});
+    await modelOf(User).deleteMany({});
+    await seed(seeds, () => {});
     const id = (hex: string) => new Types.ObjectId(hex);
     const tokens = new Map<string, string>();
     for (const user of [ANN, THEO, ADMIN, '65f000000000000000000c02'])
@@ -189,7 +199,7 @@ describe('every operation, for every kind of caller', () => {
   async function badTokens(user: Types.ObjectId): Promise<[string, string][]> {
     const good = new Types.ObjectId();
     const expiresAt = new Date(Date.now() + 60_000);
-    await Session.model.create({ _id: good, user, origin: 'x', digest: 'x', expiresAt });
+    await modelOf(Session).create({ _id: good, user, origin: 'x', digest: 'x', expiresAt });
     const ids = [user.toHexString(), good.toHexString()] as const;
     const expired = await forge({ claims: { iat: now() - 901, exp: now() - 1 } })(...ids);
     const strange = await forge({}, (text) =>
@@ -326,12 +336,12 @@ describe('a draft', () => {
     const nobody = String(new Types.ObjectId());
     for (const as of [theo.token, ''])
       expect(await tries(String(draft._id), as)).toEqual(await tries(nobody, as));
-    expect(await Post.model.findById(draft._id).lean()).toEqual(draft.toObject());
+    expect(await modelOf(Post).findById(draft._id).lean()).toEqual(draft.toObject());
   });
 
   test('stays where it belongs when two callers stream at once', async () => {
     const ann = await aCaller('member');
-    await Post.model.insertMany(
+    await modelOf(Post).insertMany(
       Array.from({ length: 1_500 }, (_, i) => ({
         ...Post.defaults,
         title: `${i}`,
@@ -381,7 +391,7 @@ describe('a post', () => {
     }
     const operations = [{ method: 'create', resource: 'posts', body }];
     expect((await api.post('/batch', { operations }, as)).body.problem.code).toBe('forbidden');
-    expect(await Post.model.countDocuments({ author: theo.id })).toBe(0);
+    expect(await modelOf(Post).countDocuments({ author: theo.id })).toBe(0);
     const editor = await aCaller('editor');
     expect((await api.patch(path, { author: String(theo.id) }, { as: editor.token })).status).toBe(200);
     expect((await api.get(path, as)).status).toBe(404);
@@ -401,7 +411,7 @@ describe('a post', () => {
       await api.post(`${path}/publish`, undefined, as),
     ])
       expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
-    expect(await Post.model.findById(post._id).lean()).toEqual(post.toObject());
+    expect(await modelOf(Post).findById(post._id).lean()).toEqual(post.toObject());
   });
 });
 
@@ -414,7 +424,7 @@ test('a member changes himself, as far as that is his: neither his role nor anot
   expect((await api.patch(`/users/${theo._id}`, { bio: 'new' }, as)).status).toBe(403);
   const operations = [{ method: 'update', resource: 'users', id: String(theo._id), body: { bio: 'x' } }];
   expect((await api.post('/batch', { operations }, as)).body.problem.code).toBe('forbidden');
-  expect((await User.model.findById(theo._id).lean())?.bio).toBeNull();
+  expect((await modelOf(User).findById(theo._id).lean())?.bio).toBeNull();
   await aPost({ author: ann.id });
   expect((await api.delete(`/users/${ann.id}`, as)).body.code).toBe('still_referenced');
 });

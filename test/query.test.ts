@@ -1,11 +1,16 @@
 import { AsyncResource } from 'node:async_hooks';
 import mongoose from 'mongoose';
-import { Book, Post, Tag, User, resources } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
+import { User } from '../src/resources/users/user.ts';
+import { resources } from '../src/resources/api.ts';
 import { aCaller, admin, CREDENTIALS } from './support/callers.ts';
 import { anyhow, storeAnyhow } from './support/database.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
+import { loaderOf, modelOf } from '../src/schema/model.ts';
 
 const api = useApi({}, { monitorCommands: true });
 
@@ -110,7 +115,7 @@ test('full-text search puts the best fit first, and its cursors go on from there
 
 test('a word that more than 10,000 documents have is searched for among 10,000 of them', async () => {
   const book = { ...Book.defaults, authors: ['A'], createdAt: new Date(), updatedAt: new Date() };
-  await Book.model.collection.insertMany(
+  await modelOf(Book).collection.insertMany(
     Array.from({ length: 10_100 }, () => ({ ...book, title: 'Common' })) as never[],
   );
   const { body } = await api.get('/books?q=common&offset=9990&count=exact');
@@ -245,7 +250,7 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
 test('every declared filter and sort has an index that serves it', async () => {
   await aUser();
   for (const resource of resources) {
-    const indexes = await resource.model.collection.indexes();
+    const indexes = await modelOf(resource).collection.indexes();
     const leads = (keys: string[]) =>
       indexes.some(({ key }) => keys.every((name, i) => Object.keys(key)[i] === name));
     const document = (await (await fetch(`${api.url()}/openapi.json`)).json()) as any;
@@ -389,7 +394,7 @@ describe('include', () => {
           title: String(_id),
           [field]: field === 'author' ? _id : [_id],
         }));
-      await Post.model.collection.insertMany(posts as any);
+      await modelOf(Post).collection.insertMany(posts as any);
       const { body } = await api.get(`/${collection}?include=posts&sort=id`);
       const items = body.items.filter(({ id }: any) => id !== String(admin._id));
       expect(items).toHaveLength(counts.length);
@@ -406,7 +411,7 @@ describe('include', () => {
   describe('what other tools have left', () => {
     const insert = async (fields: object) => {
       const _id = newId();
-      await storeAnyhow(Post.model, { ...draft, ...fields, _id });
+      await storeAnyhow(modelOf(Post), { ...draft, ...fields, _id });
       return String(_id);
     };
 
@@ -450,7 +455,7 @@ describe('include', () => {
 
     test('a document whose own id is none is shown with what refers to it', async () => {
       const [_id, tag] = ['by hand', await aTag()];
-      await storeAnyhow(Tag.model, { _id, name: 'T', description: null, ...stamps });
+      await storeAnyhow(modelOf(Tag), { _id, name: 'T', description: null, ...stamps });
       const [post, other] = [await insert({ tags: [_id] }), await insert({ tags: [tag._id] })];
       const list = (await (await fetch(`${api.url()}/tags?include=posts,books`, as)).json()) as any;
       const posts = list.items.map(({ id, posts }: any) => [id, posts.items.map(({ id }: any) => id)]);
@@ -465,7 +470,7 @@ describe('include', () => {
     test('fields that are hidden, private or not declared do not leave with what is included', async () => {
       const secret = { passwordHash: 'secret', email: 'secret@example.org', __v: 1, notes: 'secret' };
       const [user, tag] = [newId(), newId()];
-      await storeAnyhow(User.model, {
+      await storeAnyhow(modelOf(User), {
         _id: user,
         name: 'U',
         role: 'member',
@@ -473,7 +478,7 @@ describe('include', () => {
         ...secret,
         ...stamps,
       });
-      await storeAnyhow(Tag.model, {
+      await storeAnyhow(modelOf(Tag), {
         _id: tag,
         name: 'T',
         description: null,
@@ -481,7 +486,7 @@ describe('include', () => {
         ...stamps,
       });
       const book = await aBook({ tags: [tag] });
-      await Book.model.collection.updateOne({ _id: book._id }, { $set: secret }, anyhow);
+      await modelOf(Book).collection.updateOne({ _id: book._id }, { $set: secret }, anyhow);
       await insert({ author: user, books: [book._id], tags: [tag], ...secret });
       // An editor sees drafts, and no e-mail but his own.
       const editor = await aCaller('editor');
@@ -573,7 +578,7 @@ describe('include', () => {
       // Each post has an author, a book and a tag of its own.
       const ids = Array.from({ length: 50 }, newId);
       const book = { title: 'B', authors: ['A'], year: null, isbn: null, language: null };
-      await User.model.insertMany(
+      await modelOf(User).insertMany(
         ids.map((_id) => ({
           _id,
           name: 'U',
@@ -583,9 +588,9 @@ describe('include', () => {
           passwordHash: null,
         })),
       );
-      await Tag.model.insertMany(ids.map((_id) => ({ _id, name: String(_id), description: null })));
-      await Book.model.insertMany(ids.map((_id) => ({ _id, ...book, tags: [_id] })));
-      await Post.model.insertMany(
+      await modelOf(Tag).insertMany(ids.map((_id) => ({ _id, name: String(_id), description: null })));
+      await modelOf(Book).insertMany(ids.map((_id) => ({ _id, ...book, tags: [_id] })));
+      await modelOf(Post).insertMany(
         ids.map((_id) => ({ ...draft, author: _id, books: [_id], tags: [_id] })) as any,
       );
       for (const limit of [5, 50]) {
@@ -617,16 +622,16 @@ describe('include', () => {
 
     test('of documents that are asked for at once is one query; a transaction reads for itself', async () => {
       const posts = [await aPost(), await aPost(), await aPost()];
-      const load = () => Promise.all(posts.map(({ _id }) => Post.load(_id)));
+      const load = () => Promise.all(posts.map(({ _id }) => loaderOf(Post)(_id)));
       const commands = await commandsOf(async () =>
         expect((await load()).map((post) => post?.title)).toEqual(posts.map(({ title }) => title)),
       );
       expect(commands).toHaveLength(1);
       const [one] = posts as [(typeof posts)[0], ...typeof posts];
-      const elsewhere = AsyncResource.bind(() => Post.load(one._id));
+      const elsewhere = AsyncResource.bind(() => loaderOf(Post)(one._id));
       await transaction(async () => {
-        await Post.model.updateOne({ _id: one._id }, { title: 'New' });
-        const seen = await Promise.all([elsewhere(), Post.load(one._id), elsewhere()]);
+        await modelOf(Post).updateOne({ _id: one._id }, { title: 'New' });
+        const seen = await Promise.all([elsewhere(), loaderOf(Post)(one._id), elsewhere()]);
         expect(seen.map((post) => post?.title)).toEqual([one.title, 'New', one.title]);
       });
     });
@@ -639,7 +644,7 @@ describe('include', () => {
           _id: mongoose.Types.ObjectId;
         };
         const post = { ...draft, author: user._id, books: [book._id], tags: [tag._id] };
-        await Post.model.collection.insertMany(
+        await modelOf(Post).collection.insertMany(
           Array.from({ length: 1000 }, (_, i) => ({ ...post, _id: newId(), title: `${i}` })) as any,
         );
         const commands = await commandsOf(() => api.get(`/${collection}/${_id}?include=posts`));

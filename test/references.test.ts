@@ -3,11 +3,12 @@ import mongoose, { Types } from 'mongoose';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { database } from '../src/mongo/connect.ts';
 import { GUARDS } from '../src/mongo/guards.ts';
-import { Post, resources } from '../src/resources/index.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { resources } from '../src/resources/api.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import { checkReferences } from '../src/schema/check.ts';
 import { ref, setOf } from '../src/schema/fields.ts';
-import { link } from '../src/schema/references.ts';
+import { connect } from '../src/schema/references.ts';
 import { type AnyResource, resource } from '../src/schema/resource.ts';
 import { CREDENTIALS, letIn } from './support/callers.ts';
 import { freshDatabase, empty, liftRules } from './support/database.ts';
@@ -15,6 +16,7 @@ import { type Arena, arenas, type Duel, duels, type Request } from './support/du
 import { aBook, aPost, aTag } from './support/factories.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 /** Two server processes on one database, and clients that refer to what others remove in the same moment. */
 
@@ -58,7 +60,7 @@ async function dangling(): Promise<number> {
   let count = 0;
   for (const { from, field, target } of resources.flatMap(({ references }) => references))
     count += (
-      await from.model.aggregate([
+      await modelOf(from).aggregate([
         { $unwind: `$${field}` },
         { $lookup: { from: target.collection, localField: field, foreignField: '_id', as: 'found' } },
         { $match: { found: [] } },
@@ -122,9 +124,9 @@ test('of two that refer to a document and remove it at once, either one is refus
     const exists = await mongoose.connection
       .collection(`${duel.target}s`)
       .findOne({ _id: arena[duel.target] });
-    const refers = await duel.from.model.exists({ _id: id, [duel.field]: arena[duel.target] });
+    const refers = await modelOf(duel.from).exists({ _id: id, [duel.field]: arena[duel.target] });
     expect([duel.name, refers !== null]).toEqual([duel.name, acknowledged && exists !== null]);
-    if (acknowledged) expect([duel.name, await duel.from.model.exists({ _id: id })]).not.toContain(null);
+    if (acknowledged) expect([duel.name, await modelOf(duel.from).exists({ _id: id })]).not.toContain(null);
   }
   expect(await check()).toMatchObject({ exitCode: 0 });
 }, 60_000);
@@ -167,7 +169,7 @@ test('a process that is killed in the middle leaves nothing half done, and what 
       expect(performance.now() - killed).toBeLessThan(15_000);
 
   expect(acknowledged.length).toBeGreaterThan(0);
-  expect(await Post.model.countDocuments({ _id: { $in: acknowledged } })).toBe(acknowledged.length);
+  expect(await modelOf(Post).countDocuments({ _id: { $in: acknowledged } })).toBe(acknowledged.length);
   expect(await dangling()).toBe(0);
   expect(await findings()).toBe(0);
 }, 60_000);
@@ -177,7 +179,7 @@ async function isLocked(_id: Types.ObjectId): Promise<boolean> {
   const session = await mongoose.startSession();
   try {
     session.startTransaction();
-    await Post.model.updateOne({ _id }, { $set: { title: 'Free' } }, { session });
+    await modelOf(Post).updateOne({ _id }, { $set: { title: 'Free' } }, { session });
     return false;
   } catch (error) {
     expect(error).toMatchObject({ code: 112 });
@@ -193,7 +195,7 @@ describe('npm run check-references', () => {
 
   beforeAll(async () => {
     // Other tools can do more than the API.
-    for (const { model } of resources) await liftRules(model);
+    for (const resource of resources) await liftRules(modelOf(resource));
   });
   beforeEach(() => empty(database()));
 
@@ -326,7 +328,7 @@ describe('npm run check-references', () => {
       fields: { lamps: setOf(ref(Lamp, 'restrict'), 5) },
       indexes: [{ key: { lamps: 1 } }],
     });
-    link([Room, Chair, Lamp, Bulb]);
+    connect([Room, Chair, Lamp, Bulb]);
     const gone = new Types.ObjectId();
 
     const mend = (resource: AnyResource) =>
@@ -337,13 +339,13 @@ describe('npm run check-references', () => {
       });
 
     test('one reference becomes null', async () => {
-      const room = await Room.model.create({});
+      const room = await modelOf(Room).create({});
       const [chair] = [
-        await Chair.model.create({ room: gone }),
-        await Chair.model.create({ room: room._id }),
+        await modelOf(Chair).create({ room: gone }),
+        await modelOf(Chair).create({ room: room._id }),
       ];
       expect(await mend(Chair)).toMatchObject([{ id: chair._id, missing: [gone], mended: true }]);
-      expect((await Chair.model.find().sort({ _id: 1 }).lean()).map(({ room }) => room)).toEqual([
+      expect((await modelOf(Chair).find().sort({ _id: 1 }).lean()).map(({ room }) => room)).toEqual([
         null,
         room._id,
       ]);
@@ -352,20 +354,22 @@ describe('npm run check-references', () => {
 
     test('a document that depends on another goes like that, unless something refers to it', async () => {
       const [lamp, needed] = [
-        await Lamp.model.create({ room: gone }),
-        await Lamp.model.create({ room: gone }),
+        await modelOf(Lamp).create({ room: gone }),
+        await modelOf(Lamp).create({ room: gone }),
       ];
-      await Bulb.model.create({ lamps: [needed._id] });
+      await modelOf(Bulb).create({ lamps: [needed._id] });
       expect(await mend(Lamp)).toMatchObject([
         { id: lamp._id, mended: true },
         { id: needed._id, mended: false, reason: expect.stringContaining('1 bulbs by lamps') },
       ]);
-      expect((await Lamp.model.find().lean()).map(({ _id }) => _id)).toEqual([needed._id]);
+      expect((await modelOf(Lamp).find().lean()).map(({ _id }) => _id)).toEqual([needed._id]);
       expect(await mend(Bulb)).toEqual([]);
     });
 
     test('what breaks another rule of its collection stays, and keeps nothing else from being mended', async () => {
-      const chairs = await Promise.all(Array.from({ length: 5 }, () => Chair.model.create({ room: gone })));
+      const chairs = await Promise.all(
+        Array.from({ length: 5 }, () => modelOf(Chair).create({ room: gone })),
+      );
       const [bad] = chairs;
       await mongoose.connection.db?.command({
         collMod: 'chairs',
@@ -379,7 +383,7 @@ describe('npm run check-references', () => {
       expect(found.filter(({ mended }) => !mended)).toMatchObject([
         { id: bad?._id, reason: expect.any(String) },
       ]);
-      expect(await Chair.model.countDocuments({ room: null })).toBe(4);
+      expect(await modelOf(Chair).countDocuments({ room: null })).toBe(4);
     });
   });
 });

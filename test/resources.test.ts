@@ -1,10 +1,14 @@
 import mongoose from 'mongoose';
-import { Book, Post, Tag, User } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
+import { User } from '../src/resources/users/user.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { CREDENTIALS, aCaller, admin, users } from './support/callers.ts';
 import { liftRules, storeAnyhow } from './support/database.ts';
 import { aBook, aPost, aUser, aTag, validBook } from './support/factories.ts';
 import { useApi, type Answer } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const api = useApi();
 
@@ -19,7 +23,7 @@ describe('books', () => {
   };
   /** Only what must be there. */
   const least = Object.fromEntries(Object.entries(validBook).filter(([field]) => !(field in Book.defaults)));
-  const stored = (id: string) => Book.model.findById(id).lean();
+  const stored = (id: string) => modelOf(Book).findById(id).lean();
   const unknownId = '0123456789abcdef01234567';
 
   test('a created book is stored as it was sent and can be read where Location says', async () => {
@@ -31,7 +35,7 @@ describe('books', () => {
     const read = await api.get(created.headers.get('location') as string);
     expect(read.status).toBe(200);
     expect(read.body).toEqual(created.body);
-    expect(await Book.model.countDocuments({ _id: created.body.id, title: 'Dune' })).toBe(1);
+    expect(await modelOf(Book).countDocuments({ _id: created.body.id, title: 'Dune' })).toBe(1);
   });
 
   test('a field that a POST leaves out gets its default', async () => {
@@ -97,7 +101,7 @@ describe('books', () => {
     expect((await api.delete(`/books/${book._id}`)).status).toBe(204);
     expect((await api.get(`/books/${book._id}`)).status).toBe(404);
     expect((await api.delete(`/books/${book._id}`)).status).toBe(404);
-    expect(await Book.model.distinct('_id')).toEqual([other._id]);
+    expect(await modelOf(Book).distinct('_id')).toEqual([other._id]);
   });
 
   describe.each([
@@ -115,7 +119,7 @@ describe('books', () => {
         ...(method === 'PATCH' && { body: {} }),
       });
       expect([status, body.code, body.detail]).toEqual([404, 'not_found', 'No document has this id.']);
-      expect(await Book.model.countDocuments()).toBe(0);
+      expect(await modelOf(Book).countDocuments()).toBe(0);
     });
   });
 
@@ -205,7 +209,7 @@ describe('books', () => {
         expect(body.errors[0]).toEqual({ in: 'body', pointer, code, message: expect.any(String) });
         expect(body.errors.filter((other: any) => other.pointer !== pointer)).toEqual([]);
       }
-      expect(await Book.model.distinct('title')).toEqual([book.title]);
+      expect(await modelOf(Book).distinct('title')).toEqual([book.title]);
     });
   });
 
@@ -288,7 +292,7 @@ describe('books', () => {
         '/updatedAt',
       ]);
     }
-    expect(await Book.model.find().lean()).toEqual([book.toObject()]);
+    expect(await modelOf(Book).find().lean()).toEqual([book.toObject()]);
   });
 
   test('a key of the body is named by a JSON Pointer that can be followed', async () => {
@@ -299,8 +303,8 @@ describe('books', () => {
   test('what another tool has stored beside the declared fields never leaves', async () => {
     const _id = new mongoose.Types.ObjectId();
     const secret = { passwordHash: 'secret', __v: 3, notes: [{ text: 'secret' }] };
-    await liftRules(Book.model);
-    await storeAnyhow(Book.model, {
+    await liftRules(modelOf(Book));
+    await storeAnyhow(modelOf(Book), {
       _id,
       ...dune,
       ...secret,
@@ -316,7 +320,7 @@ describe('books', () => {
       expect(status).toBe(200);
       expect(JSON.stringify(body)).not.toMatch(/secret|passwordHash|__v|notes/);
     }
-    expect(await Book.model.collection.findOne({ _id })).toMatchObject(secret);
+    expect(await modelOf(Book).collection.findOne({ _id })).toMatchObject(secret);
   });
 
   describe('a document that is older than a rule', () => {
@@ -342,7 +346,7 @@ describe('books', () => {
       ],
     ])('and %s is answered all the same', async (_, fields, expected) => {
       const _id = new mongoose.Types.ObjectId();
-      await storeAnyhow(Book.model, { _id, ...fields });
+      await storeAnyhow(modelOf(Book), { _id, ...fields });
       expect(await plainly(`/books/${_id}`)).toMatchObject(expected);
       expect((await plainly('/books')).items).toMatchObject([expected]);
       for (const sort of ['title', '-title', 'year', '-year', 'createdAt', '-createdAt'])
@@ -357,9 +361,9 @@ describe('books', () => {
 
     test('and has a time beyond what JavaScript can hold is answered without it', async () => {
       const _id = new mongoose.Types.ObjectId();
-      await storeAnyhow(Book.model, { _id, ...dune, ...dates });
+      await storeAnyhow(modelOf(Book), { _id, ...dune, ...dates });
       const far = mongoose.mongo.Long.fromString('9000000000000000');
-      await Book.model.collection.updateOne({ _id }, [{ $set: { createdAt: { $toDate: far } } }]);
+      await modelOf(Book).collection.updateOne({ _id }, [{ $set: { createdAt: { $toDate: far } } }]);
       expect(await plainly(`/books/${_id}`)).toMatchObject({ title: 'Dune', createdAt: null });
       expect((await plainly('/books?sort=createdAt')).items).toHaveLength(1);
     });
@@ -378,7 +382,7 @@ describe('books', () => {
 
 describe('users', () => {
   const ann = { name: 'Ann Reader', email: 'Ann@Example.org', bio: 'Reads at night.' };
-  const stored = (id: unknown) => User.model.findById(id).lean();
+  const stored = (id: unknown) => modelOf(User).findById(id).lean();
   const password = 'a good long one';
   const unknownId = '0123456789abcdef01234567';
   /** What only the database has, and what must never stand in an answer. */
@@ -420,7 +424,7 @@ describe('users', () => {
     });
     expect((await api.delete(path)).status).toBe(204);
     for (const method of ['GET', 'DELETE']) expect((await api.call(method, path)).status).toBe(404);
-    expect(await User.model.countDocuments(users)).toBe(0);
+    expect(await modelOf(User).countDocuments(users)).toBe(0);
   });
 
   test.each<[string, (id: string, post: string, as: { as?: string }) => Promise<Answer>]>([
@@ -474,7 +478,7 @@ describe('users', () => {
       });
       expect([200, 201, 401, 403, 409, 422]).toContain(answer.status);
       expect(text(answer)).not.toMatch(/secret|passwordhash|argon2/);
-      await User.model.deleteMany({ email: /^secret[23]/ });
+      await modelOf(User).deleteMany({ email: /^secret[23]/ });
     }
     const answer = await ask(id, String(post._id), {});
     expect([200, 201, 409]).toContain(answer.status);
@@ -537,7 +541,7 @@ describe('users', () => {
       expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
       expect(answer.body.errors).toMatchObject([{ in: 'body', pointer, code: 'unknown_field' }]);
     }
-    expect(await User.model.find(users).lean()).toEqual([user.toObject()]);
+    expect(await modelOf(User).find(users).lean()).toEqual([user.toObject()]);
   });
 
   test.each(['ann@example.org', 'ANN@EXAMPLE.ORG', 'aNN@eXAMPLE.oRG'])(
@@ -554,7 +558,7 @@ describe('users', () => {
         expect(body.errors).toMatchObject([{ in: 'body', pointer: '/email', code: 'duplicate' }]);
         expect(JSON.stringify(body).toLowerCase()).not.toContain('example.org');
       }
-      expect(await User.model.countDocuments(users)).toBe(2);
+      expect(await modelOf(User).countDocuments(users)).toBe(2);
       expect(await stored(other._id)).toEqual(other.toObject());
     },
   );
@@ -566,7 +570,7 @@ describe('users', () => {
       201,
       ...Array(9).fill(409),
     ]);
-    expect(await User.model.countDocuments(users)).toBe(1);
+    expect(await modelOf(User).countDocuments(users)).toBe(1);
   });
 
   test.each<[string, object, string, string]>([
@@ -582,7 +586,7 @@ describe('users', () => {
     const { status, body } = await api.post('/users', { ...ann, ...fault });
     expect([status, body.code]).toEqual([422, 'validation_failed']);
     expect(body.errors).toEqual([{ in: 'body', pointer, code, message: expect.any(String) }]);
-    expect(await User.model.countDocuments(users)).toBe(0);
+    expect(await modelOf(User).countDocuments(users)).toBe(0);
   });
 
   test('users are listed by name whatever its case, and by role', async () => {
@@ -604,7 +608,7 @@ describe('users', () => {
 
   describe('transfer', () => {
     const authors = async () =>
-      (await Post.model.find().sort({ _id: 1 }).lean()).map(({ author }) => String(author));
+      (await modelOf(Post).find().sort({ _id: 1 }).lean()).map(({ author }) => String(author));
 
     test('gives all posts of one user to another, who keeps his own; the first can be removed then', async () => {
       const [from, to, third] = [await aUser(), await aUser(), await aUser()];
@@ -647,7 +651,7 @@ describe('users', () => {
 });
 
 describe('posts', () => {
-  const stored = (id: unknown) => Post.model.findById(id).lean();
+  const stored = (id: unknown) => modelOf(Post).findById(id).lean();
   const unknownId = '0123456789abcdef01234567';
   const ids = (...documents: { _id: unknown }[]) => documents.map(({ _id }) => String(_id));
 
@@ -723,7 +727,7 @@ describe('posts', () => {
       expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
       expect(answer.body.errors).toMatchObject([{ in: 'body', pointer, code: 'unknown_field' }]);
     }
-    expect(await Post.model.find().lean()).toEqual([post.toObject()]);
+    expect(await modelOf(Post).find().lean()).toEqual([post.toObject()]);
   });
 
   describe('a list of references', () => {
@@ -744,7 +748,7 @@ describe('posts', () => {
             { in: 'body', pointer: `/${field}/2`, code: 'repeated' },
           ]);
         }
-        expect(await Post.model.find().lean()).toEqual([post.toObject()]);
+        expect(await modelOf(Post).find().lean()).toEqual([post.toObject()]);
       },
     );
 
@@ -795,7 +799,7 @@ describe('posts', () => {
     test('of nothing is a 404, and leaves other drafts alone', async () => {
       await aPost();
       expect((await api.post(`/posts/${unknownId}/publish`)).status).toBe(404);
-      expect(await Post.model.distinct('status')).toEqual(['draft']);
+      expect(await modelOf(Post).distinct('status')).toEqual(['draft']);
     });
   });
 
@@ -832,12 +836,12 @@ describe('posts', () => {
       }
       const { status, body } = await merge(from._id, String(into._id));
       expect([status, body.id, body.name]).toEqual([200, String(into._id), into.name]);
-      for (const { model } of [Post, Book] as AnyResource[])
-        expect((await model.find().sort({ _id: 1 }).lean()).map(({ tags }) => tags.map(String))).toEqual(
-          lists.map(([, tags]) => ids(...tags)),
-        );
+      for (const resource of [Post, Book] as AnyResource[])
+        expect(
+          (await modelOf(resource).find().sort({ _id: 1 }).lean()).map(({ tags }) => tags.map(String)),
+        ).toEqual(lists.map(([, tags]) => ids(...tags)));
       expect((await api.get(`/tags/${from._id}`)).status).toBe(404);
-      expect(ids(...(await Tag.model.find().lean())).sort()).toEqual(ids(into, a, b).sort());
+      expect(ids(...(await modelOf(Tag).find().lean())).sort()).toEqual(ids(into, a, b).sort());
     });
 
     test('into itself, into nothing or into what is no id is refused, and nothing changes', async () => {
@@ -852,8 +856,8 @@ describe('posts', () => {
         expect([status, body.code]).toEqual([422, code]);
         expect(body.errors).toMatchObject([{ in: 'body', pointer: '/into', code: fault }]);
       }
-      expect(await Book.model.find().lean()).toEqual([book.toObject()]);
-      expect(await Tag.model.countDocuments()).toBe(1);
+      expect(await modelOf(Book).find().lean()).toEqual([book.toObject()]);
+      expect(await modelOf(Tag).countDocuments()).toBe(1);
     });
 
     test('of nothing is a 404', async () => {
@@ -867,9 +871,9 @@ describe('posts', () => {
       const [won, lost] = answers.map(({ status }) => status).toSorted((a, b) => a - b);
       expect(won).toBe(200);
       expect([404, 422]).toContain(lost);
-      const [left] = await Tag.model.find().lean();
-      expect(await Tag.model.countDocuments()).toBe(1);
-      expect((await Book.model.findById(book._id).lean())?.tags).toEqual([left?._id]);
+      const [left] = await modelOf(Tag).find().lean();
+      expect(await modelOf(Tag).countDocuments()).toBe(1);
+      expect((await modelOf(Book).findById(book._id).lean())?.tags).toEqual([left?._id]);
     });
   });
 });
@@ -883,7 +887,7 @@ describe('tags', () => {
     expect(created.body).toMatchObject(fiction);
     const read = await api.get(created.headers.get('location') as string);
     expect(read.body).toEqual(created.body);
-    expect(await Tag.model.countDocuments({ _id: created.body.id, ...fiction })).toBe(1);
+    expect(await modelOf(Tag).countDocuments({ _id: created.body.id, ...fiction })).toBe(1);
   });
 
   test('the description may be left out, null or empty, which are not the same', async () => {
@@ -904,7 +908,7 @@ describe('tags', () => {
     for (const method of ['GET', 'DELETE']) expect((await api.call(method, path)).status).toBe(404);
     expect((await api.put(path, fiction)).status).toBe(404);
     expect((await api.patch(path, fiction)).status).toBe(404);
-    expect(await Tag.model.countDocuments()).toBe(0);
+    expect(await modelOf(Tag).countDocuments()).toBe(0);
   });
 
   test.each(['science fiction', 'SCIENCE FICTION', 'sCIENCE fICTION'])(
@@ -921,7 +925,7 @@ describe('tags', () => {
         expect(body.errors).toMatchObject([{ in: 'body', pointer: '/name', code: 'duplicate' }]);
         expect(JSON.stringify(body).toLowerCase()).not.toContain('fiction');
       }
-      expect((await Tag.model.distinct('name')).sort()).toEqual(['Science Fiction', 'other']);
+      expect((await modelOf(Tag).distinct('name')).sort()).toEqual(['Science Fiction', 'other']);
     },
   );
 
@@ -938,7 +942,7 @@ describe('tags', () => {
     );
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(9);
-    expect(await Tag.model.countDocuments()).toBe(1);
+    expect(await modelOf(Tag).countDocuments()).toBe(1);
   });
 
   test.each<[string, object, string, string]>([
@@ -961,7 +965,7 @@ describe('tags', () => {
       expect([status, body.code]).toEqual([422, 'validation_failed']);
       expect(body.errors).toEqual([{ in: 'body', pointer, code, message: expect.any(String) }]);
     }
-    expect(await Tag.model.distinct('name')).toEqual([tag.name]);
+    expect(await modelOf(Tag).distinct('name')).toEqual([tag.name]);
   });
 
   test('tags are sorted and filtered whatever their case', async () => {

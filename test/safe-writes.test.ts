@@ -2,10 +2,14 @@ import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';
-import { Book, Post, Tag, User } from '../src/resources/index.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
+import { User } from '../src/resources/users/user.ts';
 import { aCaller, users } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { useApi, type Answer } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 const api = useApi();
 
@@ -18,7 +22,7 @@ test('an item has a strong entity tag, the same until its content changes by wha
   const etag = await etagOf(path);
   expect(etag).toMatch(/^"[\w-]{22}"$/);
   expect(await etagOf(path)).toBe(etag);
-  await Book.model.collection.updateOne({}, { $set: { year: 1 } });
+  await modelOf(Book).collection.updateOne({}, { $set: { year: 1 } });
   expect(await etagOf(path)).not.toBe(etag);
 });
 
@@ -117,7 +121,7 @@ test('a link is added only to the version that If-Match names', async () => {
     (await api.put(path, undefined, { headers: { 'if-match': await etagOf(`/posts/${post._id}`) } })).status,
   ).toBe(204);
   expect((await api.delete(path, { headers: { 'if-match': '"other"' } })).status).toBe(412);
-  expect((await Post.model.findById(post._id).lean())?.tags).toHaveLength(1);
+  expect((await modelOf(Post).findById(post._id).lean())?.tags).toHaveLength(1);
 });
 
 test('a JSON Patch changes what it names, in order, all or nothing', async () => {
@@ -237,7 +241,7 @@ test('an entity tag depends on nothing that the caller may not see', async () =>
   };
   const [open, whole] = [await tags(''), await tags()];
   expect(open).not.toBe(whole);
-  const change = (fields: object) => User.model.collection.updateOne({ _id: user._id }, { $set: fields });
+  const change = (fields: object) => modelOf(User).collection.updateOne({ _id: user._id }, { $set: fields });
   await change({ passwordHash: 'other' });
   expect([await tags(''), await tags()]).toEqual([open, whole]);
   await change({ email: 'other@example.org' });
@@ -285,8 +289,10 @@ test('dryRun answers as if and writes nothing, also where it would be refused', 
   const twice = { headers: { 'idempotency-key': 'dry' } };
   await api.post('/tags?dryRun=true', { name: 'later' }, twice);
   expect((await api.post('/tags', { name: 'later' }, twice)).headers.get('idempotency-replayed')).toBeNull();
-  expect((await Post.model.findById(post._id).lean())?.status).toBe('draft');
-  expect((await Tag.model.find().lean()).map(({ name }) => name).sort()).toEqual(['later', tag.name].sort());
+  expect((await modelOf(Post).findById(post._id).lean())?.status).toBe('draft');
+  expect((await modelOf(Tag).find().lean()).map(({ name }) => name).sort()).toEqual(
+    ['later', tag.name].sort(),
+  );
 });
 
 test('OPTIONS says which methods and patches there are', async () => {
@@ -324,7 +330,7 @@ describe('Idempotency-Key', () => {
     // What has become of the book meanwhile does not matter.
     await api.delete(`/books/${first.body.id}`);
     expect(outcome(await post('/books', dune, key))).toEqual(outcome(first));
-    expect(await Book.model.countDocuments()).toBe(0);
+    expect(await modelOf(Book).countDocuments()).toBe(0);
   });
 
   test('without a key, or with another one, every POST is done', async () => {
@@ -337,7 +343,7 @@ describe('Idempotency-Key', () => {
       const answer = await api.post('/books', dune, { headers });
       expect([answer.status, replayed(answer)]).toEqual([201, null]);
     }
-    expect(await Book.model.countDocuments()).toBe(4);
+    expect(await modelOf(Book).countDocuments()).toBe(4);
   });
 
   test('the same key with another body is refused; the order of members does not make it another', async () => {
@@ -359,7 +365,7 @@ describe('Idempotency-Key', () => {
       const { status, body } = await post('/batch', deep(other), key);
       expect([status, body.code]).toEqual([422, 'idempotency_key_reused']);
     }
-    expect(await Book.model.countDocuments()).toBe(1);
+    expect(await modelOf(Book).countDocuments()).toBe(1);
   });
 
   test.each<[string, object]>([
@@ -371,7 +377,7 @@ describe('Idempotency-Key', () => {
     expect(answers.map(({ status }) => status)).toEqual(Array(30).fill(201));
     expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
     expect(answers.filter((answer) => replayed(answer) === 'true')).toHaveLength(29);
-    expect((await Book.model.countDocuments()) + (await Tag.model.countDocuments())).toBe(1);
+    expect((await modelOf(Book).countDocuments()) + (await modelOf(Tag).countDocuments())).toBe(1);
   });
 
   test('of 15 at once with one key and a body each, one writes and the others are refused', async () => {
@@ -383,7 +389,7 @@ describe('Idempotency-Key', () => {
       201,
       ...Array(14).fill(422),
     ]);
-    expect(await Book.model.countDocuments()).toBe(1);
+    expect(await modelOf(Book).countDocuments()).toBe(1);
   });
 
   describe('a refusal is not kept, so that the same key works when its cause is gone', () => {
@@ -445,10 +451,10 @@ describe('Idempotency-Key', () => {
       const answer = await post(path, path === '/books' ? dune : undefined, key);
       expect([answer.status < 300, replayed(answer)]).toEqual([true, null]);
     }
-    expect(await Post.model.countDocuments({ status: 'published' })).toBe(2);
+    expect(await modelOf(Post).countDocuments({ status: 'published' })).toBe(2);
     const headers = { 'idempotency-key': key };
     for (const name of ['b', 'c']) {
-      const { body } = await api.put(`/tags/${(await Tag.model.findOne())?._id}`, { name }, { headers });
+      const { body } = await api.put(`/tags/${(await modelOf(Tag).findOne())?._id}`, { name }, { headers });
       expect(body.name).toBe(name);
     }
   });
@@ -472,7 +478,7 @@ describe('Idempotency-Key', () => {
       expect((await send()).body).toEqual({ changed: 1 });
       await aPost({ author: from._id });
       expect((await send()).body).toEqual({ changed: 1 });
-      expect(await Post.model.countDocuments({ author: from._id })).toBe(1);
+      expect(await modelOf(Post).countDocuments({ author: from._id })).toBe(1);
     });
 
     test('merge answers 200 again though the tag is gone', async () => {
@@ -497,7 +503,9 @@ describe('Idempotency-Key', () => {
         answers.push(outcome(await post('/batch', { operations: [create, write] }, key)));
       expect(answers[0]?.status).toBe(200);
       expect(answers.slice(1)).toEqual([answers[0], answers[0]]);
-      expect([await User.model.countDocuments(users), await Post.model.countDocuments()]).toEqual([1, 1]);
+      expect([await modelOf(User).countDocuments(users), await modelOf(Post).countDocuments()]).toEqual([
+        1, 1,
+      ]);
     });
   });
 
@@ -513,7 +521,7 @@ describe('Idempotency-Key', () => {
       expect(body.errors).toMatchObject([
         { in: 'header', parameter: 'Idempotency-Key', code: 'invalid_format' },
       ]);
-      expect(await Book.model.countDocuments()).toBe(0);
+      expect(await modelOf(Book).countDocuments()).toBe(0);
     });
 
     test.each(['a'.repeat(255 - 36), '"quoted"', ' ~!{}$where '])('may be %s', async (start) => {
@@ -543,7 +551,7 @@ describe('Idempotency-Key', () => {
       // Once it is gone, the key is as good as new.
       await records().deleteMany({});
       expect(replayed(await post('/books', dune, key))).toBeNull();
-      expect(await Book.model.countDocuments()).toBe(2);
+      expect(await modelOf(Book).countDocuments()).toBe(2);
     });
 
     test('and the write are one: of a transaction that fails after both, neither stays', async () => {
@@ -560,12 +568,12 @@ describe('Idempotency-Key', () => {
       await expect(failing).rejects.toThrow('too late');
       expect([
         await records().countDocuments({ _id: key.id as any }),
-        await Book.model.countDocuments(),
+        await modelOf(Book).countDocuments(),
       ]).toEqual([0, 0]);
       await transaction(write);
       expect([
         await records().countDocuments({ _id: key.id as any }),
-        await Book.model.countDocuments(),
+        await modelOf(Book).countDocuments(),
       ]).toEqual([1, 1]);
     });
   });

@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import mongoose, { Types } from 'mongoose';
 import { z } from 'zod';
-import { toWrite } from '../src/auth/policy.ts';
+import { toWrite } from '../src/schema/policy.ts';
 import { create, read, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
 import { byId, route, type Route } from '../src/http/route.ts';
@@ -18,6 +18,7 @@ import { CREDENTIALS, letIn } from './support/callers.ts';
 import { dbName, mongoUri, serve } from './support/harness.ts';
 import { migrations } from './support/volumes/index.ts';
 import { type Name, nameOf, VolumeV1, VolumeV2, VolumeV3 } from './support/volumes/volume.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 /**
  * A field becomes another one while the API is in use: the author's name in one piece becomes a given and a family
@@ -155,7 +156,7 @@ test(
     const now = new Date();
     const ids = Array.from({ length: COUNT }, () => new Types.ObjectId());
     for (let start = 0; start < COUNT; start += 5_000)
-      await VolumeV1.model.collection.insertMany(
+      await modelOf(VolumeV1).collection.insertMany(
         ids.slice(start, start + 5_000).map((_id, i) => ({
           _id,
           title: `Volume ${start + i}`,
@@ -202,7 +203,7 @@ test(
     const left = differences(wanted, await readLayout(database()));
     // The other collections are those of the rest of the program, which these migrations do not make.
     expect(left.filter(({ collection }) => collection === 'volumes')).toEqual([]);
-    const volumes = await VolumeV3.model.find().lean();
+    const volumes = await modelOf(VolumeV3).find().lean();
     expect(volumes.length).toBeGreaterThan(COUNT + 20);
     for (const { _id, title, name, ...rest } of volumes) {
       const number = Number(title.replace('Volume ', ''));

@@ -13,7 +13,9 @@ import { readConfig, type Config, isProduction } from '../src/config.ts';
 import { openDatabase } from '../src/mongo/connect.ts';
 import { findMongod, type MongodBinary } from '../src/mongo/embedded/binary.ts';
 import { launch, type Mongod } from '../src/mongo/embedded/mongod.ts';
-import { collections, Session, User } from '../src/resources/index.ts';
+import { Session } from '../src/resources/sessions/session.ts';
+import { User } from '../src/resources/users/user.ts';
+import { collections, seeds } from '../src/resources/api.ts';
 import { demoAccounts } from '../src/resources/users/demo.ts';
 import { openDemoAccounts, prepareAccounts } from '../src/resources/users/first.ts';
 import { seed } from '../src/seed.ts';
@@ -23,6 +25,7 @@ import { freshDatabase } from './support/database.ts';
 import { dbName, mongoUri, useApi } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
+import { modelOf } from '../src/schema/model.ts';
 
 /** The program as a process of its own, on a database of its own. */
 
@@ -362,7 +365,7 @@ describe('the first run', () => {
     folder = await mkdtemp(join(tmpdir(), 'shelfmark-setup-'));
   });
   beforeEach(async () => {
-    for (const { model } of collections) await model.deleteMany({});
+    for (const resource of collections) await modelOf(resource).deleteMany({});
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -471,7 +474,7 @@ describe('the first run', () => {
     const first = { ADMIN_EMAIL: 'root@example.org', ADMIN_PASSWORD: 'a long way home' };
 
     test('of the demo are there at the first run, one for each role; production refuses them, and says what to do', async () => {
-      await seed(() => {});
+      await seed(seeds, () => {});
       const open = await openDemoAccounts();
       expect(open.map(({ email }) => email)).toEqual(demoAccounts.map(({ email }) => email));
       expect(new Set(open.map(({ role }) => role))).toEqual(new Set(['member', 'editor', 'admin']));
@@ -480,24 +483,24 @@ describe('the first run', () => {
       await expect(prepare(production)).rejects.toThrow(
         /^MONGODB_URI names a database with demo accounts \(ann@example\.org.*password everybody knows/,
       );
-      await User.model.updateMany({}, { passwordHash: null });
+      await modelOf(User).updateMany({}, { passwordHash: null });
       await prepare(production);
     });
 
     test('begin with an admin of ADMIN_EMAIL, once, of however many processes', async () => {
       await Promise.all([prepare(first), prepare(first)]);
-      const [user, ...others] = await User.model.find().lean();
+      const [user, ...others] = await modelOf(User).find().lean();
       expect([user?.email, user?.role, others]).toEqual([first.ADMIN_EMAIL, 'admin', []]);
       expect(await isPassword(first.ADMIN_PASSWORD, user?.passwordHash)).toBe(true);
       expect(said.join()).toContain('root@example.org (ADMIN_EMAIL) is the first admin');
       expect(said.join()).not.toContain(first.ADMIN_PASSWORD);
       // There is one: another address makes no second.
       await prepare({ ...first, ADMIN_EMAIL: 'second@example.org' });
-      expect(await User.model.countDocuments()).toBe(1);
+      expect(await modelOf(User).countDocuments()).toBe(1);
     });
 
     test('of somebody who has registered that address before become the operator’s, and his logins end', async () => {
-      const { _id } = await User.model.create({
+      const { _id } = await modelOf(User).create({
         ...User.defaults,
         name: 'Early',
         email: 'Root@Example.org',
@@ -505,12 +508,12 @@ describe('the first run', () => {
       });
       await tokenOf(_id);
       await prepare(first);
-      const user = await User.model.findById(_id).lean();
+      const user = await modelOf(User).findById(_id).lean();
       expect([user?.role, await isPassword(first.ADMIN_PASSWORD, user?.passwordHash)]).toEqual([
         'admin',
         true,
       ]);
-      expect(await Session.model.countDocuments()).toBe(0);
+      expect(await modelOf(Session).countDocuments()).toBe(0);
     });
 
     test('can be made and changed from the command line', async () => {
@@ -518,7 +521,7 @@ describe('the first run', () => {
       const user = (...args: string[]) => runScript('scripts/user.ts', args, { MONGODB_URI: uri });
       const made = await user('create', 'Eve@example.org', 'Eve', '--role', 'editor');
       expect([made.exitCode, made.stderr]).toEqual([0, expect.stringContaining('Eve@example.org is there')]);
-      const [eve] = await User.model.find().lean();
+      const [eve] = await modelOf(User).find().lean();
       const password = made.stdout.trim();
       expect(eve).toMatchObject({ name: 'Eve', email: 'Eve@example.org', role: 'editor' });
       expect(await isPassword(password, eve?.passwordHash)).toBe(true);
@@ -527,7 +530,7 @@ describe('the first run', () => {
       expect([again.exitCode, again.stdout]).toEqual([2, '']);
       expect(again.stderr).toBe('There is already a user with the e-mail address eve@example.org.\n');
       expect(await user('role', 'eve@example.org', 'admin')).toMatchObject({ exitCode: 0 });
-      expect((await User.model.findOne().lean())?.role).toBe('admin');
+      expect((await modelOf(User).findOne().lean())?.role).toBe('admin');
       const last = await user('role', 'eve@example.org', 'member');
       expect([last.exitCode, last.stderr]).toEqual([2, expect.stringContaining('There must be an admin')]);
     }, 60_000);

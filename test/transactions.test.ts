@@ -1,37 +1,45 @@
 import mongoose from 'mongoose';
 import { GUARDS } from '../src/mongo/guards.ts';
-import { currentSession, transaction } from '../src/mongo/transaction.ts';
-import { Book, Post, Tag, User, resources } from '../src/resources/index.ts';
+import { currentSession } from '../src/mongo/session.ts';
+import { transaction } from '../src/mongo/transaction.ts';
+import { Book } from '../src/resources/books/book.ts';
+import { Post } from '../src/resources/posts/post.ts';
+import { Tag } from '../src/resources/tags/tag.ts';
+import { User } from '../src/resources/users/user.ts';
+import { resources } from '../src/resources/api.ts';
 import { users } from './support/callers.ts';
 import { anyhow } from './support/database.ts';
 import { aBook, aTag, aPost } from './support/factories.ts';
 import { useApi } from './support/harness.ts';
+import { modelOf } from '../src/schema/model.ts';
+import type { AnyResource } from '../src/schema/resource.ts';
 
 const api = useApi();
 
-const everything = () => Promise.all(resources.map(({ model }) => model.find().sort({ _id: 1 }).lean()));
+const everything = () =>
+  Promise.all(resources.map((resource) => modelOf(resource).find().sort({ _id: 1 }).lean()));
 const dune = { title: 'Dune', authors: ['Frank Herbert'], year: 1965, isbn: null, language: null, tags: [] };
 /** The driver's own collection: what is called on it joins no transaction by itself. */
-const driver = () => Tag.model.collection;
+const driver = () => modelOf(Tag).collection;
 
 describe('a transaction whose work fails takes back', () => {
   test.each<[string, (id: mongoose.Types.ObjectId) => Promise<unknown>]>([
-    ['create', () => Book.model.create(dune)],
-    ['create of several', () => Book.model.create([dune, dune], { ordered: true })],
-    ['save', async (id) => (await Book.model.findById(id).orFail()).set({ title: 'Saved' }).save()],
-    ['insertMany', () => Book.model.insertMany([dune, dune, dune])],
-    ['updateOne', (id) => Book.model.updateOne({ _id: id }, { year: 1 })],
-    ['updateMany', () => Book.model.updateMany({}, { $set: { year: 1 } })],
-    ['findByIdAndUpdate', (id) => Book.model.findByIdAndUpdate(id, { year: 1 })],
-    ['replaceOne', (id) => Book.model.replaceOne({ _id: id }, dune)],
-    ['upsert', () => Book.model.updateOne({ title: 'None' }, { $set: dune }, { upsert: true })],
-    ['deleteOne', (id) => Book.model.deleteOne({ _id: id })],
-    ['deleteMany', () => Book.model.deleteMany({})],
-    ['findByIdAndDelete', (id) => Book.model.findByIdAndDelete(id)],
+    ['create', () => modelOf(Book).create(dune)],
+    ['create of several', () => modelOf(Book).create([dune, dune], { ordered: true })],
+    ['save', async (id) => (await modelOf(Book).findById(id).orFail()).set({ title: 'Saved' }).save()],
+    ['insertMany', () => modelOf(Book).insertMany([dune, dune, dune])],
+    ['updateOne', (id) => modelOf(Book).updateOne({ _id: id }, { year: 1 })],
+    ['updateMany', () => modelOf(Book).updateMany({}, { $set: { year: 1 } })],
+    ['findByIdAndUpdate', (id) => modelOf(Book).findByIdAndUpdate(id, { year: 1 })],
+    ['replaceOne', (id) => modelOf(Book).replaceOne({ _id: id }, dune)],
+    ['upsert', () => modelOf(Book).updateOne({ title: 'None' }, { $set: dune }, { upsert: true })],
+    ['deleteOne', (id) => modelOf(Book).deleteOne({ _id: id })],
+    ['deleteMany', () => modelOf(Book).deleteMany({})],
+    ['findByIdAndDelete', (id) => modelOf(Book).findByIdAndDelete(id)],
     [
       'bulkWrite',
       (id) =>
-        Book.model.bulkWrite([
+        modelOf(Book).bulkWrite([
           { insertOne: { document: dune as any } },
           { updateOne: { filter: { _id: id }, update: { year: 1 } } },
           { deleteMany: { filter: { year: 2001 } } },
@@ -39,7 +47,7 @@ describe('a transaction whose work fails takes back', () => {
     ],
     [
       'bulkSave',
-      async (id) => Book.model.bulkSave([(await Book.model.findById(id).orFail()).set({ year: 1 })]),
+      async (id) => modelOf(Book).bulkSave([(await modelOf(Book).findById(id).orFail()).set({ year: 1 })]),
     ],
     [
       'a call of the driver with currentSession()',
@@ -63,28 +71,28 @@ describe('a transaction whose work fails takes back', () => {
 test('nobody sees what a transaction writes before it has ended; it sees its own writes and one state of all others', async () => {
   const tag = await aTag({ name: 'old' });
   await transaction(async () => {
-    await Book.model.create(dune);
-    expect(await Book.model.countDocuments()).toBe(1);
-    expect(await Book.model.collection.countDocuments()).toBe(0);
+    await modelOf(Book).create(dune);
+    expect(await modelOf(Book).countDocuments()).toBe(1);
+    expect(await modelOf(Book).collection.countDocuments()).toBe(0);
     await driver().updateOne({ _id: tag._id }, { $set: { name: 'new' } });
-    expect((await Tag.model.findById(tag._id))?.name).toBe('old');
+    expect((await modelOf(Tag).findById(tag._id))?.name).toBe('old');
   });
-  expect([await Book.model.countDocuments(), await Tag.model.countDocuments({ name: 'new' })]).toEqual([
+  expect([await modelOf(Book).countDocuments(), await modelOf(Tag).countDocuments({ name: 'new' })]).toEqual([
     1, 1,
   ]);
 });
 
 test('it returns what its work returns', async () => {
-  expect(await transaction(async () => (await Book.model.create(dune)).title)).toBe('Dune');
+  expect(await transaction(async () => (await modelOf(Book).create(dune)).title)).toBe('Dune');
 });
 
 test('transactions do not nest: the inner one throws, and the outer one writes nothing', async () => {
   const nested = transaction(async () => {
-    await Book.model.create(dune);
-    await transaction(() => Book.model.create(dune));
+    await modelOf(Book).create(dune);
+    await transaction(() => modelOf(Book).create(dune));
   });
   await expect(nested).rejects.toThrow('Transactions do not nest.');
-  expect(await Book.model.countDocuments()).toBe(0);
+  expect(await modelOf(Book).countDocuments()).toBe(0);
 });
 
 test('there is no session outside of a transaction, nor after it', async () => {
@@ -100,24 +108,24 @@ describe('work that is run again', () => {
     const seen: string[] = [];
     await transaction(async () => {
       runs++;
-      await Book.model.create(dune);
-      seen.push((await Tag.model.findById(tag._id).orFail()).name);
+      await modelOf(Book).create(dune);
+      seen.push((await modelOf(Tag).findById(tag._id).orFail()).name);
       if (runs === 1) await driver().updateOne({ _id: tag._id }, { $set: { name: 'other' } });
-      await Tag.model.updateOne({ _id: tag._id }, { description: `run ${runs}` });
+      await modelOf(Tag).updateOne({ _id: tag._id }, { description: `run ${runs}` });
     });
-    expect([runs, seen, await Book.model.countDocuments()]).toEqual([2, ['old', 'other'], 1]);
-    expect(await Tag.model.findById(tag._id)).toMatchObject({ name: 'other', description: 'run 2' });
+    expect([runs, seen, await modelOf(Book).countDocuments()]).toEqual([2, ['old', 'other'], 1]);
+    expect(await modelOf(Tag).findById(tag._id)).toMatchObject({ name: 'other', description: 'run 2' });
   });
 
   test('loses no update: ten that each read and add one make ten', async () => {
     const { _id } = await aBook({ year: 0 });
     const addOne = () =>
       transaction(async () => {
-        const { year } = await Book.model.findById(_id).orFail();
-        await Book.model.updateOne({ _id }, { year: (year ?? 0) + 1 });
+        const { year } = await modelOf(Book).findById(_id).orFail();
+        await modelOf(Book).updateOne({ _id }, { year: (year ?? 0) + 1 });
       });
     await Promise.all(Array.from({ length: 10 }, addOne));
-    expect((await Book.model.findById(_id))?.year).toBe(10);
+    expect((await modelOf(Book).findById(_id))?.year).toBe(10);
   });
 
   // As the driver throws them; a server that can be told to fail is not at hand.
@@ -136,27 +144,27 @@ describe('work that is run again', () => {
   ])('because of %s leaves one effect', async (_, error) => {
     let runs = 0;
     await transaction(async () => {
-      await Book.model.create(dune);
+      await modelOf(Book).create(dune);
       if (++runs < 3) throw error;
     });
-    expect([runs, await Book.model.countDocuments()]).toEqual([3, 1]);
+    expect([runs, await modelOf(Book).countDocuments()]).toEqual([3, 1]);
   });
 });
 
 test.each<[string, () => Promise<unknown>, RegExp]>([
   ['a failure of the work', () => Promise.reject(new Error('bug')), /^bug$/],
   ['a value that another document has', () => aTag({ name: 'TAKEN' }), /E11000/],
-  ['a command that MongoDB refuses', () => Tag.model.aggregate([{ $project: {} }]), /specification/],
+  ['a command that MongoDB refuses', () => modelOf(Tag).aggregate([{ $project: {} }]), /specification/],
 ])('%s is not tried again, and the error comes through', async (_, fail, message) => {
   await aTag({ name: 'taken' });
   let runs = 0;
   const failing = transaction(async () => {
     runs++;
-    await Book.model.create(dune);
+    await modelOf(Book).create(dune);
     await fail();
   });
   await expect(failing).rejects.toThrow(message);
-  expect([runs, await Book.model.countDocuments()]).toEqual([1, 0]);
+  expect([runs, await modelOf(Book).countDocuments()]).toEqual([1, 0]);
 });
 
 test('more than there are stripes may hold one document, and those that fail let go of it', async () => {
@@ -168,7 +176,7 @@ test('more than there are stripes may hold one document, and those that fail let
     transaction(
       async () => {
         most = Math.max(most, ++running);
-        await Tag.model.findById(tag._id);
+        await modelOf(Tag).findById(tag._id);
         running--;
         if (fails) throw new Error('no');
       },
@@ -186,14 +194,14 @@ test('those who change the same take turns, so that nobody has to run again; one
   let runs = 0;
   const addOne = async (fails: boolean) => {
     runs++;
-    const { year } = await Book.model.findById(_id).orFail();
-    await Book.model.updateOne({ _id }, { year: (year ?? 0) + 1 });
+    const { year } = await modelOf(Book).findById(_id).orFail();
+    await modelOf(Book).updateOne({ _id }, { year: (year ?? 0) + 1 });
     if (fails) throw new Error('no');
   };
   const changes = `books:${_id}`;
   const all = Array.from({ length: 20 }, (_, i) => transaction(() => addOne(i % 4 === 0), { changes }));
   expect((await Promise.allSettled(all)).filter(({ status }) => status === 'rejected')).toHaveLength(5);
-  expect([runs, (await Book.model.findById(_id))?.year]).toEqual([20, 15]);
+  expect([runs, (await modelOf(Book).findById(_id))?.year]).toEqual([20, 15]);
 });
 
 test('who waits too long for what another one holds gets a 503, writes nothing, and holds nothing any more', async () => {
@@ -265,7 +273,7 @@ describe('a batch', () => {
 
   /** All that is stored. */
   const everything = async () =>
-    Promise.all(resources.map(({ model }) => model.find().sort({ _id: 1 }).lean()));
+    Promise.all(resources.map((resource) => modelOf(resource).find().sort({ _id: 1 }).lean()));
 
   test('operations across resources are done in order, and each answers as it would by itself', async () => {
     const [old, tag] = [await aBook({ year: 1 }), await aTag({ description: 'x' })];
@@ -336,7 +344,7 @@ describe('a batch', () => {
       remove('tags', tag._id),
       create('tags', { name: 'c' }),
     );
-    expect([status, (await Tag.model.distinct('name')).sort()]).toEqual([200, ['a', 'c']]);
+    expect([status, (await modelOf(Tag).distinct('name')).sort()]).toEqual([200, ['a', 'c']]);
   });
 
   test('text that looks like a local name stays text', async () => {
@@ -431,7 +439,7 @@ describe('a batch', () => {
         code,
       ]);
       expect(body.errors.map(({ pointer, code }: any) => [pointer, code])).toEqual(moved);
-      expect(await Tag.model.countDocuments()).toBe(0);
+      expect(await modelOf(Tag).countDocuments()).toBe(0);
     },
   );
 
@@ -444,7 +452,7 @@ describe('a batch', () => {
       const { status, body } = await api.post('/batch', sent);
       expect([status, body.errors]).toMatchObject([422, [{ pointer, code }]]);
     }
-    expect(await Tag.model.countDocuments()).toBe(0);
+    expect(await modelOf(Tag).countDocuments()).toBe(0);
   });
 
   test('100 operations are done, 101 refused', async () => {
@@ -454,10 +462,10 @@ describe('a batch', () => {
       422,
       [{ pointer: '/operations', code: 'too_big' }],
     ]);
-    expect(await Tag.model.countDocuments()).toBe(0);
+    expect(await modelOf(Tag).countDocuments()).toBe(0);
     const done = await batch(...creates.slice(1));
     expect([done.status, done.body.results.length]).toEqual([200, 100]);
-    expect(await Tag.model.countDocuments()).toBe(100);
+    expect(await modelOf(Tag).countDocuments()).toBe(100);
   });
 
   describe('of ten operations the last of which is refused', () => {
@@ -515,7 +523,7 @@ describe('a batch', () => {
         422,
         [{ pointer: '/operations/9/body/year', code: 'too_big' }],
       ]);
-      expect(await Tag.model.countDocuments()).toBe(0);
+      expect(await modelOf(Tag).countDocuments()).toBe(0);
     });
   });
 
@@ -540,7 +548,7 @@ describe('a batch', () => {
     const { status, body } = await send(ofSize(1024 * 1024 + 1));
     expect([status, body.code]).toEqual([413, 'body_too_large']);
     expect((await send(ofSize(1024 * 1024))).status).toBe(200);
-    expect(await Post.model.countDocuments()).toBe(51);
+    expect(await modelOf(Post).countDocuments()).toBe(51);
   });
 
   test('20 batches at once that share a tag are all done, and leave nothing that refers to nothing', async () => {
@@ -561,9 +569,9 @@ describe('a batch', () => {
       ),
     );
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
-    for (const { model } of [Book, Post, User])
-      expect(await (model as mongoose.Model<any>).countDocuments(users)).toBe(20);
-    expect(await Post.model.countDocuments({ tags: tag._id })).toBe(20);
-    expect(new Set((await Post.model.find().lean()).map(({ author }) => String(author))).size).toBe(20);
+    for (const resource of [Book, Post, User] as AnyResource[])
+      expect(await modelOf(resource).countDocuments(users)).toBe(20);
+    expect(await modelOf(Post).countDocuments({ tags: tag._id })).toBe(20);
+    expect(new Set((await modelOf(Post).find().lean()).map(({ author }) => String(author))).size).toBe(20);
   });
 });

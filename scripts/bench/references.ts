@@ -5,12 +5,15 @@ import { parseArgs } from 'node:util';
 import mongoose, { Types } from 'mongoose';
 import { database } from '../../src/mongo/connect.ts';
 import { startEmbedded } from '../../src/mongo/embedded/start.ts';
-import { Book, Tag, User } from '../../src/resources/index.ts';
+import { Book } from '../../src/resources/books/book.ts';
+import { Tag } from '../../src/resources/tags/tag.ts';
+import { User } from '../../src/resources/users/user.ts';
 import { letIn } from '../../test/support/callers.ts';
 import { freshDatabase } from '../../test/support/database.ts';
 import { startServer } from '../../test/support/process.ts';
 import { runProgram, say, UsageError } from '../program.ts';
 import { type Load, measure, merge, quantile, type Sample } from './load.ts';
+import { modelOf } from '../../src/schema/model.ts';
 
 const USAGE = `Usage: npm run bench:references -- [--writers 32] [--rounds 5] [--seconds 3]
 
@@ -95,11 +98,11 @@ const inDatabase = (uri: string): string =>
 async function pairs(url: string): Promise<[Load, Load][]> {
   const ids = () => Array.from({ length: DOCUMENTS }, () => new Types.ObjectId());
   const [users, tags, books] = [ids(), ids(), ids()];
-  await User.model.insertMany(
+  await modelOf(User).insertMany(
     users.map((_id) => ({ ...User.defaults, _id, name: 'Ann', email: `${_id.toHexString()}@example.org` })),
   );
-  await Tag.model.insertMany(tags.map((_id) => ({ ...Tag.defaults, _id, name: _id.toHexString() })));
-  await Book.model.insertMany(
+  await modelOf(Tag).insertMany(tags.map((_id) => ({ ...Tag.defaults, _id, name: _id.toHexString() })));
+  await modelOf(Book).insertMany(
     books.map((_id) => ({ ...Book.defaults, _id, title: 'Solaris', authors: ['Stanisław Lem'] })),
   );
   const post = { title: 'Winter', body: 'Two people cross the ice.' };

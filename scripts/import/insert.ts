@@ -9,6 +9,7 @@ import type { AnyResource } from '../../src/schema/resource.ts';
 import { say } from '../program.ts';
 import { type Document, toReason } from './document.ts';
 import { type Reason, reason } from './row.ts';
+import { modelOf } from '../../src/schema/model.ts';
 
 export interface Outcome {
   stored: number;
@@ -39,17 +40,12 @@ export async function insert(
   return outcome;
 }
 
-async function insertFree(
-  { model }: AnyResource,
-  documents: Document[],
-  outcome: Outcome,
-  stop: AbortSignal,
-) {
+async function insertFree(resource: AnyResource, documents: Document[], outcome: Outcome, stop: AbortSignal) {
   if (documents.length === 0) return;
   outcome.stored += documents.length;
   try {
     // `lean`: Mongoose need not cast and check what Zod has.
-    await patiently(() => model.insertMany(documents, { ordered: false, lean: true }), stop);
+    await patiently(() => modelOf(resource).insertMany(documents, { ordered: false, lean: true }), stop);
   } catch (error) {
     const refusals = refusalsOf(error);
     if (!refusals) throw error;
@@ -96,12 +92,12 @@ async function insertBound(
 /** Stores those whose ids are not there yet; answers how many. Inside a transaction. */
 async function insertAbsent(resource: AnyResource, documents: Document[]): Promise<number> {
   const absent = new Map(documents.map((document) => [document._id.toHexString(), document]));
-  const known = await resource.model
+  const known = await modelOf(resource)
     .find({ _id: { $in: documents.map(({ _id }) => _id) } }, { _id: 1 })
     .lean<{ _id: Types.ObjectId }[]>();
   for (const { _id } of known) absent.delete(_id.toHexString());
   const fresh = [...absent.values()];
-  if (fresh.length > 0) await resource.model.insertMany(fresh, { lean: true });
+  if (fresh.length > 0) await modelOf(resource).insertMany(fresh, { lean: true });
   await hold(fresh.flatMap((document) => targetsOf(resource, document)));
   return fresh.length;
 }

@@ -1,27 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { kindOf } from './convert.ts';
-
-/**
- * Which column (in NDJSON: property) each field is made from, and how:
- *
- *     {
- *       "title": "name of the column",
- *       "authors": { "from": "names", "split": ", " },
- *       "isbn": { "from": "isbn", "pad": 10 }
- *     }
- *
- * `split` cuts a text into a list; `pad` puts zeros before a text that is shorter. The rest follows from what the
- * field holds: a text becomes a number (`2008.0` is 2008), true or false, or what its JSON says; an empty cell
- * becomes null, or is left out where the field cannot be null. What is left out gets the field's default.
- */
-export type FieldMap = Record<string, Source>;
-
-export interface Source {
-  from: string;
-  split?: string | undefined;
-  pad?: number | undefined;
-}
+import { type FieldMap, kindOf } from './convert.ts';
 
 type Fields = Record<string, z.ZodType>;
 

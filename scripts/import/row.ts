@@ -1,5 +1,3 @@
-import type { Line } from './lines.ts';
-
 /** Why a row is refused: what the API would answer to it, less the place, which is always the body. */
 export interface Reason {
   pointer: string;
@@ -22,26 +20,9 @@ export interface Row {
   json(): string;
 }
 
-export const unreadable = ({ number, text }: Line, fault: Reason): Row => ({
+export const unreadable = ({ number, text }: { number: number; text: string }, fault: Reason): Row => ({
   line: number,
   size: text.length,
   fault,
   json: () => JSON.stringify(text),
 });
-
-export async function* readNdjson(lines: AsyncIterable<Line>): AsyncGenerator<Row> {
-  for await (const line of lines) {
-    if (line.fault) yield unreadable(line, line.fault);
-    else if (/\S/.test(line.text)) yield parse(line);
-  }
-}
-
-function parse(line: Line): Row {
-  const { number, text } = line;
-  try {
-    // As it stands: numbers keep their digits, and what is nested too deeply to be written needs no writing.
-    return { line: number, size: text.length, values: JSON.parse(text), json: () => text.trim() };
-  } catch (error) {
-    return unreadable(line, reason('malformed_json', `is not JSON: ${(error as Error).message}`));
-  }
-}

@@ -1,76 +1,16 @@
-import { parseArgs } from 'node:util';
 import type { mongo } from 'mongoose';
 import { differences } from '../../src/mongo/differences.ts';
-import { type Layout, readLayout } from '../../src/mongo/layout.ts';
+import { readLayout, viewsIn } from '../../src/mongo/layout.ts';
 import { readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
 import { Interrupted } from '../../src/mongo/migrate/lock.ts';
 import type { Migration } from '../../src/mongo/migrate/migration.ts';
 import type { Progress } from '../../src/mongo/migrate/online.ts';
 import { down, redo, up } from '../../src/mongo/migrate/run.ts';
-import { UsageError } from '../program.ts';
+import type { Arguments, Surroundings } from './arguments.ts';
 import type { Progress as Bar } from '../progress.ts';
 import { plan, planDown } from './plan.ts';
 import { skeleton } from './skeleton.ts';
 import { status } from './status.ts';
-
-const COMMANDS = ['status', 'up', 'down', 'redo', 'plan', 'new'] as const;
-
-export interface Arguments {
-  command: (typeof COMMANDS)[number];
-  name?: string | undefined;
-  to?: string | undefined;
-  dryRun: boolean;
-  json: boolean;
-}
-
-export function readArguments(argv: string[]): Arguments {
-  const { values, positionals } = parseArgs({
-    args: argv,
-    allowPositionals: true,
-    options: {
-      to: { type: 'string' },
-      'dry-run': { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-    },
-  });
-  const [word, name, ...more] = positionals;
-  const command = COMMANDS.find((known) => known === word);
-  if (!command)
-    throw new UsageError(
-      word
-        ? `There is no "${word}"; there are ${COMMANDS.join(', ')}.`
-        : `Say what to do: ${COMMANDS.join(', ')}.`,
-    );
-  const extra = command === 'new' ? more[0] : name;
-  if (extra !== undefined) throw new UsageError(`This is one argument too many: ${extra}`);
-  if (command === 'new' && !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name ?? ''))
-    throw new UsageError('Name the migration in lower case, such as add-publisher.');
-  const dryRun = values['dry-run'];
-  if (dryRun && command !== 'up' && command !== 'down')
-    throw new UsageError('--dry-run belongs to up and down.');
-  if (values.to !== undefined && command !== 'up' && command !== 'down' && command !== 'plan')
-    throw new UsageError('--to belongs to up, down and plan.');
-  return {
-    command: dryRun && command === 'up' ? 'plan' : command,
-    name,
-    to: values.to,
-    dryRun,
-    json: values.json,
-  };
-}
-
-export interface Surroundings {
-  db: mongo.Db;
-  migrations: Migration[];
-  /** What the definitions say. */
-  wanted: Layout;
-  signal: AbortSignal;
-  /** For people. */
-  say: (line: string) => void;
-  /** The result. */
-  print: (text: string) => void;
-  startProgress: (total: number) => Bar;
-}
 
 /** Does what the arguments say; answers the exit code. */
 export async function migrate(args: Arguments, around: Surroundings): Promise<number> {
@@ -103,7 +43,7 @@ async function refuseUnfinished(db: mongo.Db, migrations: Migration[]): Promise<
 const WORK = { up, down, redo };
 
 async function change({ command, to, json }: Arguments, around: Surroundings): Promise<number> {
-  const { db, migrations, signal, say, print } = around;
+  const { db, migrations, wanted, signal, say, print } = around;
   const progress = bars(around);
   try {
     const done = await WORK[command as keyof typeof WORK](db, migrations, {
@@ -114,6 +54,7 @@ async function change({ command, to, json }: Arguments, around: Surroundings): P
         say(line);
       },
       onProgress: progress.update,
+      views: viewsIn(wanted),
     });
     const what = command === 'down' ? 'undone' : 'applied';
     if (json) print(JSON.stringify({ [what]: done }));

@@ -4,7 +4,7 @@ import { type Entry, readHistory, refuseFaults } from '../../src/mongo/migrate/j
 import type { Action, Foresight, Step } from '../../src/mongo/migrate/migration.ts';
 import { refuseUndoing, upTo } from '../../src/mongo/migrate/run.ts';
 import { count } from '../program.ts';
-import type { Arguments, Surroundings } from './command.ts';
+import type { Arguments, Surroundings } from './arguments.ts';
 
 /** What `up` would do, as the database is now; answers the exit code. */
 export async function plan(

@@ -5,9 +5,14 @@ import { type IndexLayout, type JsonSchema, nameOf } from '../../src/mongo/layou
 /** The source of a migration that makes a database what the definitions say. */
 export function skeleton(name: string, differences: Difference[]): string {
   const source = newSource();
-  for (const difference of differences) write(source, difference);
+  for (const difference of differences) if (!isOfView(difference)) write(source, difference);
   return source.toText(name);
 }
+
+/** Views are made anew whenever migrations are applied. */
+export const isOfView = (difference: Difference): boolean =>
+  difference.what === 'view' ||
+  (difference.what === 'collection' && (difference.wanted ?? difference.found)?.view !== undefined);
 
 type Source = ReturnType<typeof newSource>;
 
@@ -63,7 +68,6 @@ function write(source: Source, difference: Difference): void {
     case 'collection': {
       const { wanted } = difference;
       if (!wanted) return source.comment(`The collection ${collection} is in no definition.`);
-      if (wanted.view) return source.step('structure', 'changeView', target, literal({ to: wanted.view }));
       const indexes = Object.entries(wanted.indexes).map(([name, index]) => withName(name, index));
       const layout = literal({ ...wanted, indexes });
       return source.step('structure', 'createCollection', target, layout);
@@ -74,10 +78,8 @@ function write(source: Source, difference: Difference): void {
       if (wanted) source.step('structure', 'createIndex', target, literal(withName(name, wanted)));
       return;
     }
-    case 'view': {
-      const { wanted: to, found: from } = difference;
-      return source.step('structure', 'changeView', target, literal({ from, to }));
-    }
+    case 'view':
+      return;
     case 'validator':
       return writeValidator(source, collection, difference.found ?? {}, difference.wanted ?? {});
     case 'validation':

@@ -2,7 +2,8 @@ import { type Difference, differences } from '../../src/mongo/differences.ts';
 import { type Layout, readLayout } from '../../src/mongo/layout.ts';
 import { type Entry, faultsOf, type History, readHistory } from '../../src/mongo/migrate/journal.ts';
 import { count } from '../program.ts';
-import type { Surroundings } from './command.ts';
+import type { Surroundings } from './arguments.ts';
+import { isOfView } from './skeleton.ts';
 
 /** What is applied, what is pending, and how the database differs from the definitions; answers the exit code. */
 export async function status(
@@ -34,14 +35,18 @@ export async function status(
     for (const { collection, odd, sampled } of shapes)
       print(`≠ ${collection}: of ${count(sampled)} documents looked at, ${count(odd)} break its rules`);
     if (settled && drift.length + shapes.length === 0) print('The database is as the definitions say.');
-    else if (settled)
-      print('npm run migrate -- new NAME prints a migration that makes it as the definitions say.');
+    else if (settled) print(remedy(drift));
     else if (faults.length === 0) print(advice(history));
   }
   if (faults.length > 0) return 2;
   if (!settled) return 1;
   return drift.length + shapes.length > 0 ? 3 : 0;
 }
+
+const remedy = (drift: Difference[]): string =>
+  drift.length > 0 && drift.every(isOfView)
+    ? 'npm run migrate -- up makes the views anew.'
+    : 'npm run migrate -- new NAME prints a migration that makes it as the definitions say.';
 
 function advice({ entries, pending }: History): string {
   const half = pending.find(({ id }) => entries.get(id)?.state === 'undoing');

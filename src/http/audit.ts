@@ -5,6 +5,7 @@ import type { Change } from '../schema/changes.ts';
 import { objectId, text } from '../schema/fields.ts';
 import { resource } from '../schema/resource.ts';
 import type { Route } from './route.ts';
+import { modelOf } from '../schema/model.ts';
 
 /** How long an entry is kept, in seconds. */
 const KEPT = 90 * 24 * 60 * 60;
@@ -81,5 +82,5 @@ export async function record({ operationId }: Route, ctx: Context, changes: Chan
     updatedAt: now,
   };
   // As it is: all of it is ours, and Mongoose's casting would be a good part of what a write costs.
-  await AuditEntry.model.insertMany([entry], { lean: true });
+  await modelOf(AuditEntry).insertMany([entry], { lean: true });
 }

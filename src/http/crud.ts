@@ -1,6 +1,6 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { toCreate, toRead, toWrite } from '../auth/policy.ts';
+import { toCreate, toRead, toWrite } from '../schema/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { etagOf } from '../schema/etag.ts';
@@ -149,7 +149,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
       ...(resource.referrers.some(({ policy }) => policy === 'restrict')
         ? (['still_referenced'] as const)
         : []),
-      ...(resource.beforeRemove?.problems ?? []),
+      ...resource.vetoes.flatMap(({ problems }) => problems),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
     handler: ({ params }) => store.remove(resource, params.id),

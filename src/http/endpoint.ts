@@ -2,7 +2,7 @@ import type { Context, Middleware } from 'koa';
 import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { caller, runAs } from '../auth/caller.ts';
-import { requireAccess } from '../auth/policy.ts';
+import { requireAccess } from '../schema/policy.ts';
 import { invalid, notFound, Problem, unauthenticated } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { recording } from '../schema/changes.ts';

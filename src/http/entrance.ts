@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { ANONYMOUS, type Caller, runAs } from '../auth/caller.ts';
-import { requireAccess } from '../auth/policy.ts';
+import { requireAccess } from '../schema/policy.ts';
 import type { Route } from './route.ts';
 
 /** What is known of a caller, read anew; throws if he may not call any more. */

@@ -5,7 +5,7 @@ import { caller } from '../auth/caller.ts';
 import { seal } from '../auth/tokens.ts';
 import { invalid, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
-import { currentSession } from '../mongo/transaction.ts';
+import { currentSession } from '../mongo/session.ts';
 import type { Reply } from './reply.ts';
 
 /**

@@ -1,12 +1,13 @@
 import mongoose, { type Query, type Types } from 'mongoose';
 import { z } from 'zod';
-import { restrict, toRead, visible } from '../auth/policy.ts';
+import { restrict, toRead, visible } from '../schema/policy.ts';
 import { notFound, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
-import { expanded, includable, include, partial, reverseName } from '../schema/include.ts';
-import { QUERY_TIME } from '../schema/model.ts';
+import { expanded, include, partial } from '../schema/include.ts';
+import { includable, reverseName } from '../schema/references.ts';
+import { modelOf, QUERY_TIME } from '../schema/model.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
@@ -55,7 +56,7 @@ export const related = <R extends AnyResource>(
   route({
     ...pages(resource, listing, async (id) => {
       const seen = restrict({ _id: id }, visible(parent));
-      if (!(await parent.model.exists(seen).maxTimeMS(QUERY_TIME))) throw notFound();
+      if (!(await modelOf(parent).exists(seen).maxTimeMS(QUERY_TIME))) throw notFound();
       return [{ [field]: { $eq: id } }];
     }),
     path: `/${parent.collection}/{id}/${resource.collection}`,
@@ -218,7 +219,7 @@ async function count(resource: AnyResource, conditions: object[], how = 'none'):
   if (how === 'none') return {};
   const limit = how === 'capped' ? COUNT_CAP : Number.MAX_SAFE_INTEGER;
   const maxTimeMS = timeFor(conditions);
-  return { total: await resource.model.countDocuments(all(conditions), { limit, maxTimeMS }) };
+  return { total: await modelOf(resource).countDocuments(all(conditions), { limit, maxTimeMS }) };
 }
 
 const LINK = {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import mongoose, { type Types } from 'mongoose';
 import { Problem } from '../errors.ts';
-import { QUERY_TIME } from '../schema/model.ts';
+import { modelOf, QUERY_TIME } from '../schema/model.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
 /**
@@ -103,13 +103,13 @@ interface Query {
 
 /** The query for all that meets the conditions, in order, from a position on. */
 export function query(
-  { model }: AnyResource,
+  resource: AnyResource,
   { conditions, order, position, projection, offset = 0, limit = 0, time = timeFor(conditions) }: Query,
 ) {
   const sort = Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
   const rest = position ? [beyond(order, position)] : [];
   if (order[0]?.field !== SCORE)
-    return model
+    return modelOf(resource)
       .find(all([...conditions, ...rest]), projection, {
         sort,
         skip: offset,
@@ -118,7 +118,7 @@ export function query(
       })
       .lean<Found[]>();
   // How well a document fits is known only once it has been found, so what lies beyond is a stage of its own.
-  return model
+  return modelOf(resource)
     .aggregate<Found>([
       { $match: all(conditions) },
       { $limit: MAX_RANKED },
@@ -157,13 +157,18 @@ const past = (field: string, direction: 1 | -1, value: unknown): object[] => {
 const encodeCursor = (position: unknown[], bond: string): string =>
   Buffer.from(EJSON.stringify([digest(position, bond), ...position])).toString('base64url');
 
-function decodeCursor(cursor: string, { model }: AnyResource, sort: SortField[], bond: string): unknown[] {
+function decodeCursor(cursor: string, resource: AnyResource, sort: SortField[], bond: string): unknown[] {
   // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
   const fits = (value: unknown, i: number) =>
     sort[i]?.field === SCORE
       ? typeof value === 'number'
       : (value === null && sort[i]?.field !== '_id') ||
-        Object.is(model.schema.path(sort[i]?.field as string).cast(value), value);
+        Object.is(
+          modelOf(resource)
+            .schema.path(sort[i]?.field as string)
+            .cast(value),
+          value,
+        );
   try {
     const [seal, ...position] = EJSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (position.length === sort.length && position.every(fits) && seal === digest(position, bond))

@@ -1,6 +1,6 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import type { Access } from '../auth/policy.ts';
+import type { Access } from '../schema/policy.ts';
 import type { Problem, ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
 import { isCounted, type Limit } from './limits.ts';

@@ -1,6 +1,6 @@
 import mongoose from 'mongoose';
 import { z } from 'zod';
-import { ANYONE } from '../auth/policy.ts';
+import { ANYONE } from '../schema/policy.ts';
 import { Problem, type ProblemCode, problems } from '../errors.ts';
 import { type Route, route } from './route.ts';
 

@@ -1,25 +1,8 @@
-import type { IndexDirection, mongo } from 'mongoose';
 import { RATE_LIMITS } from './budget.ts';
 import { GUARDS } from './guards.ts';
-import type { JsonSchema } from './layout.ts';
+import type { Collection } from './layout.ts';
 import { JOURNAL } from './migrate/journal.ts';
 import { LOCK } from './migrate/lock.ts';
-
-/** A collection as a definition declares it. */
-export interface Collection {
-  collection: string;
-  collation?: mongo.CollationOptions | undefined;
-  /** What MongoDB takes for a document of it. */
-  schema?: JsonSchema;
-  indexes: {
-    key: Record<string, IndexDirection>;
-    unique?: true;
-    where?: Record<string, { $gt: '' }>;
-    expireAfterSeconds?: number;
-  }[];
-  /** Text fields that a full-text search looks into. */
-  search?: string[];
-}
 
 /** The collections that serve no resource. */
 export const OWN: Collection[] = [

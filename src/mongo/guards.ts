@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type mongo, Types } from 'mongoose';
 import { database } from './connect.ts';
-import { currentSession } from './transaction.ts';
+import { currentSession } from './session.ts';
 
 /**
  * Guards keep a document in existence while others come to refer to it. MongoDB's transactions are snapshots:

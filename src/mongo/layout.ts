@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { mongo } from 'mongoose';
-import type { Collection } from './collections.ts';
+import type { IndexDirection, mongo } from 'mongoose';
 
 /**
  * How a database is laid out: its collections, with what MongoDB checks and how strings compare in them, and their
@@ -42,6 +41,22 @@ export interface JsonSchema {
   [keyword: string]: any;
 }
 
+/** A collection as a definition declares it. */
+export interface Collection {
+  collection: string;
+  collation?: mongo.CollationOptions | undefined;
+  /** What MongoDB takes for a document of it. */
+  schema?: JsonSchema;
+  indexes: {
+    key: Record<string, IndexDirection>;
+    unique?: true;
+    where?: Record<string, { $gt: '' }>;
+    expireAfterSeconds?: number;
+  }[];
+  /** Text fields that a full-text search looks into. */
+  search?: string[];
+}
+
 /** The layout that declared collections and views want. */
 export const layoutOf = (collections: Collection[], views: Record<string, View> = {}): Layout => ({
   ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, { view, indexes: {} }])),
@@ -67,6 +82,10 @@ export const layoutOf = (collections: Collection[], views: Record<string, View> 
     ]),
   ),
 });
+
+/** The views of a layout, by name. */
+export const viewsIn = (layout: Layout): Record<string, View> =>
+  Object.fromEntries(Object.entries(layout).flatMap(([name, { view }]) => (view ? [[name, view]] : [])));
 
 /** The name that MongoDB gives an index. */
 export const nameOf = (key: object): string =>

@@ -1,5 +1,5 @@
 import type { Types } from 'mongoose';
-import { inSession } from './transaction.ts';
+import { inSession } from './session.ts';
 
 /** What MongoDB sends at once is 101 documents: more would need a second round trip, which is not tried again. */
 const MAX_IDS = 100;

@@ -1,16 +1,10 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose, { type ClientSession } from 'mongoose';
 import { Problem } from '../errors.ts';
 import { databaseProblem, isTransient, outcomeUnknown, writeConflict } from './failures.ts';
 import { type Guarded, holding } from './guards.ts';
+import { sessions } from './session.ts';
 import { inTurn } from './turns.ts';
-
-// Mongoose gives the session of this storage to every operation that a model runs inside it.
-mongoose.set('transactionAsyncLocalStorage', true);
-const sessions = (
-  mongoose as unknown as { transactionAsyncLocalStorage: AsyncLocalStorage<{ session: ClientSession }> }
-).transactionAsyncLocalStorage;
 
 /** Milliseconds that a transaction may take, all its attempts together. */
 const BUDGET = 8_000;
@@ -22,19 +16,6 @@ const OPTIONS = {
   writeConcern: { w: 'majority' },
   readPreference: 'primary',
 } as const;
-
-/** The session of the transaction under way, for the calls of the driver that do not go through a model. */
-export const currentSession = (): ClientSession => {
-  const store = sessions.getStore();
-  if (!store) throw new Error('This runs inside transaction() only.');
-  return store.session;
-};
-
-/** The same for what may run outside of a transaction, too. */
-export const inSession = (): { session?: ClientSession } => {
-  const store = sessions.getStore();
-  return store ? { session: store.session } : {};
-};
 
 /**
  * Runs `work` as one transaction and returns what it returns: all of its writes, or none.

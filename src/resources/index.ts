@@ -1,20 +1,9 @@
-import { AuditEntry } from '../http/audit.ts';
-import { link } from '../schema/references.ts';
-import type { AnyResource } from '../schema/resource.ts';
-import { Book } from './books/book.ts';
-import { ApiKey } from './keys/key.ts';
-import { Post } from './posts/post.ts';
-import { Session } from './sessions/session.ts';
-import { Tag } from './tags/tag.ts';
-import { User } from './users/user.ts';
-
-/**
- * All resources, connected by their references. Definitions import each other; routes and commands, which need
- * the connections, import from here.
- */
-export const resources: AnyResource[] = [User, Tag, Book, Post];
-
-/** With those that have no collection in the API: logins, keys, and what was done. */
-export const collections: AnyResource[] = link([...resources, Session, ApiKey, AuditEntry]);
-
-export { ApiKey, Book, Post, Session, Tag, User };
+/** What the API is about: a line for each folder that brings something. See api.ts for what a folder may bring. */
+export * as audit from './audit/index.ts';
+export * as batch from './batch/index.ts';
+export * as books from './books/index.ts';
+export * as keys from './keys/index.ts';
+export * as posts from './posts/index.ts';
+export * as sessions from './sessions/index.ts';
+export * as tags from './tags/index.ts';
+export * as users from './users/index.ts';

@@ -1,7 +1,8 @@
 import type { mongo } from 'mongoose';
 import { database } from '../mongo/connect.ts';
 import { documentOf, guards, keyOf } from '../mongo/guards.ts';
-import { currentSession, transaction } from '../mongo/transaction.ts';
+import { currentSession } from '../mongo/session.ts';
+import { transaction } from '../mongo/transaction.ts';
 import { inBatches } from './check.ts';
 
 /**

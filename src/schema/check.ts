@@ -1,9 +1,12 @@
 import type { Types } from 'mongoose';
 import { Problem } from '../errors.ts';
-import { currentSession, transaction } from '../mongo/transaction.ts';
+import { currentSession } from '../mongo/session.ts';
+import { transaction } from '../mongo/transaction.ts';
+import { isObjectId } from './fields.ts';
 import { remove } from './integrity.ts';
-import type { Reference } from './references.ts';
+import type { Reference } from './resource.ts';
 import type { AnyResource } from './resource.ts';
+import { modelOf } from './model.ts';
 
 /**
  * Finds references to what does not exist, and mends them as their policies say. The API leaves none behind, but
@@ -34,7 +37,7 @@ export async function* checkReferences(
   resource: AnyResource,
   mending: boolean,
 ): AsyncGenerator<{ read: number; dangling: Dangling[] }> {
-  const cursor = resource.model
+  const cursor = modelOf(resource)
     .find({}, projection(resource))
     .sort({ _id: 1 })
     .lean<Found[]>()
@@ -86,7 +89,7 @@ const projection = ({ references }: AnyResource): Record<string, 1> =>
 
 /** An aggregation, because a query would be cast: another tool may have stored anything. */
 const find = (resource: AnyResource, ids: Types.ObjectId[]) =>
-  resource.model.aggregate<Found>([{ $match: { _id: { $in: ids } } }, { $project: projection(resource) }]);
+  modelOf(resource).aggregate<Found>([{ $match: { _id: { $in: ids } } }, { $project: projection(resource) }]);
 
 async function danglingIn({ references }: AnyResource, documents: Found[]): Promise<Dangling[]> {
   const dangling: Dangling[] = [];
@@ -110,24 +113,23 @@ const valuesOf = ({ field, many }: Reference, document: Found): unknown[] => {
 };
 
 /** Tells of each value whether it is the id of a document; what is no ObjectId is none. */
-async function existing({ model }: AnyResource, values: unknown[]): Promise<(value: unknown) => boolean> {
+async function existing(resource: AnyResource, values: unknown[]): Promise<(value: unknown) => boolean> {
   const ids = new Map(values.filter(isObjectId).map((id) => [id.toHexString(), id]));
   const existing = new Set<string>();
   for (const some of chunks([...ids.values()], BATCH))
-    for (const { _id } of await model.find({ _id: { $in: some } }, { _id: 1 }).lean<Found[]>())
+    for (const { _id } of await modelOf(resource)
+      .find({ _id: { $in: some } }, { _id: 1 })
+      .lean<Found[]>())
       existing.add(_id.toHexString());
   return (value) => isObjectId(value) && existing.has(value.toHexString());
 }
-
-export const isObjectId = (value: unknown): value is Types.ObjectId =>
-  (value as { _bsontype?: unknown } | null)?._bsontype === 'ObjectId';
 
 async function detach(dangling: Dangling): Promise<void> {
   const { reference, id, missing } = dangling;
   const { from, field, many } = reference;
   // On the driver's collection, which takes values of any type.
   const detached = many ? { $pull: { [field]: { $in: missing } as never } } : {};
-  await from.model.collection.updateOne(
+  await modelOf(from).collection.updateOne(
     { _id: id },
     { ...detached, $set: { updatedAt: new Date(), ...(!many && { [field]: null }) } },
     { session: currentSession() },

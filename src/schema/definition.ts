@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { ROLES } from '../auth/caller.ts';
-import type { AccessPolicy } from '../auth/policy.ts';
+import type { AccessPolicy } from './policy.ts';
 
 /**
  * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
@@ -17,7 +17,6 @@ interface Named {
   access?: object;
   policy?: AccessPolicy;
   intake?: unknown;
-  beforeRemove?: unknown;
   defaults?: object;
   indexes?: { key: object }[];
   search?: string[];
@@ -51,11 +50,12 @@ export function checkDefinition(name: string, definition: Named): void {
     example,
     ...rest
   } = definition;
-  const { collection, description, intake, beforeRemove, collation, ...unknown } = rest;
+  const { collection, description, intake, collation, ...unknown } = rest;
   const { manage, owner, create, read, public: shown = {}, ...others } = policy;
   const faults: string[] = [];
   for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);
   for (const part of Object.keys(others)) faults.push(`policy has no part "${part}".`);
+  for (const [field, schema] of Object.entries(fields)) checkKind(field, schema);
   const known = (where: string, names: string[], also: string[] = []) => {
     for (const one of names)
       if (!Object.hasOwn(fields, one) && !also.includes(one))
@@ -90,4 +90,29 @@ export function checkDefinition(name: string, definition: Named): void {
     faults.push('example.id is 24 hexadecimal digits, as of a document.');
   if (faults.length > 0)
     throw new Error(`The definition of ${name} is not usable:\n  ${faults.join('\n  ')}`);
+}
+
+/** The set of kinds is closed: a field that Mongoose or MongoDB would not check must not slip in unseen. */
+function checkKind(path: string, schema: z.core.$ZodType): void {
+  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
+  switch (def.type) {
+    case 'string':
+    case 'enum':
+    case 'number':
+    case 'boolean':
+    case 'date':
+    case 'custom':
+      return;
+    case 'nullable':
+      return checkKind(path, def.innerType);
+    case 'pipe':
+      return checkKind(path, def.out);
+    case 'array':
+      return checkKind(`${path}[]`, def.element);
+    case 'object':
+      for (const [name, field] of Object.entries(def.shape)) checkKind(name, field);
+      return;
+    default:
+      throw new Error(`The field ${path} is of the kind "${def.type}", which is not supported.`);
+  }
 }

@@ -1,5 +1,10 @@
-import { Types } from 'mongoose';
+import { createRequire } from 'node:module';
+import type * as bson from 'bson';
 import { z } from 'zod';
+
+// The copy that the driver uses: the package has another one for `import`.
+const { ObjectId } = createRequire(import.meta.url)('bson') as typeof bson;
+type ObjectId = bson.ObjectId;
 
 /** The kinds of field that a resource is made of. One side is JSON on the wire, the other what MongoDB stores. */
 
@@ -27,13 +32,17 @@ export const text = (min: number, max: number) =>
       pattern: min > 0 ? '^[^\\x00]*[^\\s\\x00][^\\x00]*$' : '^[^\\x00]*$',
     });
 
+/** By the tag that every copy of the package bson sets: `instanceof` fails where there are two. */
+export const isObjectId = (value: unknown): value is ObjectId =>
+  (value as { _bsontype?: unknown } | null | undefined)?._bsontype === 'ObjectId';
+
 /** 24 hexadecimal digits on the wire, an ObjectId in MongoDB. */
 export const objectId = () =>
   z.codec(
     z.string().regex(/^[0-9a-fA-F]{24}$/, 'must be an id: 24 hexadecimal digits'),
-    z.instanceof(Types.ObjectId),
+    z.custom<ObjectId>(isObjectId),
     {
-      decode: (hex) => Types.ObjectId.createFromHexString(hex),
+      decode: (hex) => ObjectId.createFromHexString(hex),
       encode: (id) => id.toHexString(),
     },
   );

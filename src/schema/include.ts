@@ -1,10 +1,10 @@
 import type { PopulateOptions, Types } from 'mongoose';
 import { z } from 'zod';
-import { visible } from '../auth/policy.ts';
+import { visible } from './policy.ts';
 import { objectId } from './fields.ts';
-import { QUERY_TIME } from './model.ts';
-import type { Reference } from './references.ts';
-import type { AnyResource } from './resource.ts';
+import { modelOf, QUERY_TIME } from './model.ts';
+import { includable, reverseName } from './references.ts';
+import type { AnyResource, Reference } from './resource.ts';
 import { projectionOf, type Selection, show } from './selection.ts';
 
 /**
@@ -14,16 +14,6 @@ import { projectionOf, type Selection, show } from './selection.ts';
 
 /** How many documents a reverse include shows for each parent: the newest. */
 const NEWEST = 10;
-
-/** The name under which those who refer to a resource are listed and included. */
-export const reverseName = ({ from, field, target }: Reference): string =>
-  target.referrers.filter((other) => other.from === from).length === 1
-    ? from.collection
-    : `${from.collection}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
-
-/** Who refers to a resource and can be shown beside it; what is its owner's alone cannot. */
-export const includable = ({ referrers }: AnyResource): Reference[] =>
-  referrers.filter(({ from }) => from.policy.read !== 'owner');
 
 /** Every path that can be included: references, the references of what they lead to, and who refers here. */
 export const includePaths = (resource: AnyResource): string[] => [
@@ -111,7 +101,7 @@ export async function include(
   const joins = resource.references
     .map((reference) => populateOptions(reference, paths, selection))
     .filter((options) => options !== undefined);
-  if (joins.length > 0) await resource.model.populate(documents, joins);
+  if (joins.length > 0) await modelOf(resource).populate(documents, joins);
   for (const reference of includable(resource))
     if (paths.includes(reverseName(reference))) await addNewest(reference, documents, selection);
 }
@@ -154,7 +144,7 @@ async function addNewest(
   const name = reverseName(reference);
   const projection = projectionOf(selection, name);
   const seen = visible(from);
-  const found = await target.model
+  const found = await modelOf(target)
     .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
       { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
       {

@@ -1,10 +1,12 @@
 import type { Types } from 'mongoose';
-import { restrict, visible } from '../auth/policy.ts';
+import { restrict, visible } from './policy.ts';
 import { notFound, Problem } from '../errors.ts';
 import { changeGuards, removeGuards } from '../mongo/guards.ts';
 import { noteChange } from './changes.ts';
-import { guarded, type Reference, type Target } from './references.ts';
+import type { Reference } from './resource.ts';
+import { guarded, type Target } from './references.ts';
 import { type AnyResource, noun } from './resource.ts';
+import { modelOf } from './model.ts';
 
 /**
  * What MongoDB does not do by itself: a reference leads to a document that exists, and a removal does to those
@@ -27,7 +29,7 @@ export async function hold(targets: Target[]): Promise<void> {
     const ids = asked.map(({ id }) => id);
     // What the caller may not see is not there.
     const seen = restrict({ _id: { $in: ids } }, visible(resource));
-    const found = await resource.model.find(seen, { _id: 1 }).lean<Identified[]>();
+    const found = await modelOf(resource).find(seen, { _id: 1 }).lean<Identified[]>();
     absent.push(...asked.filter(({ id }) => !found.some(({ _id }) => _id.equals(id))));
   }
   if (absent.length > 0) throw referenceNotFound(absent);
@@ -58,8 +60,8 @@ async function removeAll(
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<number> {
-  await resource.beforeRemove?.check(ids);
-  const { deletedCount } = await resource.model.deleteMany({ _id: { $in: ids } });
+  for (const veto of resource.vetoes) await veto.check(ids);
+  const { deletedCount } = await modelOf(resource).deleteMany({ _id: { $in: ids } });
   if (deletedCount > 0) for (const id of ids) noteChange(resource, id, 'remove');
   if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;
   await removeGuards(ids.map((id) => guarded({ resource, id })));
@@ -75,11 +77,15 @@ async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]):
   const blockers = [];
   for (const { from, field, policy } of resource.referrers) {
     if (policy !== 'restrict') continue;
-    const one = await from.model.findOne({ [field]: { $in: ids } }, { [field]: 1 }).lean();
+    const one = await modelOf(from)
+      .findOne({ [field]: { $in: ids } }, { [field]: 1 })
+      .lean();
     if (!one) continue;
     const id = ids.find((id) => [one[field]].flat().some((known) => id.equals(known))) as Types.ObjectId;
-    const count = await from.model.countDocuments({ [field]: id }).limit(MAX_CHANGES);
-    const some = await from.model
+    const count = await modelOf(from)
+      .countDocuments({ [field]: id })
+      .limit(MAX_CHANGES);
+    const some = await modelOf(from)
       .find(restrict({ [field]: id }, visible(from)), { _id: 1 })
       .limit(5)
       .lean<Identified[]>();
@@ -104,13 +110,13 @@ async function detach(
   budget: { changes: number },
 ): Promise<void> {
   const theirs = { [field]: { $in: ids } };
-  const found = await from.model
+  const found = await modelOf(from)
     .find(theirs, { _id: 1 })
     .limit(budget.changes + 1)
     .lean<Identified[]>();
   spend(budget, found.length);
   for (const { _id } of found) noteChange(from, _id, 'update');
-  await from.model.updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
+  await modelOf(from).updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
 }
 
 async function cascade(
@@ -118,7 +124,7 @@ async function cascade(
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<void> {
-  const dependents = await from.model
+  const dependents = await modelOf(from)
     .find({ [field]: { $in: ids } }, { _id: 1 })
     .limit(budget.changes + 1)
     .lean<Identified[]>();
@@ -142,7 +148,7 @@ export async function redirect(
   for (const { from: referrer, field, many, policy } of resource.referrers) {
     // What goes with the document does not go over to another one: its sessions, its keys.
     if (policy === 'cascade') continue;
-    const { model } = referrer;
+    const model = modelOf(referrer);
     const theirs = await model
       .find({ [field]: from }, { _id: 1 })
       .limit(budget.changes + 1)

@@ -1,6 +1,9 @@
-import mongoose, { Schema, type SchemaDefinition } from 'mongoose';
+import type { ObjectId } from 'bson';
+import mongoose, { type Model, Schema, type SchemaDefinition } from 'mongoose';
 import type { z } from 'zod';
+import { loader } from '../mongo/loader.ts';
 import { references } from './fields.ts';
+import type { AnyResource, DocumentOf } from './resource.ts';
 
 /**
  * The Mongoose side of a resource's fields. The set of kinds is closed: any other is an error at start,
@@ -42,8 +45,34 @@ function schemaType(schema: z.core.$ZodType, path: string): any {
 /** Longest time that MongoDB may spend on one query, in milliseconds. */
 export const QUERY_TIME = 2_000;
 
+/** What a definition becomes where there is a database: made when it is first needed, and once. */
+interface Storage {
+  model: Model<any>;
+  load: (id: ObjectId) => Promise<any>;
+}
+
+const storages = new WeakMap<AnyResource, Storage>();
+
+const storageOf = (resource: AnyResource): Storage => {
+  const storage = storages.get(resource) ?? makeStorage(resource);
+  storages.set(resource, storage);
+  return storage;
+};
+
+/** The Mongoose model of a resource. */
+export const modelOf = <R extends AnyResource>(resource: R): Model<DocumentOf<R>> =>
+  storageOf(resource).model as Model<DocumentOf<R>>;
+
+/**
+ * The function that reads one document of a resource by its id, without a look at the policy: for documents that every
+ * caller may see. Calls in the same turn of the event loop share a query.
+ */
+export const loaderOf = <R extends AnyResource>(
+  resource: R,
+): ((id: ObjectId) => Promise<DocumentOf<R> | undefined>) => storageOf(resource).load;
+
 /** Settings that every model shares. Collections and indexes are made before the server listens, never here. */
-export function makeModel(name: string, collection: string, fields: Record<string, z.core.$ZodType>) {
+function makeStorage({ name, collection, fields }: AnyResource): Storage {
   const schema = new Schema(toMongoose(fields), {
     collection,
     strict: 'throw',
@@ -55,5 +84,9 @@ export function makeModel(name: string, collection: string, fields: Record<strin
     minimize: false,
     id: false,
   });
-  return mongoose.model(name, schema);
+  const model: Model<any> = mongoose.model(name, schema);
+  return {
+    model,
+    load: loader((_id) => model.find({ _id }).maxTimeMS(QUERY_TIME).lean<{ _id: ObjectId }[]>()),
+  };
 }

@@ -1,26 +1,19 @@
-import type { Types } from 'mongoose';
+import type { ObjectId } from 'bson';
 import type { z } from 'zod';
 import { type Policy, references } from './fields.ts';
-import type { AnyResource } from './resource.ts';
-
-/** A field of one resource that holds ids of another: one, perhaps none, or many. */
-export interface Reference {
-  from: AnyResource;
-  field: string;
-  many: boolean;
-  nullable: boolean;
-  target: AnyResource;
-  policy: Policy;
-}
+import type { AnyResource, Reference, Veto } from './resource.ts';
 
 /**
- * Connects resources by the references in their fields. Throws an Error that names everything that could not
+ * Connects resources by the references in their fields, and attaches what may refuse a removal. Throws an Error that names everything that could not
  * work: an unknown target, a detach that leaves nothing valid behind, a reference that no index finds.
  */
-export function link(resources: AnyResource[]): AnyResource[] {
+export function connect(resources: AnyResource[], vetoes: Veto[] = []): AnyResource[] {
   const byName = new Map(resources.map((resource) => [resource.name, resource]));
   const faults: string[] = [];
-  for (const resource of resources) resource.referrers = [];
+  for (const resource of resources) {
+    resource.referrers = [];
+    resource.vetoes = vetoes.filter((veto) => veto.resource === resource);
+  }
   for (const from of resources) {
     from.references = [];
     if (resources.some((other) => other !== from && other.collection === from.collection))
@@ -80,7 +73,7 @@ const mark = (found: Declared | undefined, what: Partial<Declared>) => found && 
 /** A document that another one refers to, and where in a body that was said. */
 export interface Target {
   resource: AnyResource;
-  id: Types.ObjectId;
+  id: ObjectId;
   pointer?: string;
 }
 
@@ -90,8 +83,18 @@ export const targetsOf = (resource: AnyResource, fields: Record<string, unknown>
     const value = fields[field];
     if (value === null || value === undefined) return [];
     return many
-      ? (value as Types.ObjectId[]).map((id, i) => ({ resource: target, id, pointer: `/${field}/${i}` }))
-      : [{ resource: target, id: value as Types.ObjectId, pointer: `/${field}` }];
+      ? (value as ObjectId[]).map((id, i) => ({ resource: target, id, pointer: `/${field}/${i}` }))
+      : [{ resource: target, id: value as ObjectId, pointer: `/${field}` }];
   });
 
 export const guarded = ({ resource, id }: Target) => ({ collection: resource.collection, id });
+
+/** The name under which those who refer to a resource are listed and included. */
+export const reverseName = ({ from, field, target }: Reference): string =>
+  target.referrers.filter((other) => other.from === from).length === 1
+    ? from.collection
+    : `${from.collection}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
+
+/** Who refers to a resource and can be shown beside it; what is its owner's alone cannot. */
+export const includable = ({ referrers }: AnyResource): Reference[] =>
+  referrers.filter(({ from }) => from.policy.read !== 'owner');

@@ -1,12 +1,10 @@
-import type { IndexDirection, Model, mongo, Types } from 'mongoose';
+import type { ObjectId } from 'bson';
+import type { IndexDirection, mongo } from 'mongoose';
 import { z } from 'zod';
-import { type AccessPolicy, CLOSED, maySeePrivate } from '../auth/policy.ts';
 import type { ProblemCode } from '../errors.ts';
-import { loader } from '../mongo/loader.ts';
 import { type Access, checkDefinition } from './definition.ts';
-import { instant, objectId } from './fields.ts';
-import { makeModel, QUERY_TIME } from './model.ts';
-import type { Reference } from './references.ts';
+import { instant, objectId, type Policy } from './fields.ts';
+import { type AccessPolicy, CLOSED, maySeePrivate } from './policy.ts';
 
 export type Fields = Record<string, z.ZodType>;
 
@@ -14,7 +12,9 @@ export type Fields = Record<string, z.ZodType>;
 export type Values<F extends Fields> = { [K in keyof F]: z.output<F[K]> };
 /** Fields as they stand in JSON. */
 export type Wire<F extends Fields> = { [K in keyof F]: z.input<F[K]> };
-export type Stored<F extends Fields> = { _id: Types.ObjectId; createdAt: Date; updatedAt: Date } & Values<F>;
+export type Stored<F extends Fields> = { _id: ObjectId; createdAt: Date; updatedAt: Date } & Values<F>;
+/** A document of a resource as MongoDB stores it. */
+export type DocumentOf<R extends AnyResource> = AnyResource extends R ? any : Stored<R['fields']>;
 
 export interface Index {
   key: Record<string, IndexDirection>;
@@ -33,10 +33,12 @@ type Readable<F extends Fields, A> = {
   [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
 };
 
+/** May refuse that these documents are removed; runs in the transaction that would remove them. */
 export interface Veto {
+  resource: AnyResource;
   /** The problems that it throws. */
   problems: ProblemCode[];
-  check: (ids: Types.ObjectId[]) => Promise<void>;
+  check: (ids: ObjectId[]) => Promise<void>;
 }
 
 export interface Intake {
@@ -57,8 +59,6 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   policy?: AccessPolicy;
   /** What a create takes that is not stored as it comes, and what is stored instead. */
   intake?: Intake;
-  /** May refuse that these documents are removed; in the transaction that would remove them. */
-  beforeRemove?: Veto;
   /**
    * What is stored for a field that a create or a replace leaves out. Not `.default()` in the fields:
    * a PATCH would then reset what it does not mention.
@@ -91,7 +91,6 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     access,
     policy = CLOSED,
     intake,
-    beforeRemove,
     defaults = {},
     indexes = [],
     search = [],
@@ -122,7 +121,6 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     .strictObject(writable)
     .partial(optional as Record<string, never>)
     .meta({ id: `${name}Body` });
-  const model = makeModel(name, collection, fields) as unknown as Model<Stored<F>>;
   const made = {
     name,
     collection,
@@ -132,7 +130,6 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     readable: Object.keys(readable),
     policy,
     intake,
-    beforeRemove,
     defaults: defaults as object,
     /** The part of the defaults that a replace puts back. */
     blank,
@@ -153,40 +150,25 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
       .strictObject(writable)
       .partial()
       .meta({ id: `${name}Patch` }),
-    model,
-    /** Reads one document by its id, whoever may see it: for where everybody may. Those who ask at once share a query. */
-    load: loader((_id) => (model as Model<any>).find({ _id }).maxTimeMS(QUERY_TIME).lean<Stored<F>[]>()),
-    /** Its references, and those of others to it: see link(). */
+    /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
     referrers: [] as Reference[],
+    vetoes: [] as Veto[],
   };
   return made;
 }
 
-/** What code that serves every resource sees of one; Mongoose's models are invariant, hence the `any`. */
-export interface AnyResource {
-  name: string;
-  collection: string;
-  description: string;
-  fields: Fields;
-  readable: string[];
-  policy: AccessPolicy;
-  intake: Intake | undefined;
-  beforeRemove: Veto | undefined;
-  defaults: object;
-  blank: object;
-  indexes: Index[];
-  search: string[];
-  collation: mongo.CollationOptions | undefined;
-  example: { id: string; createdAt: string; updatedAt: string };
-  document: z.ZodObject;
-  body: z.ZodObject;
-  creation: z.ZodObject;
-  patch: z.ZodObject;
-  model: Model<any>;
-  load: (id: Types.ObjectId) => Promise<any>;
-  references: Reference[];
-  referrers: Reference[];
+/** What code that serves every resource sees of one. */
+export type AnyResource = ReturnType<typeof resource<Fields, Record<string, Access>>>;
+
+/** A field of one resource that holds ids of another: one, perhaps none, or many. */
+export interface Reference {
+  from: AnyResource;
+  field: string;
+  many: boolean;
+  nullable: boolean;
+  target: AnyResource;
+  policy: Policy;
 }
 
 /** Whether lists may be filtered and sorted by it: what is not shown to everybody nobody can search by. */

@@ -1,4 +1,4 @@
-import { includable, reverseName } from './include.ts';
+import { includable, reverseName } from './references.ts';
 import type { AnyResource } from './resource.ts';
 import { SHOWN } from './shape.ts';
 

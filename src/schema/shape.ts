@@ -1,5 +1,5 @@
-import { Types } from 'mongoose';
 import type { z } from 'zod';
+import { isObjectId } from './fields.ts';
 import { privacy } from './resource.ts';
 
 type Shape = (stored: any) => unknown;
@@ -70,7 +70,7 @@ const shapeOfEither = (options: readonly z.core.$ZodType[]): Shape => {
   const object = options.find(({ _zod }) => _zod.def.type === 'object');
   if (!object) return scalar;
   const shape = shapeOf(object);
-  return (stored) => (stored instanceof Types.ObjectId ? scalar(stored) : shape(stored));
+  return (stored) => (isObjectId(stored) ? scalar(stored) : shape(stored));
 };
 
 const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDef): Shape => {
@@ -90,7 +90,7 @@ const absent = (field: z.core.$ZodType): undefined | null | [] => {
 };
 
 const scalar: Shape = (stored) => {
-  if (stored instanceof Types.ObjectId) return stored.toHexString();
+  if (isObjectId(stored)) return stored.toHexString();
   if (stored instanceof Date) return Number.isNaN(stored.getTime()) ? null : stored.toISOString();
   return stored;
 };

@@ -1,22 +1,20 @@
-import { type Model, Types } from 'mongoose';
+import { Types } from 'mongoose';
 import type { z } from 'zod';
-import { requireCreatable, requireOwn, restrict, visible, writable } from '../auth/policy.ts';
+import { requireCreatable, requireOwn, restrict, visible, writable } from './policy.ts';
 import { forbidden, notFound, Problem } from '../errors.ts';
 import { noteChange } from './changes.ts';
 import { type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
-import { QUERY_TIME } from './model.ts';
-import { type Reference, type Target, targetsOf } from './references.ts';
-import { type AnyResource, noun } from './resource.ts';
+import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
+import type { Reference } from './resource.ts';
+import { type Target, targetsOf } from './references.ts';
+import { type AnyResource, type DocumentOf, noun } from './resource.ts';
 
 /**
  * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them
  * see and change only what the caller may. Values come validated; the answers are plain documents as MongoDB stores
  * them. What writes runs inside transaction().
  */
-
-/** A document as MongoDB stores it. */
-export type DocumentOf<R extends AnyResource> = R['model'] extends Model<infer D> ? D : never;
 
 export async function read<R extends AnyResource>(
   resource: R,
@@ -26,17 +24,17 @@ export async function read<R extends AnyResource>(
   const condition = visible(resource);
   const found =
     condition || projection
-      ? await resource.model
+      ? await modelOf<AnyResource>(resource)
           .findOne(restrict({ _id: id }, condition), projection)
           .maxTimeMS(QUERY_TIME)
           .lean()
-      : await resource.load(id);
+      : await loaderOf<AnyResource>(resource)(id);
   return found ?? missing();
 }
 
 /** A document that the caller may change. */
 async function readWritable<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
-  const found = await resource.model
+  const found = await modelOf<AnyResource>(resource)
     .findOne(restrict({ _id: id }, writable(resource)))
     .maxTimeMS(QUERY_TIME)
     .lean();
@@ -65,7 +63,9 @@ export async function create<R extends AnyResource>(
   id: Types.ObjectId = new Types.ObjectId(),
 ): Promise<DocumentOf<R>> {
   requireCreatable(resource, body as Changes);
-  const document = (await resource.model.create({ ...resource.defaults, ...body, _id: id })).toObject();
+  const document = (
+    await modelOf<AnyResource>(resource).create({ ...resource.defaults, ...body, _id: id })
+  ).toObject();
   noteChange(resource, id, 'create');
   await hold(targetsOf(resource, document));
   return document as DocumentOf<R>;
@@ -105,7 +105,7 @@ export async function update<R extends AnyResource>(
   const before =
     targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
   requireOwn(resource, changes);
-  const updated = await resource.model
+  const updated = await modelOf<AnyResource>(resource)
     .findOneAndUpdate(
       restrict({ _id: id }, writable(resource)),
       { $set: changes },
@@ -137,7 +137,7 @@ export async function addToSet(
 ): Promise<void> {
   const max = maxLength(from.fields[field]);
   const list = `$${field}`;
-  const added = await from.model.updateOne(
+  const added = await modelOf(from).updateOne(
     restrict(
       { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
       writable(from),
@@ -161,7 +161,7 @@ export async function pull(
   id: Types.ObjectId,
   targetId: Types.ObjectId,
 ): Promise<void> {
-  const { matchedCount } = await from.model.updateOne(
+  const { matchedCount } = await modelOf(from).updateOne(
     restrict({ _id: id, [field]: targetId }, writable(from)),
     { $pull: { [field]: targetId } },
   );

@@ -1,5 +1,6 @@
 import type { View } from '../mongo/layout.ts';
-import type { Reference } from './references.ts';
+import { NAMED } from '../mongo/migrate/views.ts';
+import type { Reference } from './resource.ts';
 import type { AnyResource } from './resource.ts';
 
 /**
@@ -10,7 +11,7 @@ export const viewsOf = (resources: AnyResource[]): Record<string, View> => ({
   ...Object.fromEntries(
     resources
       .filter(({ policy }) => policy.read === undefined)
-      .map((resource) => [`${resource.collection}_named`, named(resource)]),
+      .map((resource) => [resource.collection + NAMED, named(resource)]),
   ),
   ...dangling(resources.flatMap(({ references }) => references)),
   migration_history: HISTORY,

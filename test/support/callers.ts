@@ -1,7 +1,9 @@
 import { type mongo, Types } from 'mongoose';
 import type { Role } from '../../src/auth/caller.ts';
 import { makeKey, readKeys, signToken, useKeys } from '../../src/auth/tokens.ts';
-import { Session, User } from '../../src/resources/index.ts';
+import { Session } from '../../src/resources/sessions/session.ts';
+import { User } from '../../src/resources/users/user.ts';
+import { modelOf } from '../../src/schema/model.ts';
 
 /** Who calls: real users in the database, with real tokens. */
 
@@ -21,14 +23,14 @@ export const users = { _id: { $ne: admin._id } };
 /** A token of this user, in a session of its own. */
 export async function tokenOf(user: Types.ObjectId): Promise<string> {
   const expiresAt = new Date(Date.now() + 3_600_000);
-  const { _id } = await Session.model.create({ user, origin: 'none', digest: 'none', expiresAt });
+  const { _id } = await modelOf(Session).create({ user, origin: 'none', digest: 'none', expiresAt });
   return signToken({ user: user.toHexString(), session: _id.toHexString() });
 }
 
 /** A user with this role and the token of one. */
 export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: string }> {
   const id = new Types.ObjectId();
-  await User.model.create({
+  await modelOf(User).create({
     ...admin,
     _id: id,
     name: role,

@@ -2,15 +2,16 @@ import mongoose, { type Model, type mongo } from 'mongoose';
 import { migrations } from '../../src/migrations/index.ts';
 import { changeView, createCollection } from '../../src/mongo/migrate/structure.ts';
 import { up } from '../../src/mongo/migrate/run.ts';
-import { collections, resources } from '../../src/resources/index.ts';
+import { collections, resources } from '../../src/resources/api.ts';
 import { databaseOf } from '../../src/schema/layout.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
+import { viewsOf } from '../../src/schema/views.ts';
 
 /** Databases as the program needs them. */
 
 /** Makes what the resources need: by the migrations, or as a test's own definitions say. */
 export async function makeDatabase(db: mongo.Db, own: AnyResource[]): Promise<void> {
-  if (own === resources) await up(db, migrations);
+  if (own === resources) await up(db, migrations, { views: viewsOf(collections) });
   else
     for (const [name, { indexes, ...layout }] of Object.entries(
       databaseOf([...new Set([...collections, ...own])]),
@@ -59,7 +60,7 @@ async function structureOf(db: mongo.Db): Promise<string> {
 export async function freshDatabase(uri: string): Promise<void> {
   const client = await new mongoose.mongo.MongoClient(uri).connect();
   await client.db().dropDatabase();
-  await up(client.db(), migrations);
+  await up(client.db(), migrations, { views: viewsOf(collections) });
   await client.close();
 }
 

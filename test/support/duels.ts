@@ -1,6 +1,10 @@
 import { Types } from 'mongoose';
-import { Book, Post, Tag, User } from '../../src/resources/index.ts';
+import { Book } from '../../src/resources/books/book.ts';
+import { Post } from '../../src/resources/posts/post.ts';
+import { Tag } from '../../src/resources/tags/tag.ts';
+import { User } from '../../src/resources/users/user.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
+import { modelOf } from '../../src/schema/model.ts';
 
 /** Pairs of requests, of which one comes to refer to what the other removes. */
 
@@ -39,18 +43,18 @@ export async function arenas(count: number): Promise<Arena[]> {
     owner: new Types.ObjectId(),
     spare: new Types.ObjectId(),
   }));
-  await User.model.insertMany(
+  await modelOf(User).insertMany(
     all
       .flatMap(({ user, owner }) => [user, owner])
       .map((_id) => ({ ...User.defaults, _id, name: 'Name', email: `${_id.toHexString()}@example.org` })),
   );
-  await Tag.model.insertMany(
+  await modelOf(Tag).insertMany(
     all
       .flatMap(({ tag, spare }) => [tag, spare])
       .map((_id) => ({ ...Tag.defaults, _id, name: _id.toHexString() })),
   );
-  await Book.model.insertMany(all.map(({ book: _id }) => ({ ...Book.defaults, ...book, _id })));
-  await Post.model.insertMany(
+  await modelOf(Book).insertMany(all.map(({ book: _id }) => ({ ...Book.defaults, ...book, _id })));
+  await modelOf(Post).insertMany(
     all.map(({ post: _id, owner, spare }) => ({
       ...Post.defaults,
       ...post,

@@ -4,13 +4,14 @@ import { Post } from '../../src/resources/posts/post.ts';
 import { Tag } from '../../src/resources/tags/tag.ts';
 import { User } from '../../src/resources/users/user.ts';
 import { typical } from '../../src/schema/example.ts';
+import { modelOf } from '../../src/schema/model.ts';
 
 /** Valid documents, as a test needs them; what it does not name is made up, or as the resource's example has it. */
 
 let count = 0;
 
 export const aBook = (overrides: object = {}) =>
-  Book.model.create({
+  modelOf(Book).create({
     ...typical(Book),
     title: `Book ${++count}`,
     authors: ['A. Uthor'],
@@ -26,10 +27,10 @@ export const validBook = ((): Omit<typeof Book.example, 'id' | 'createdAt' | 'up
 })();
 
 export const aTag = (overrides: object = {}) =>
-  Tag.model.create({ ...typical(Tag), name: `tag ${++count}`, ...overrides });
+  modelOf(Tag).create({ ...typical(Tag), name: `tag ${++count}`, ...overrides });
 
 export const aUser = (overrides: object = {}) =>
-  User.model.create({
+  modelOf(User).create({
     ...typical(User),
     name: `User ${++count}`,
     email: `user${count}@example.org`,
@@ -38,7 +39,7 @@ export const aUser = (overrides: object = {}) =>
 
 /** Its author, too, unless one is named. */
 export const aPost = async (overrides: { author?: Types.ObjectId; [field: string]: unknown } = {}) =>
-  Post.model.create({
+  modelOf(Post).create({
     ...typical(Post),
     title: `Post ${++count}`,
     body: 'What I think.',

@@ -7,9 +7,9 @@ import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
 import { drain, httpServer, TIMES } from '../../src/http/server.ts';
 import { database } from '../../src/mongo/connect.ts';
-import { resources } from '../../src/resources/index.ts';
-import { routes } from '../../src/resources/routes.ts';
+import { resources, routes } from '../../src/resources/api.ts';
 import { admin, CREDENTIALS, letIn } from './callers.ts';
+import { modelOf } from '../../src/schema/model.ts';
 import { renewDatabase } from './database.ts';
 
 /** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
@@ -86,7 +86,9 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
       : readContract(await (await fetch(`${base}/openapi.json`)).json());
   });
   beforeEach(() =>
-    Promise.all(api.resources.map(({ model }) => model.collection.deleteMany({ _id: { $ne: admin._id } }))),
+    Promise.all(
+      api.resources.map((resource) => modelOf(resource).collection.deleteMany({ _id: { $ne: admin._id } })),
+    ),
   );
   afterAll(async () => {
     try {

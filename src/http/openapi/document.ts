@@ -1,7 +1,7 @@
 import { OpenAPIRegistry, OpenApiGeneratorV31 } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { type Access, describeAccess } from '../../auth/policy.ts';
+import { type Access, describeAccess } from '../../schema/policy.ts';
 import type { ProblemCode } from '../../errors.ts';
 import {
   type Body,

@@ -1,15 +1,19 @@
 import type { mongo } from 'mongoose';
+import type { View } from '../layout.ts';
 import type { Former } from './former.ts';
 import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
 import { Interrupted, type LockSettings, LostLock, prepareLock, withLock } from './lock.ts';
 import { type Action, checksumOf, type Migration, type Step } from './migration.ts';
 import type { Progress } from './online.ts';
 import { perform, puttingBack, type Run } from './perform.ts';
+import { dropViewsOfNothing, renewViews } from './views.ts';
 
 export interface Settings extends LockSettings {
   /** The last migration that is to be applied, or to stay: its name, or the beginning of it. */
   to?: string | undefined;
   onProgress?: (progress: Progress) => void;
+  /** What the definitions want to be shown; made when all migrations are applied. */
+  views?: Record<string, View>;
 }
 
 /** Applies what is pending, in order, and answers what that was. Of several that run at once one does it. */
@@ -18,11 +22,16 @@ export async function up(db: mongo.Db, migrations: Migration[], settings: Settin
   const open = ({ pending }: History) => wanted.filter((migration) => pending.includes(migration));
   const history = await readHistory(db, migrations);
   await refuseFaults(migrations, history);
-  if (open(history).length === 0) return [];
-  return locked(db, migrations, settings, async (run, history) => {
-    for (const migration of open(history)) await apply(run, migration, history.entries.get(migration.id));
-    return open(history).map(({ id }) => id);
-  });
+  const applied =
+    open(history).length === 0
+      ? []
+      : await locked(db, migrations, settings, async (run, history) => {
+          for (const migration of open(history))
+            await apply(run, migration, history.entries.get(migration.id));
+          return open(history).map(({ id }) => id);
+        });
+  if (settings.views && wanted.length === migrations.length) await renewViews(db, settings.views);
+  return applied;
 }
 
 /** Undoes the last migration; with `to`, all that came after that one. Answers what that was. */
@@ -39,6 +48,7 @@ export async function down(
     for (const migration of undone)
       await refuseUndoing(run.db, migration, entries.get(migration.id) as Entry);
     for (const [i, migration] of undone.entries()) await undo(run, migration, positions[i] as Entry);
+    await dropViewsOfNothing(run.db);
     return undone.map(({ id }) => id);
   });
 }

@@ -1,6 +1,8 @@
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
 import { list, related } from '../../http/list.ts';
-import { Book, Post } from '../index.ts';
+import type { Route } from '../../http/route.ts';
+import { Book } from './book.ts';
+import { Post } from '../posts/post.ts';
 import { listing as posts } from '../posts/routes.ts';
 
 export const listing = {
@@ -17,7 +19,7 @@ export const example = {
   language: 'en',
 };
 
-export const books = [
+export const routes = (): Route[] => [
   list(Book, listing),
   create(Book, { example }),
   read(Book),

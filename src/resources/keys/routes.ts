@@ -1,27 +1,27 @@
 import { z } from 'zod';
 import { callerId } from '../../auth/caller.ts';
-import type { Access } from '../../auth/policy.ts';
+import type { Access } from '../../schema/policy.ts';
 import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { invalid, Problem } from '../../errors.ts';
-import { byId, route } from '../../http/route.ts';
+import { byId, type Route, route } from '../../http/route.ts';
 import { removeGuards } from '../../mongo/guards.ts';
 import { instant, setOf, text } from '../../schema/fields.ts';
-import { QUERY_TIME } from '../../schema/model.ts';
-import { create, type DocumentOf, remove } from '../../schema/store.ts';
-import { ApiKey, resources, User } from '../index.ts';
+import { modelOf, QUERY_TIME } from '../../schema/model.ts';
+import type { AnyResource, DocumentOf } from '../../schema/resource.ts';
+import { create, remove } from '../../schema/store.ts';
+import { ApiKey } from './key.ts';
+import { User } from '../users/user.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
 const DAYS = { default: 90, most: 366 };
 const MAX_KEYS = 50;
-
-const SCOPES = resources.flatMap(({ collection }) => [`${collection}:read`, `${collection}:write`]);
 
 /** No key: one could make another that can do more, or outlive itself. */
 const byLogin: Access = { role: 'member' };
 
 const common = { tag: 'auth', policy: byLogin, secret: true as const };
 
-export const keys = [
+export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => [
   route({
     ...common,
     method: 'get',
@@ -38,7 +38,7 @@ export const keys = [
       example: { items: [ApiKey.example] },
     },
     handler: async () => ({
-      items: await ApiKey.model
+      items: await modelOf(ApiKey)
         .find({ user: callerId() })
         .sort({ _id: -1 })
         .maxTimeMS(QUERY_TIME)
@@ -57,7 +57,7 @@ export const keys = [
       schema: z
         .strictObject({
           name: ApiKey.fields.name,
-          scopes: setOf(z.enum(SCOPES), SCOPES.length).min(1),
+          scopes: scopesOf(resources),
           expiresAt: instant()
             .optional()
             .describe(`In ${DAYS.default} days, if not given; in ${DAYS.most} days at the latest`),
@@ -79,7 +79,7 @@ export const keys = [
       const user = callerId();
       // Of those that are made at once each has to wait, and then counts the others: the limit holds.
       await removeGuards([{ collection: User.collection, id: user }]);
-      if ((await ApiKey.model.countDocuments({ user })) >= MAX_KEYS)
+      if ((await modelOf(ApiKey).countDocuments({ user })) >= MAX_KEYS)
         throw new Problem('validation_failed', `You have ${MAX_KEYS} keys already: remove one first.`);
       const secret = makeSecret();
       const made = await create(ApiKey, { user, name, scopes, expiresAt, digest: digestOf(secret) });
@@ -98,6 +98,11 @@ export const keys = [
     handler: ({ params }) => remove(ApiKey, params.id),
   }),
 ];
+
+const scopesOf = (resources: AnyResource[]) => {
+  const scopes = resources.flatMap(({ collection }) => [`${collection}:read`, `${collection}:write`]);
+  return setOf(z.enum(scopes), scopes.length).min(1);
+};
 
 const wrongExpiry = (): Problem =>
   invalid([

@@ -1,6 +1,7 @@
 import type { Types } from 'mongoose';
-import { type DocumentOf, update } from '../../schema/store.ts';
-import { Post } from '../index.ts';
+import type { DocumentOf } from '../../schema/resource.ts';
+import { update } from '../../schema/store.ts';
+import { Post } from './post.ts';
 
 /** A draft becomes readable for everybody; a post that is published already stays as it is. */
 export const publish = (id: Types.ObjectId): Promise<DocumentOf<typeof Post>> =>

@@ -1,8 +1,8 @@
-import { toWrite } from '../../auth/policy.ts';
+import { toWrite } from '../../schema/policy.ts';
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
 import { list } from '../../http/list.ts';
-import { byId, route } from '../../http/route.ts';
-import { Post } from '../index.ts';
+import { byId, type Route, route } from '../../http/route.ts';
+import { Post } from './post.ts';
 import { publish } from './publish.ts';
 
 export const listing = {
@@ -10,7 +10,7 @@ export const listing = {
   sort: ['title', 'publishedAt', 'createdAt'],
 } as const;
 
-export const posts = [
+export const routes = (): Route[] => [
   list(Post, listing),
   create(Post, {
     example: {

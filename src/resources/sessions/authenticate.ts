@@ -3,8 +3,9 @@ import { ANONYMOUS, type Caller, type Role } from '../../auth/caller.ts';
 import { matches, verifyToken } from '../../auth/tokens.ts';
 import { unauthenticated } from '../../errors.ts';
 import { loader } from '../../mongo/loader.ts';
-import { inSession } from '../../mongo/transaction.ts';
-import { QUERY_TIME } from '../../schema/model.ts';
+import { inSession } from '../../mongo/session.ts';
+import { modelOf, QUERY_TIME } from '../../schema/model.ts';
+import type { AnyResource } from '../../schema/resource.ts';
 import { ApiKey } from '../keys/key.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
@@ -68,12 +69,12 @@ const keyById = loader((ids) => read(ApiKey, ids));
 
 /** On the driver's collection: at each request Mongoose would cost as much as the reading. */
 async function read(
-  { model }: Authority,
+  authority: Authority,
   _id: Types.ObjectId | { $in: Types.ObjectId[] },
 ): Promise<Standing[]> {
   // No more stages and conditions than these, though all of the user comes along: with them MongoDB needs twice the time.
-  const found = await model.collection
-    .aggregate<Standing & { users: { role?: Role }[] }>(
+  const found = await modelOf(authority as AnyResource)
+    .collection.aggregate<Standing & { users: { role?: Role }[] }>(
       [
         { $match: { _id } },
         { $lookup: { from: User.collection, localField: 'user', foreignField: '_id', as: 'users' } },

@@ -5,7 +5,7 @@ import { ACCESS_SECONDS, digestOf, makeSecret, matches, signToken, verifyToken }
 import { Problem } from '../../errors.ts';
 import { removeGuards } from '../../mongo/guards.ts';
 import { noteChange } from '../../schema/changes.ts';
-import { QUERY_TIME } from '../../schema/model.ts';
+import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import { create } from '../../schema/store.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
@@ -29,7 +29,7 @@ export async function login(email: string, password: string): Promise<Tokens> {
   // MongoDB takes for equal what is not: a name must be written as one, or its spellings would count one by one.
   const isName = User.fields.email.safeParse(email).success;
   const user = isName
-    ? await User.model
+    ? await modelOf(User)
         .findOne({ email: { $eq: email } })
         .maxTimeMS(QUERY_TIME)
         .lean()
@@ -54,7 +54,7 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
   const { id, origin, secret: given } = parse(token);
   const theirs = { _id: id, origin: { $eq: digestOf(origin) } };
   const secret = makeSecret();
-  const session = await Session.model
+  const session = await modelOf(Session)
     .findOneAndUpdate(
       { ...theirs, digest: { $eq: digestOf(given) }, expiresAt: { $gt: new Date() } },
       [
@@ -69,7 +69,7 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
     )
     .lean();
   if (session) return tokens(session.user, { id, origin, secret });
-  if (await Session.model.exists(theirs)) await end(id);
+  if (await modelOf(Session).exists(theirs)) await end(id);
   return invalidGrant('The refresh token is not valid any more; log in again.');
 }
 
@@ -78,7 +78,7 @@ export async function revoke(token: string): Promise<void> {
   const claims = await verifyToken(token);
   if (claims && claims !== 'expired') return end(new Types.ObjectId(claims.session));
   const { id, origin } = parse(token);
-  const session = await Session.model.findById(id).lean();
+  const session = await modelOf(Session).findById(id).lean();
   if (session && matches(origin, session.origin)) await end(id);
 }
 
@@ -87,7 +87,9 @@ export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId):
   // A login under way holds one of these guards: one of the two has to wait, and then sees what the other did.
   await removeGuards([{ collection: User.collection, id: user }]);
   await endAll(
-    await Session.model.find({ user, ...(session && { _id: { $ne: session } }) }, { _id: 1 }).lean(),
+    await modelOf(Session)
+      .find({ user, ...(session && { _id: { $ne: session } }) }, { _id: 1 })
+      .lean(),
   );
 }
 
@@ -95,16 +97,18 @@ export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId):
 const MAX_SESSIONS = 100;
 
 const endOldest = async (user: Types.ObjectId): Promise<void> =>
-  endAll(await Session.model.find({ user }, { _id: 1 }).sort({ _id: -1 }).skip(MAX_SESSIONS).lean());
+  endAll(await modelOf(Session).find({ user }, { _id: 1 }).sort({ _id: -1 }).skip(MAX_SESSIONS).lean());
 
 async function endAll(sessions: { _id: Types.ObjectId }[]): Promise<void> {
   if (sessions.length === 0) return;
-  await Session.model.deleteMany({ _id: { $in: sessions.map(({ _id }) => _id) } });
+  await modelOf(Session).deleteMany({ _id: { $in: sessions.map(({ _id }) => _id) } });
   for (const { _id } of sessions) noteChange(Session, _id, 'remove');
 }
 
 async function end(id: Types.ObjectId): Promise<void> {
-  const session = await Session.model.findByIdAndDelete(id, { projection: { user: 1 } }).lean();
+  const session = await modelOf(Session)
+    .findByIdAndDelete(id, { projection: { user: 1 } })
+    .lean();
   if (session) runAs({ kind: 'user', id: session.user }, () => noteChange(Session, id, 'remove'));
 }
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import type { Access } from '../../auth/policy.ts';
+import type { Access } from '../../schema/policy.ts';
 import { DEMO_PASSWORD } from '../../auth/passwords.ts';
 import { Problem } from '../../errors.ts';
-import { FORM_TYPE, route } from '../../http/route.ts';
+import { FORM_TYPE, type Route, route } from '../../http/route.ts';
 import { login, refresh, revoke } from './login.ts';
 
 /** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
@@ -58,7 +58,7 @@ const nameIn = ({ username, refresh_token }: z.output<typeof tokenRequest>): str
 
 const open: Access = { role: 'anyone', credentials: 'body' };
 
-export const auth = [
+export const routes = (): Route[] => [
   route({
     method: 'post',
     path: '/auth/token',

@@ -1,8 +1,9 @@
 import type { Types } from 'mongoose';
 import { invalid } from '../../errors.ts';
 import { redirect } from '../../schema/integrity.ts';
-import { type DocumentOf, read, remove } from '../../schema/store.ts';
-import { Tag } from '../index.ts';
+import type { DocumentOf } from '../../schema/resource.ts';
+import { read, remove } from '../../schema/store.ts';
+import { Tag } from './tag.ts';
 
 /** What was tagged `from` becomes tagged `into`, and `from` is gone. */
 export async function merge(from: Types.ObjectId, into: Types.ObjectId): Promise<DocumentOf<typeof Tag>> {

@@ -1,15 +1,17 @@
 import { z } from 'zod';
-import { toWrite } from '../../auth/policy.ts';
+import { toWrite } from '../../schema/policy.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list, related } from '../../http/list.ts';
-import { byId, route } from '../../http/route.ts';
+import { byId, type Route, route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
 import { listing as books } from '../books/routes.ts';
-import { Book, Post, Tag } from '../index.ts';
+import { Book } from '../books/book.ts';
+import { Post } from '../posts/post.ts';
+import { Tag } from './tag.ts';
 import { listing as posts } from '../posts/routes.ts';
 import { merge } from './merge.ts';
 
-export const tags = [
+export const routes = (): Route[] => [
   list(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
   create(Tag, { example: { name: 'anthropology', description: 'People, and how they live' } }),
   read(Tag),

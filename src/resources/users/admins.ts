@@ -4,6 +4,7 @@ import { removeGuards } from '../../mongo/guards.ts';
 import { update } from '../../schema/store.ts';
 import type { Role } from '../../auth/caller.ts';
 import { User } from './user.ts';
+import { modelOf } from '../../schema/model.ts';
 
 /** Stands for the office of admin: no user has this id. */
 const OFFICE = { collection: 'users', id: new Types.ObjectId('000000000000000000000000') };
@@ -13,9 +14,9 @@ const OFFICE = { collection: 'users', id: new Types.ObjectId('000000000000000000
  * that changes the same guards: of two admins who remove each other at once one has to wait, and is refused.
  */
 export async function keepAnAdmin(leaving: Types.ObjectId[]): Promise<void> {
-  if (!(await User.model.exists({ _id: { $in: leaving }, role: 'admin' }))) return;
+  if (!(await modelOf(User).exists({ _id: { $in: leaving }, role: 'admin' }))) return;
   await removeGuards([OFFICE]);
-  if (await User.model.exists({ _id: { $nin: leaving }, role: 'admin' })) return;
+  if (await modelOf(User).exists({ _id: { $nin: leaving }, role: 'admin' })) return;
   throw new Problem('last_admin', 'There must be an admin: make another user one first.');
 }
 

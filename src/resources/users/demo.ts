@@ -19,3 +19,7 @@ export const demoAccounts: { id: string; name: string; email: string; role: Role
   },
   { id: '65f000000000000000000c04', name: 'Ada Admin', email: 'admin@example.org', role: 'admin' },
 ];
+
+/** The hash of DEMO_PASSWORD. */
+export const demoPasswordHash =
+  '$argon2id$v=19$m=19456,t=2,p=1$XOJYi9QcjTE22XZlrm62Lw$Zuf3b1n7+lQtE0gQLIFMfInGjLqM/fDU3tHbMUJpB5c';

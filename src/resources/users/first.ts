@@ -5,9 +5,11 @@ import { type Config, isProduction } from '../../config.ts';
 import { databaseProblem } from '../../mongo/failures.ts';
 import { transaction } from '../../mongo/transaction.ts';
 import { create, remove, update } from '../../schema/store.ts';
-import { ApiKey, User } from '../index.ts';
+import { ApiKey } from '../keys/key.ts';
+import { User } from './user.ts';
 import { endOthers } from '../sessions/login.ts';
 import { demoAccounts } from './demo.ts';
+import { modelOf } from '../../schema/model.ts';
 
 /** Sees to it before the first request that there is an admin, and in production nobody whose password is known. */
 export async function prepareAccounts(config: Config, say: (line: string) => void): Promise<void> {
@@ -20,7 +22,9 @@ export async function prepareAccounts(config: Config, say: (line: string) => voi
 export async function openDemoAccounts(): Promise<{ email: string; role: Role }[]> {
   const ids = demoAccounts.map(({ id }) => new Types.ObjectId(id));
   const open = [];
-  for (const { email, role, passwordHash } of await User.model.find({ _id: { $in: ids } }).lean())
+  for (const { email, role, passwordHash } of await modelOf(User)
+    .find({ _id: { $in: ids } })
+    .lean())
     if (await isPassword(DEMO_PASSWORD, passwordHash)) open.push({ email, role });
   return open;
 }
@@ -35,7 +39,7 @@ async function refuseDemoAccounts(): Promise<void> {
 }
 
 async function makeFirstAdmin(email: string, password: string, say: (line: string) => void): Promise<void> {
-  if (await User.model.exists({ role: 'admin' })) return;
+  if (await modelOf(User).exists({ role: 'admin' })) return;
   const passwordHash = await hashPassword(password);
   try {
     await runAs(SYSTEM, () => transaction(() => makeAdmin(email, passwordHash)));
@@ -48,13 +52,15 @@ async function makeFirstAdmin(email: string, password: string, say: (line: strin
 
 /** Whoever has registered that address before is not let in by the password that he chose. */
 async function makeAdmin(email: string, passwordHash: string): Promise<void> {
-  const known = await User.model.findOne({ email: { $eq: email } }).lean();
+  const known = await modelOf(User)
+    .findOne({ email: { $eq: email } })
+    .lean();
   if (!known) {
     await create(User, { name: 'Admin', email, role: 'admin', passwordHash });
     return;
   }
   await update(User, known._id, { role: 'admin', passwordHash });
   await endOthers(known._id);
-  for (const { _id } of await ApiKey.model.find({ user: known._id }, { _id: 1 }).lean())
+  for (const { _id } of await modelOf(ApiKey).find({ user: known._id }, { _id: 1 }).lean())
     await remove(ApiKey, _id);
 }

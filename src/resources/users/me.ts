@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { caller, callerId } from '../../auth/caller.ts';
-import { DEMO_PASSWORD, hashPassword, isPassword, password } from '../../auth/passwords.ts';
+import { DEMO_PASSWORD, hashPassword, isPassword } from '../../auth/passwords.ts';
+import { password } from '../../schema/password.ts';
 import { invalid } from '../../errors.ts';
-import { route } from '../../http/route.ts';
+import { type Route, route } from '../../http/route.ts';
 import { read, update } from '../../schema/store.ts';
-import { User } from '../index.ts';
+import { User } from './user.ts';
 import { endOthers } from '../sessions/login.ts';
 
-export const me = [
+export const me = (): Route[] => [
   route({
     method: 'get',
     path: '/me',

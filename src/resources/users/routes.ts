@@ -1,14 +1,15 @@
 import { z } from 'zod';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list, related } from '../../http/list.ts';
-import { byId, route } from '../../http/route.ts';
+import { byId, type Route, route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
-import { Post, User } from '../index.ts';
+import { Post } from '../posts/post.ts';
+import { User } from './user.ts';
 import { listing as posts } from '../posts/routes.ts';
 import { setRole } from './admins.ts';
 import { transfer } from './transfer.ts';
 
-export const users = [
+export const users = (): Route[] => [
   list(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
   create(User, {
     example: { name: 'Ben Writer', email: 'ben@example.org', bio: null },

@@ -2,7 +2,7 @@ import type { Types } from 'mongoose';
 import { invalid } from '../../errors.ts';
 import { redirect } from '../../schema/integrity.ts';
 import { read } from '../../schema/store.ts';
-import { User } from '../index.ts';
+import { User } from './user.ts';
 
 /** Gives all posts of one user to another, so that the one can be removed. */
 export async function transfer(from: Types.ObjectId, to: Types.ObjectId): Promise<{ changed: number }> {

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { caller, hasRole, ROLES } from '../../auth/caller.ts';
-import { hashPassword, password } from '../../auth/passwords.ts';
+import { hashPassword } from '../../auth/passwords.ts';
+import { password } from '../../schema/password.ts';
 import { invalid } from '../../errors.ts';
 import { text } from '../../schema/fields.ts';
 import { resource } from '../../schema/resource.ts';
-import { keepAnAdmin } from './admins.ts';
 
 export const User = resource('User', {
   collection: 'users',
@@ -23,7 +23,6 @@ export const User = resource('User', {
       passwordHash: typeof password === 'string' ? await hashPassword(password) : withoutPassword(),
     }),
   },
-  beforeRemove: { problems: ['last_admin'], check: (ids) => keepAnAdmin(ids) },
   access: { email: 'private', role: 'readonly', passwordHash: 'hidden' },
   defaults: { role: 'member', bio: null, passwordHash: null },
   indexes: [

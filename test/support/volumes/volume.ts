@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { text } from '../../../src/schema/fields.ts';
-import { link } from '../../../src/schema/references.ts';
+import { connect } from '../../../src/schema/references.ts';
 import { type Index, resource } from '../../../src/schema/resource.ts';
 
 /** Three versions of one definition; the migrations beside it lead from the first to the last. */
@@ -40,4 +40,4 @@ export const VolumeV3 = resource('VolumeV3', {
   fields: { title: text(1, 300), name },
   example: { ...example, ...names },
 });
-for (const version of [VolumeV1, VolumeV2, VolumeV3]) link([version as never]);
+for (const version of [VolumeV1, VolumeV2, VolumeV3]) connect([version as never]);

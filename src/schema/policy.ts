@@ -1,6 +1,5 @@
 import { forbidden, insufficientScope, unauthenticated } from '../errors.ts';
-import type { AnyResource } from '../schema/resource.ts';
-import { ANONYMOUS, type Caller, caller, hasRole, hasScope, type Role } from './caller.ts';
+import { ANONYMOUS, type Caller, caller, hasRole, hasScope, type Role } from '../auth/caller.ts';
 
 /**
  * Who may see and change the documents of a resource: data, from which follow the conditions of every query, the
@@ -17,6 +16,12 @@ export interface AccessPolicy {
   read?: 'owner' | Role;
   /** What a document must be for others to see it. */
   public?: Record<string, string>;
+}
+
+/** What a policy governs. */
+interface Governed {
+  collection: string;
+  policy: AccessPolicy;
 }
 
 /** What holds where a definition says nothing. */
@@ -36,18 +41,18 @@ export interface Access {
 
 export const ANYONE: Access = { role: 'anyone', scope: 'none' };
 
-export const toRead = ({ policy: { read }, collection }: AnyResource): Access => ({
+export const toRead = ({ policy: { read }, collection }: Governed): Access => ({
   role: read === undefined ? 'anyone' : read === 'owner' ? 'member' : read,
   scope: `${collection}:read`,
 });
 
-export const toWrite = ({ policy: { manage = 'admin', owner }, collection }: AnyResource): Access => ({
+export const toWrite = ({ policy: { manage = 'admin', owner }, collection }: Governed): Access => ({
   role: manage,
   ...(owner && { owner }),
   scope: `${collection}:write`,
 });
 
-export const toCreate = (resource: AnyResource): Access =>
+export const toCreate = (resource: Governed): Access =>
   resource.policy.create === 'anyone'
     ? { role: 'anyone', scope: `${resource.collection}:write` }
     : toWrite(resource);
@@ -71,7 +76,7 @@ export const restrict = (filter: Condition, condition: Condition | undefined): C
   condition ? { $and: [filter, condition] } : filter;
 
 /** What a document must meet for the caller to see it; undefined, nothing. */
-export function visible(resource: AnyResource): Condition | undefined {
+export function visible(resource: Governed): Condition | undefined {
   const who = readerOf(resource);
   const { read, public: shown } = resource.policy;
   if (manages(resource, who)) return undefined;
@@ -82,14 +87,14 @@ export function visible(resource: AnyResource): Condition | undefined {
 }
 
 /** What a document must meet for the caller to change it; undefined, nothing. Refuses who can change none. */
-export function writable(resource: AnyResource): Condition | undefined {
+export function writable(resource: Governed): Condition | undefined {
   const who = writerOf(resource);
   if (manages(resource, who)) return undefined;
   return own(resource, who) ?? refuseWriter(resource, who);
 }
 
 /** Refuses a document that the caller may not create, or not in this form. */
-export function requireCreatable(resource: AnyResource, document: Record<string, unknown>): void {
+export function requireCreatable(resource: Governed, document: Record<string, unknown>): void {
   const who = writerOf(resource);
   if (resource.policy.create === 'anyone' || manages(resource, who)) return;
   if (!own(resource, who)) refuseWriter(resource, who);
@@ -97,7 +102,7 @@ export function requireCreatable(resource: AnyResource, document: Record<string,
 }
 
 /** Refuses to make a document somebody else's. */
-export function requireOwn(resource: AnyResource, changes: Record<string, unknown>): void {
+export function requireOwn(resource: Governed, changes: Record<string, unknown>): void {
   const { owner } = resource.policy;
   const who = caller();
   if (!owner || !(owner in changes) || manages(resource, who) || who.id?.equals(changes[owner] as string))
@@ -108,7 +113,7 @@ export function requireOwn(resource: AnyResource, changes: Record<string, unknow
 }
 
 /** Whether the caller may see the private fields of this stored document. */
-export function maySeePrivate(resource: AnyResource, stored: Record<string, unknown>): boolean {
+export function maySeePrivate(resource: Governed, stored: Record<string, unknown>): boolean {
   const who = readerOf(resource);
   if (manages(resource, who)) return true;
   const { owner } = resource.policy;
@@ -116,26 +121,26 @@ export function maySeePrivate(resource: AnyResource, stored: Record<string, unkn
 }
 
 /** A key without the scope sees what everybody sees. */
-function readerOf({ collection }: AnyResource): Caller {
+function readerOf({ collection }: Governed): Caller {
   const who = caller();
   return hasScope(who, collection, 'read') ? who : ANONYMOUS;
 }
 
-function writerOf({ collection }: AnyResource): Caller {
+function writerOf({ collection }: Governed): Caller {
   const who = caller();
   if (!hasScope(who, collection, 'write')) throw insufficientScope(`${collection}:write`);
   return who;
 }
 
-const manages = ({ policy: { manage } }: AnyResource, who: Caller): boolean =>
+const manages = ({ policy: { manage } }: Governed, who: Caller): boolean =>
   who.kind === 'system' || (manage !== undefined && hasRole(who, manage));
 
-const own = ({ policy: { owner } }: AnyResource, { id }: Caller): Condition | undefined =>
+const own = ({ policy: { owner } }: Governed, { id }: Caller): Condition | undefined =>
   owner && id ? { [pathOf(owner)]: id } : undefined;
 
 const pathOf = (owner: string): string => (owner === 'id' ? '_id' : owner);
 
-function refuseWriter({ collection, policy: { manage } }: AnyResource, who: Caller): never {
+function refuseWriter({ collection, policy: { manage } }: Governed, who: Caller): never {
   if (who.kind === 'anonymous') throw unauthenticated();
   throw forbidden(
     manage ? `Only ${manage}s change ${collection}.` : `Nobody can change ${collection} by this way.`,

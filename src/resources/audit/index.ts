@@ -1,0 +1,4 @@
+import { AuditEntry } from '../../http/audit.ts';
+
+export const internals = [AuditEntry];
+export { routes } from './routes.ts';
