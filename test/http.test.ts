@@ -4,6 +4,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { drain } from '../src/http/server.ts';
 import { Post } from '../src/resources/posts/post.ts';
+import { modelOf } from '../src/schema/model.ts';
 import { aCaller } from './support/callers.ts';
 import { aBook, aPost, aTag } from './support/factories.ts';
 import { serve, useApi } from './support/harness.ts';
@@ -100,7 +101,7 @@ describe('preconditions', () => {
     const stale = await etagOf(path);
     await api.patch(path, { body: 'Changed meanwhile.' });
     expect((await send('POST', `${path}/publish`, { 'if-match': stale })).status).toBe(412);
-    expect((await Post.model.findOne().lean())?.status).toBe('draft');
+    expect((await modelOf(Post).findOne().lean())?.status).toBe('draft');
     expect((await send('POST', `${path}/publish`, { 'if-match': await etagOf(path) })).status).toBe(200);
     const [from, into] = [await aTag(), await aTag()];
     expect(
