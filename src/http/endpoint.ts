@@ -1,6 +1,5 @@
 import type { Context, Middleware } from 'koa';
 import type { Types } from 'mongoose';
-import { z } from 'zod';
 import { caller, runAs } from '../auth/caller.ts';
 import { requireAccess } from '../schema/policy.ts';
 import { invalid, notFound, Problem, unauthenticated } from '../errors.ts';
@@ -20,18 +19,17 @@ import { routeLimits } from './limits.ts';
 import { preconditionsOf, refusePreconditions } from './preconditions.ts';
 import { type Reply, send, sendFresh, sendPreferred } from './reply.ts';
 import { isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
-import { STREAM_TYPES, streamOf } from './stream.ts';
+import { wantsSocket } from './upgrade.ts';
 
 /**
  * A route as Koa runs it. All that can be decided from the route alone is decided here, once. A route that
  * writes runs as one transaction, so its handler may run several times.
  */
 export function endpoint(route: Route, confirm: Confirm): Middleware {
-  const { about, answer, body, handler, holds, stream } = route;
+  const { about, answer, body, handler, holds, forms = {}, socket } = route;
   const shape = answer.schema ? shapeOf(answer.schema) : undefined;
-  const shapeItem = shapeOf(stream?.item ?? z.undefined());
   const headers = Object.entries(answer.headers ?? {});
-  const types = [JSON_TYPE, ...(stream ? STREAM_TYPES : [])];
+  const types = [...new Set([JSON_TYPE, ...Object.keys(forms)])];
   const readQuery = queryReader(queryOf(route));
   const withinLimits = routeLimits(route.limits);
   const readBody = bodyReader([body, route.alternative].filter((taken) => taken !== undefined));
@@ -65,12 +63,9 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     const input = { params, query, body: checkedBody.data };
 
     return withinLimits(ctx, input.body, async () => {
-      if (stream && type !== JSON_TYPE) {
-        ctx.type = type;
-        const batches = await stream.batches(input, untilClosed(ctx));
-        ctx.body = streamOf(type, batches, shapeItem, stream.columns(query));
-        return;
-      }
+      if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
+      const form = forms[type];
+      if (form) return form.send(ctx, input);
       if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query), preconditions);
 
       if (route.prepare) input.body = await route.prepare(input);
@@ -109,15 +104,6 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       throw error instanceof Problem ? refusal(error) : error;
     }
   };
-}
-
-/** Aborts when the client goes before it has all of the answer. */
-function untilClosed({ res }: Context): AbortSignal {
-  const controller = new AbortController();
-  res.once('close', () => {
-    if (!res.writableFinished) controller.abort();
-  });
-  return controller.signal;
 }
 
 /** Thrown at the end of a write that is only tried, so that its transaction is undone. */

@@ -25,6 +25,7 @@ import {
 import { COUNT_CAP, PAGING, refuseContradictions, refuseInStream, shapeParameters } from './parameters.ts';
 import { filters, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
+import { streams } from './stream.ts';
 import { toUri } from './uri.ts';
 
 type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
@@ -123,7 +124,8 @@ function pages<R extends AnyResource>(
       example: { items: [resource.example], page: { limit: 20, next: null, prev: null } },
       headers: { Link: LINK },
     },
-    problems: ['invalid_cursor' as const],
+    problems: ['invalid_cursor' as const, 'too_many_streams' as const],
+    lists: { resource, filters: declared },
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
       const selection = selectionOf(asked.fields);
       const sort = orderOf(asked);
@@ -137,11 +139,11 @@ function pages<R extends AnyResource>(
       await include(resource, page.items, asked.include, selection);
       return { ...page, page: { ...page.page, ...total } };
     },
-    stream: {
+    forms: streams({
       item: z.union([expanded(resource), partial(resource)]),
       batches: async ({ params, query: asked }: { params: any; query: any }, signal: AbortSignal) => {
         refuseInStream(asked);
-        if (streams >= MAX_STREAMS)
+        if (underWay >= MAX_STREAMS)
           throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
@@ -157,13 +159,13 @@ function pages<R extends AnyResource>(
         ];
         return all.filter((field) => shown?.has(field) ?? true);
       },
-    },
+    }),
   };
 }
 
 /** Streams that a process may have under way. */
 const MAX_STREAMS = 50;
-let streams = 0;
+let underWay = 0;
 
 /** All documents that meet the conditions, with what is to be included. */
 async function* batches(
@@ -192,13 +194,13 @@ async function* batches(
     batch = [];
     return done;
   };
-  streams++;
+  underWay++;
   try {
     if (gone.aborted) return;
     for await (const document of cursor) if (batch.push(document) === STREAM_BATCH) yield await complete();
     if (batch.length > 0) yield await complete();
   } finally {
-    streams--;
+    underWay--;
     gone.removeEventListener('abort', stop);
     // Mongoose leaves the cursor open when its loop is left.
     await cursor.close();

@@ -1,10 +1,11 @@
+import type { Context } from 'koa';
 import type { Types } from 'mongoose';
 import { z } from 'zod';
 import type { Access } from '../schema/policy.ts';
 import type { Problem, ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
 import { isCounted, type Limit } from './limits.ts';
-import { flag } from './query.ts';
+import { type Filter, flag } from './query.ts';
 import type { Target } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
@@ -54,13 +55,20 @@ interface Header<S> {
   value: (stored: S, request: { path: string; querystring: string }) => string | undefined;
 }
 
-/** The same answer as a stream of its items, for lists. */
-export interface Stream {
-  item: z.ZodType;
-  /** `signal`: the client has gone. */
-  batches: (input: any, signal: AbortSignal) => Promise<AsyncIterable<unknown[]>>;
-  /** The columns of a CSV. */
-  columns: (query: any) => string[];
+/** What a handler gets: the validated parts of a request. */
+type Input = { params: any; query: any; body: any };
+
+/** The answer in one media type, sent by a function of its own: a stream, or anything else that is not made at once. */
+export interface Form {
+  /** What OpenAPI says of it; JSON is described by `answer`. */
+  content?: { schema: { type: 'string'; description: string }; example: string };
+  send: (ctx: Context, input: Input) => void | Promise<void>;
+}
+
+/** What a list of documents can be filtered by, for whatever else shows the same documents. */
+export interface Listed {
+  resource: AnyResource;
+  filters: Filter[];
 }
 
 /**
@@ -92,7 +100,11 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   /** What is taken in another media type. */
   alternative?: Body<z.ZodType>;
   answer: Answer<A>;
-  stream?: Stream;
+  /** Forms of the answer beside JSON, by media type; one for JSON takes the place of the handler. */
+  forms?: Record<string, Form>;
+  /** Serves a client that asks for a WebSocket. Other routes answer it as if it had not asked. */
+  socket?: Form['send'];
+  lists?: Listed;
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
   /** Makes of the body what the handler gets, before the transaction: what takes long and need be done once. */
@@ -171,7 +183,6 @@ export function problemsOf(route: Route): ProblemCode[] {
       ...(route.alternative ? (['patch_test_failed'] as const) : []),
       ...(route.params ? (['not_found'] as const) : []),
       ...(route.answer.schema ? (['not_acceptable'] as const) : []),
-      ...(route.stream ? (['too_many_streams'] as const) : []),
       ...(route.body ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
       ...(route.problems ?? []),
       ...ofWrites,

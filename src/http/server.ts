@@ -5,6 +5,7 @@ import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { Problem, type ProblemCode, reason } from '../errors.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
+import { acceptUpgrades } from './upgrade.ts';
 
 /** Times in milliseconds. A client that trickles its request is cut off; one that behaves never notices. */
 export const TIMES = {
@@ -19,9 +20,12 @@ export const TIMES = {
   proxyKeepAliveTime: 65_000,
 };
 /** Further ones are closed at once: each costs memory, and one of the files that a process may have open. */
-const MAX_CONNECTIONS = 5_000;
+const MAX_CONNECTIONS = 10_000;
 
-/** An HTTP server that answers with problem documents also where Node itself refuses a request. */
+/**
+ * An HTTP server that answers with problem documents also where Node itself refuses a request. It tells the
+ * application when it begins to listen and when it is drained: `listening` and `draining`.
+ */
 export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   const { stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
   const handle = app.callback();
@@ -42,6 +46,8 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
     if (!isWaitingForUs) socket.destroy();
   });
   server.on('checkExpectation', listener);
+  acceptUpgrades(server, listener, (socket) => responses.get(socket)?.writableFinished === false);
+  for (const event of ['listening', 'draining']) server.on(event, () => app.emit(event));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
     const underWay = last?.writableFinished === false ? last : undefined;
@@ -87,6 +93,7 @@ function refusal(problem: Problem, requestId: string) {
 /** Stops taking connections, lets the requests under way end, and cuts off what is left after `patience` ms. */
 export async function drain(server: Server, patience = 10_000): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
+  server.emit('draining');
   // A connection whose last answer has gone out would wait for a further request.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
   const cut = setTimeout(() => server.closeAllConnections(), patience);

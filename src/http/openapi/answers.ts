@@ -1,7 +1,6 @@
 import type { ResponseConfig } from '@asteasolutions/zod-to-openapi';
 import { isCounted } from '../limits.ts';
 import { isIdempotent, isPreferable, JSON_TYPE, type Route, writes } from '../route.ts';
-import { STREAM_TYPES } from '../stream.ts';
 
 /** What OpenAPI says of successes. */
 
@@ -11,7 +10,11 @@ export const success = (route: Route): ResponseConfig => ({
   ...(route.answer.schema && {
     content: {
       [JSON_TYPE]: { schema: route.answer.schema, example: route.answer.example },
-      ...(route.stream && Object.fromEntries(STREAM_TYPES.map((type) => [type, STREAMS[type]]))),
+      ...Object.fromEntries(
+        Object.entries(route.forms ?? {}).flatMap(([type, { content }]) =>
+          content ? [[type, content]] : [],
+        ),
+      ),
     },
   }),
 });
@@ -89,20 +92,6 @@ export const rateLimitOf = ({ path }: Route) =>
         Object.keys(RATE_LIMIT_HEADERS).map((name) => [name, { $ref: `#/components/headers/${name}` }]),
       )
     : {};
-
-const STREAMS = {
-  'application/x-ndjson': {
-    schema: { type: 'string' as const, description: 'All documents, one as JSON on each line' },
-    example: '{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n',
-  },
-  'text/csv': {
-    schema: {
-      type: 'string' as const,
-      description: 'All documents, one a row (RFC 4180), after a row of names',
-    },
-    example: 'id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n',
-  },
-};
 
 const REPLAYED = {
   description: 'Stands there if this is the answer to an earlier request with the same Idempotency-Key',

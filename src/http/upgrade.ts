@@ -1,0 +1,63 @@
+import { type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+
+/**
+ * Requests that ask for another protocol. One for a WebSocket goes through the application like any other, so that
+ * it is identified, counted, checked and refused in the same way; a route that speaks WebSocket then takes its
+ * connection. For everything else the question is ignored, as RFC 9110 allows (section 7.8): some clients ask for
+ * HTTP/2 by default.
+ */
+
+/** What Node has read of a connection beyond the request, for requests that ask for a WebSocket. */
+const heads = new WeakMap<IncomingMessage, Buffer>();
+
+export const wantsSocket = (request: IncomingMessage): boolean => heads.has(request);
+
+export function acceptUpgrades(
+  server: Server,
+  listener: RequestListener,
+  isBusy: (socket: Duplex) => boolean,
+): void {
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // The answer to an earlier request is still under way: its connection cannot become anything else.
+    if (isBusy(socket)) return void socket.destroy();
+    const isWebSocket = request.method === 'GET' && /^websocket$/i.test(request.headers.upgrade ?? '');
+    if (!isWebSocket) return readAgain(server, request, socket, head);
+    heads.set(request, head);
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket as never);
+    response.on('finish', () => heads.has(request) && socket.end());
+    socket.on('error', () => socket.destroy());
+    listener(request, response);
+  });
+}
+
+/** Node parses no body where it has seen an Upgrade: the same request comes once more, without it. */
+function readAgain(
+  server: Server,
+  { method, url, httpVersion, rawHeaders }: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+) {
+  const lines = [`${method} ${url} HTTP/${httpVersion}`];
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (!/^(upgrade|http2-settings)$/i.test(rawHeaders[i] ?? ''))
+      lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+  server.emit('connection', socket);
+}
+
+/** Gives the connection of such a request away; the response says nothing more, and counts as answered. */
+export function takeConnection(
+  request: IncomingMessage,
+  response: ServerResponse,
+): { socket: Duplex; head: Buffer } {
+  const { socket } = request;
+  const head = heads.get(request) as Buffer;
+  heads.delete(request);
+  response.detachSocket(socket);
+  response.statusCode = 101;
+  response.emit('finish');
+  return { socket, head };
+}
