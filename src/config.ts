@@ -17,6 +17,13 @@ const environment = z.object({
   NODE_ENV: z.string().toLowerCase().optional(),
   PORT: whole(0, 65_535).default(3000),
   HOST: z.string().default('127.0.0.1'),
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an address like https://api.example.org' })
+    .refine(
+      (url) => url === new URL(url).origin,
+      'must be an origin like https://api.example.org, without a path',
+    )
+    .optional(),
   MONGODB_URI: z
     .string()
     .regex(/^mongodb(\+srv)?:\/\/[^/]+/, 'must start with mongodb:// or mongodb+srv:// and name a host')
@@ -86,6 +93,10 @@ export const isProduction = ({ HOST, NODE_ENV, MONGODB_URI }: Config): boolean =
 const isLocal = (uri: string): boolean => !/:\/\/.*[/?].*@/.test(uri) && hostsOf(uri).every(isLoopback);
 
 const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
+
+/** Where clients reach the API, as far as the configuration knows. */
+export const addressOf = ({ PUBLIC_URL, HOST, PORT }: Config): string =>
+  PUBLIC_URL ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
 
 /** The hosts of a MongoDB URI: what may be shown of it, without user, password and options. */
 export const hostsOf = (uri: string): string[] =>

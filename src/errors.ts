@@ -96,9 +96,6 @@ export interface ProblemDetails {
   /** Of a batch: the index of the operation that was refused, and why. */
   operation?: number;
   problem?: object;
-  /** Where a token was asked for: the same as OAuth 2 says it (RFC 6749, section 5.2). */
-  error?: string;
-  error_description?: string;
   headers?: Record<string, string>;
 }
 
@@ -108,6 +105,7 @@ export class Problem extends Error {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly members: Omit<ProblemDetails, 'headers'>;
+  readonly mediaType: string = 'application/problem+json';
 
   constructor(code: ProblemCode, detail: string, { headers = {}, ...members }: ProblemDetails = {}) {
     super(detail);
@@ -132,7 +130,7 @@ export class Problem extends Error {
   }
 
   /** The problem document of a request. */
-  toDocument(instance: string, requestId: string) {
+  toDocument(instance: string, requestId: string): object {
     return { ...this.describe(), instance, requestId };
   }
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { createApp } from './app.ts';
-import { type Config, loadConfig } from './config.ts';
+import { addressOf, type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { DEMO_PASSWORD } from './auth/passwords.ts';
@@ -28,7 +28,7 @@ async function main(): Promise<void> {
   const logger = await createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
   const stopped = once(stopSignal(), 'abort');
-  useKeys(await signingKeys(config));
+  useKeys(await signingKeys(config), addressOf(config));
 
   const database = await openDatabase(config, say);
   try {

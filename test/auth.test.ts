@@ -2,6 +2,7 @@ import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Types } from 'mongoose';
 import { hashPassword } from '../src/auth/passwords.ts';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tokens.ts';
 import { AuditEntry } from '../src/http/audit.ts';
 import { drain } from '../src/http/server.ts';
@@ -77,7 +78,7 @@ describe('logging in', () => {
     expect(answer.headers.get('cache-control')).toBe('no-store');
     const [, payload] = body.access_token.split('.');
     const claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
-    expect(Object.keys(claims).sort()).toEqual(['aud', 'exp', 'iat', 'iss', 'jti', 'sid', 'sub']);
+    expect(Object.keys(claims).sort()).toEqual(['aud', 'client_id', 'exp', 'iat', 'iss', 'jti', 'sid', 'sub']);
     expect(claims.exp - claims.iat).toBe(900);
     // Of its secrets only digests are stored.
     const stored = JSON.stringify(await modelOf(Session).find().lean());
@@ -100,9 +101,9 @@ describe('logging in', () => {
       await logIn('nobody@example.org'),
       await logIn(closed),
     ];
-    const [first, ...others] = answers.filter(({ body }) => body.code !== 'invalid_request');
+    const [first, ...others] = answers.filter(({ body }) => body.error !== 'invalid_request');
     expect(others).toHaveLength(3);
-    expect([first?.status, first?.body.code]).toEqual([400, 'invalid_grant']);
+    expect([first?.status, first?.body.error]).toEqual([400, 'invalid_grant']);
     for (const { status, body } of others)
       expect([status, { ...body, requestId: '' }]).toEqual([400, { ...first?.body, requestId: '' }]);
     expect(await modelOf(Session).countDocuments({ user: { $ne: admin._id } })).toBe(0);
@@ -121,13 +122,32 @@ describe('logging in', () => {
     ['what is no refresh token', { grant_type: 'refresh_token', refresh_token: 'x' }, 'invalid_grant'],
   ])('with %s is a problem in the words of OAuth, too', async (_, fields, error) => {
     const { status, headers, body } = await form('/auth/token', fields);
-    expect([status, body.code, body.error, body.error_description]).toEqual([400, error, error, body.detail]);
+    expect([status, body]).toEqual([400, { error, error_description: expect.any(String) }]);
     expect(headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('gives tokens that another service can check by the metadata and the keys alone', async () => {
+    const { email } = await someone();
+    const { body: tokens } = await logIn(email);
+    const { body: server } = await api.get('/.well-known/oauth-authorization-server', { as: '' });
+    expect(server).toMatchObject({
+      issuer: 'http://127.0.0.1:3000',
+      token_endpoint: `${server.issuer}/auth/token`,
+    });
+    const { body: keys } = await api.get(new URL(server.jwks_uri).pathname, { as: '' });
+    const { payload } = await jwtVerify(tokens.access_token, createLocalJWKSet(keys), {
+      issuer: server.issuer,
+      audience: 'shelfmark-api',
+      typ: 'at+jwt',
+      requiredClaims: ['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'],
+    });
+    expect(payload['client_id']).toBe('shelfmark');
+    expect(JSON.stringify(keys)).not.toContain('"d"');
   });
 
   test('takes a form only, and says so', async () => {
     const { status, body } = await api.post('/auth/token', { grant_type: 'password' }, { as: '' });
-    expect([status, body.error, body.detail]).toEqual([
+    expect([status, body.error, body.error_description]).toEqual([
       400,
       'invalid_request',
       expect.stringContaining('application/x-www-form-urlencoded'),

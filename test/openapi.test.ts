@@ -144,18 +144,18 @@ test('every operation declares one success (and one for who wants no document), 
     ]).toEqual([name, true]);
     for (const status of statuses.filter((status) => Number(status) >= 400)) {
       const { content, headers } = follow(operation.responses[status]);
-      expect([name, Object.keys(content)]).toEqual([name, ['application/problem+json']]);
-      for (const [code, example] of Object.entries<any>(content['application/problem+json'].examples)) {
+      const isOAuth = status === '400' && operation['x-policy'].credentials !== undefined;
+      const type = isOAuth ? 'application/json' : 'application/problem+json';
+      expect([name, Object.keys(content)]).toEqual([name, [type]]);
+      for (const [code, example] of Object.entries<any>(content[type].examples)) {
         expect([name, code, problems[code as keyof typeof problems].status]).toEqual([
           name,
           code,
           Number(status),
         ]);
-        expect(follow(example).value).toMatchObject({
-          code,
-          status: Number(status),
-          type: `/problems/${code}`,
-        });
+        expect(follow(example).value).toMatchObject(
+          isOAuth ? { error: code } : { code, status: Number(status), type: `/problems/${code}` },
+        );
       }
       if (status === '503' || status === '429') expect(headers).toHaveProperty('Retry-After');
     }
@@ -210,7 +210,7 @@ describe('the catalogue of problems', () => {
   test('is what the operations declare and what comes before any of them, no more and no less', () => {
     const declared = operations.flatMap(({ operation }) =>
       Object.values<any>(operation.responses).flatMap(({ content }) =>
-        Object.keys(content?.['application/problem+json']?.examples ?? {}),
+        Object.values<any>(content ?? {}).flatMap(({ examples }) => Object.keys(examples ?? {})),
       ),
     );
     expect([...new Set([...declared, ...outside])].toSorted()).toEqual(Object.keys(problems).toSorted());

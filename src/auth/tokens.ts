@@ -15,8 +15,9 @@ import { jwtVerify, SignJWT } from 'jose';
 
 export const ACCESS_SECONDS = 15 * 60;
 
-const ALGORITHM = 'EdDSA';
-const ISSUER = 'shelfmark';
+const ALGORITHM = 'EdDSA' as const;
+/** There is one client, whoever logs in: clients are not registered. */
+const CLIENT = 'shelfmark';
 const AUDIENCE = 'shelfmark-api';
 const TYPE = 'at+jwt';
 
@@ -35,11 +36,27 @@ export interface Claims {
 
 /** The keys of this process; the first signs, all verify. */
 let keys: SigningKey[] = [];
+let ownAddress = '';
 
-export function useKeys(own: SigningKey[]): void {
+/** `address` is where clients reach the API: its tokens name it as their issuer. */
+export function useKeys(own: SigningKey[], address = 'http://127.0.0.1:3000'): void {
   keys = own;
+  ownAddress = address;
   verified.clear();
 }
+
+export const issuer = (): string => ownAddress;
+
+/** What verifies our tokens, as JSON (RFC 8037). */
+export const publicKeys = () =>
+  keys.map(({ id, public: key }) => ({
+    kty: 'OKP' as const,
+    crv: 'Ed25519' as const,
+    x: key.export({ format: 'jwk' }).x as string,
+    kid: id,
+    use: 'sig' as const,
+    alg: ALGORITHM,
+  }));
 
 /** The keys of a text of one or more PEMs. Throws an Error that says what is wrong, and never quotes the text. */
 export function readKeys(pems: string): SigningKey[] {
@@ -67,9 +84,9 @@ export const makeKey = (): string =>
 export function signToken({ user, session }: Claims): Promise<string> {
   const [key] = keys;
   if (!key) throw new Error('There is no key to sign with: see useKeys().');
-  return new SignJWT({ sid: session })
+  return new SignJWT({ sid: session, client_id: CLIENT })
     .setProtectedHeader({ alg: ALGORITHM, kid: key.id, typ: TYPE })
-    .setIssuer(ISSUER)
+    .setIssuer(ownAddress)
     .setAudience(AUDIENCE)
     .setSubject(user)
     .setJti(randomUUID())
@@ -93,7 +110,7 @@ export async function verifyToken(token: string): Promise<Claims | 'expired' | u
   try {
     const { payload } = await jwtVerify(token, ({ kid }) => publicKey(kid), {
       algorithms: [ALGORITHM],
-      issuer: ISSUER,
+      issuer: ownAddress,
       audience: AUDIENCE,
       typ: TYPE,
       requiredClaims: ['sub', 'sid', 'jti', 'iat', 'exp'],

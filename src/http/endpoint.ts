@@ -16,6 +16,7 @@ import type { Confirm } from './entrance.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import { checkBody, queryReader } from './input.ts';
 import { routeLimits } from './limits.ts';
+import { asOAuth } from './oauth.ts';
 import { preconditionsOf, refusePreconditions } from './preconditions.ts';
 import { type Reply, send, sendFresh, sendPreferred } from './reply.ts';
 import { isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
@@ -95,13 +96,12 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     });
   };
 
-  const { refusal } = route;
-  if (!refusal) return answerTo;
+  if (!route.oauth) return answerTo;
   return async (ctx) => {
     try {
       await answerTo(ctx);
     } catch (error) {
-      throw error instanceof Problem ? refusal(error) : error;
+      throw error instanceof Problem ? asOAuth(error) : error;
     }
   };
 }

@@ -52,7 +52,7 @@ export const problems: Middleware = async (ctx, next) => {
     if (problem.status === 500) ctx.app.emit('error', refusalByValidator(error) ?? error, ctx);
     ctx.status = problem.status;
     ctx.set(problem.headers);
-    ctx.type = PROBLEM_TYPE;
+    ctx.type = problem.mediaType;
     ctx.body = JSON.stringify(problem.toDocument(instanceOf(ctx), ctx.response.get('X-Request-Id')));
   }
 };

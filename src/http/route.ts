@@ -113,8 +113,8 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   limits?: Limit<z.output<B>>[];
   /** What it refuses with, beside what follows from its input. */
   problems?: ProblemCode[];
-  /** How its refusals are worded, where the rest of the world expects them in another form. */
-  refusal?: (problem: Problem) => Problem;
+  /** Its refusals are worded as clients of OAuth 2 read them. */
+  oauth?: true;
   /** It may return a Problem instead of throwing it: then what it wrote stays. */
   handler: (input: {
     params: z.output<P>;
@@ -172,7 +172,7 @@ export function problemsOf(route: Route): ProblemCode[] {
   ];
   const ofWrites: ProblemCode[] = writes(route) ? ['write_conflict', 'outcome_unknown'] : [];
   // Whatever else is wrong is worded as one of its own.
-  if (route.refusal) return [...(route.problems ?? []), ...ofWrites, ...always];
+  if (route.oauth) return [...(route.problems ?? []), ...ofWrites, ...always];
   return [
     ...new Set<ProblemCode>([
       'malformed_query',

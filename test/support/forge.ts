@@ -16,7 +16,7 @@ export function forge(
     const head = part({ alg: 'EdDSA', kid: own.id, typ: 'at+jwt', ...header });
     const body = part({
       sid: session,
-      iss: 'shelfmark',
+      iss: 'http://127.0.0.1:3000',
       aud: 'shelfmark-api',
       sub: user,
       jti: 'x',

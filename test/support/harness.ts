@@ -196,8 +196,9 @@ function readContract(document: any): Contract {
       const pointer = [at as string, operation, 'responses', String(status), 'content', type as string];
       const ref = content.schema.$ref?.slice(1) ?? `/paths/${pointer.map(escape).join('/')}/schema`;
       expectValid(validator(ref), body, where);
-      if (status >= 400 && !(body.code in content.examples))
-        throw new Error(`${where}: the code ${body.code} is not declared`);
+      const code = body.code ?? body.error;
+      if (status >= 400 && !(code in content.examples))
+        throw new Error(`${where}: the code ${code} is not declared`);
     },
   };
 }

@@ -2,7 +2,8 @@ import type { ResponseConfig } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
 import { Problem, type ProblemCode, type ProblemDetails, problems } from '../../errors.ts';
 import { PROBLEM_TYPE } from '../middleware.ts';
-import { problemsOf, type Route } from '../route.ts';
+import { isOAuthCode, oauthDocument, oauthError } from '../oauth.ts';
+import { JSON_TYPE, problemsOf, type Route } from '../route.ts';
 import { rateLimitOf } from './answers.ts';
 
 /** What OpenAPI says of refusals. */
@@ -41,8 +42,6 @@ const problem = z
     errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
     blockers: z.array(blocker).optional().describe('What still refers to the document, by field'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
-    error: z.string().optional().describe('Where a token was asked for: what OAuth 2 calls it'),
-    error_description: z.string().optional().describe('The same as `detail`, for clients of OAuth 2'),
     problem: z
       .record(z.string(), z.unknown())
       .optional()
@@ -56,7 +55,7 @@ export function refusals(route: Route): Record<string, ResponseConfig> {
   const responses = [...new Set(all.map((code) => problems[code].status))].map((status) => {
     const codes = all.filter((code) => problems[code].status === status);
     const description = codes.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' ');
-    return [status, { ...refusal(codes, description), ...headersAt(status, route) }];
+    return [status, { ...refusal(codes, description, route.oauth), ...headersAt(status, route) }];
   });
   return Object.fromEntries(responses);
 }
@@ -67,11 +66,11 @@ const headersAt = (status: number, route: Route): Pick<ResponseConfig, 'headers'
   return status === 429 ? { headers: { ...RETRY_AFTER, ...rateLimitOf(route) } } : {};
 };
 
-export const refusal = (codes: ProblemCode[], description: string): ResponseConfig => ({
+export const refusal = (codes: ProblemCode[], description: string, oauth?: true): ResponseConfig => ({
   description,
   content: {
-    [PROBLEM_TYPE]: {
-      schema: problem,
+    [oauth && codes.every(isOAuthCode) ? JSON_TYPE : PROBLEM_TYPE]: {
+      schema: oauth && codes.every(isOAuthCode) ? oauthError : problem,
       examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
     },
   },
@@ -92,10 +91,12 @@ const AUTHENTICATE = {
 
 export const example = (code: ProblemCode) => ({
   summary: problems[code].title,
-  value: new Problem(code, `${problems[code].title}.`, MEMBERS[code]).toDocument(
-    '/path/of/the/request',
-    'b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e',
-  ),
+  value: isOAuthCode(code)
+    ? oauthDocument(code, `${problems[code].title}.`)
+    : new Problem(code, `${problems[code].title}.`, MEMBERS[code]).toDocument(
+        '/path/of/the/request',
+        'b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e',
+      ),
 });
 
 const inBody = (pointer: string, code: string, message: string): ProblemDetails => ({

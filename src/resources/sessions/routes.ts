@@ -4,6 +4,7 @@ import { DEMO_PASSWORD } from '../../auth/passwords.ts';
 import { Problem } from '../../errors.ts';
 import { FORM_TYPE, type Route, route } from '../../http/route.ts';
 import { login, refresh, revoke } from './login.ts';
+import { metadata } from './metadata.ts';
 
 /** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
 
@@ -81,7 +82,7 @@ export const routes = (): Route[] => [
       { ...GUESSES, name: 'logins', points: 100, by: ({ address }) => [address] },
       { ...GUESSES, name: 'account', points: 1_000, by: ({ body }) => [nameIn(body)] },
     ],
-    refusal: asOAuth,
+    oauth: true,
     handler: async ({ body: { grant_type, username, password, refresh_token } }) => {
       if (grant_type === 'password') return login(required({ username }), required({ password }));
       if (grant_type === 'refresh_token') return refresh(required({ refresh_token }));
@@ -109,9 +110,10 @@ export const routes = (): Route[] => [
     },
     answer: { status: 200, description: 'It is not good any more' },
     problems: ['invalid_request'],
-    refusal: asOAuth,
+    oauth: true,
     handler: ({ body: { token } }) => revoke(required({ token })),
   }),
+  ...metadata,
 ];
 
 /** The one value of a form that must be there. */
@@ -119,17 +121,4 @@ function required(given: Record<string, string | undefined>): string {
   const [[name, value] = []] = Object.entries(given);
   if (value === undefined || value === '') throw new Problem('invalid_request', `${name} is missing.`);
   return value;
-}
-
-/** With the members that a client of OAuth 2 looks for; whatever is wrong with the form is an invalid_request. */
-function asOAuth(problem: Problem): Problem {
-  const { code, message, status, members, headers } = problem;
-  if (status >= 500 || code === 'rate_limited') return problem;
-  const known = code === 'invalid_grant' || code === 'unsupported_grant_type';
-  return new Problem(known ? code : 'invalid_request', message, {
-    ...members,
-    headers,
-    error: known ? code : 'invalid_request',
-    error_description: message,
-  });
 }
