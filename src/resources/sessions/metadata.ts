@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ANYONE } from '../../auth/policy.ts';
+import { ANYONE } from '../../schema/policy.ts';
 import { issuer, publicKeys } from '../../auth/tokens.ts';
 import { route } from '../../http/route.ts';
 
