@@ -149,7 +149,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
       ...(resource.referrers.some(({ policy }) => policy === 'restrict')
         ? (['still_referenced'] as const)
         : []),
-      ...resource.vetoes.flatMap(({ problems }) => problems),
+      ...resource.hooks.flatMap(({ problems }) => problems ?? []),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
     handler: ({ params }) => store.remove(resource, params.id),

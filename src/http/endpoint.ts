@@ -32,7 +32,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   const headers = Object.entries(answer.headers ?? {});
   const types = [...new Set([JSON_TYPE, ...Object.keys(forms)])];
   const readQuery = queryReader(queryOf(route));
-  const withinLimits = routeLimits(route.limits);
+  const countRequest = routeLimits(route.limits);
   const readBody = bodyReader([body, route.alternative].filter((taken) => taken !== undefined));
 
   const reply = (ctx: Context, value: unknown, query: unknown): Reply => {
@@ -63,37 +63,36 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     if (query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
     const input = { params, query, body: checkedBody.data };
 
-    return withinLimits(ctx, input.body, async () => {
-      if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
-      const form = forms[type];
-      if (form) return form.send(ctx, input);
-      if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query), preconditions);
+    await countRequest(ctx, input.body);
+    if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
+    const form = forms[type];
+    if (form) return form.send(ctx, input);
+    if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query), preconditions);
 
-      if (route.prepare) input.body = await route.prepare(input);
-      const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
-      const work = async (): Promise<Reply | Problem> => {
-        // Who has waited for a turn may have lost his rights meanwhile.
-        const who = await confirm(caller());
-        requireAccess(route.policy, who);
-        return runAs(who, workAs);
-      };
-      const workAs = async (): Promise<Reply | Problem> => {
-        const earlier = key && (await recall(key));
-        if (earlier) return earlier;
-        if (about && preconditions) await requireVersion(about, params.id as Types.ObjectId, preconditions);
-        const { value, changes } = await recording(() => handler(input));
-        await record(route, ctx, changes);
-        if (value instanceof Problem) return value;
-        const made = reply(ctx, value, query);
-        if (query['dryRun']) throw new DryRun(made);
-        if (key) await remember(key, made);
-        return made;
-      };
-      const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
-      const outcome = await transaction(work, claims).catch(dryRunReply);
-      if (outcome instanceof Problem) throw outcome;
-      return isPreferable(route) ? sendPreferred(ctx, outcome) : send(ctx, outcome);
-    });
+    if (route.prepare) input.body = await route.prepare(input);
+    const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
+    const work = async (): Promise<Reply | Problem> => {
+      // Who has waited for a turn may have lost his rights meanwhile.
+      const who = await confirm(caller());
+      requireAccess(route.policy, who);
+      return runAs(who, workAs);
+    };
+    const workAs = async (): Promise<Reply | Problem> => {
+      const earlier = key && (await recall(key));
+      if (earlier) return earlier;
+      if (about && preconditions) await requireVersion(about, params.id as Types.ObjectId, preconditions);
+      const { value, changes } = await recording(() => handler(input));
+      await record(route, ctx, changes);
+      if (value instanceof Problem) return value;
+      const made = reply(ctx, value, query);
+      if (query['dryRun']) throw new DryRun(made);
+      if (key) await remember(key, made);
+      return made;
+    };
+    const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
+    const outcome = await transaction(work, claims).catch(dryRunReply);
+    if (outcome instanceof Problem) throw outcome;
+    return isPreferable(route) ? sendPreferred(ctx, outcome) : send(ctx, outcome);
   };
 
   if (!route.oauth) return answerTo;

@@ -1,9 +1,9 @@
-import { isIP } from 'node:net';
 import type { Context } from 'koa';
 import type { Caller, Role } from '../auth/caller.ts';
 import { Problem } from '../errors.ts';
 import { type Budget, budget, type Policy } from '../mongo/budget.ts';
 import { digest } from '../schema/etag.ts';
+import { addressOf, networksOf } from './address.ts';
 
 /** Who sends a request. */
 interface Client {
@@ -16,8 +16,6 @@ interface Client {
 
 /** A limit of one route, beside the one that holds for all requests. */
 export interface Limit<B> extends Policy {
-  /** Only requests that are refused count: attempts to guess something. */
-  onlyRefused?: true;
   /** Requests with the same words count together; undefined, it does not count. */
   by: (request: Client & { body: B }) => string[] | undefined;
 }
@@ -42,36 +40,14 @@ export function generalLimit(points: number): (ctx: Context) => Promise<void> {
   };
 }
 
-/** Compiles the limits of a route into the function that runs its work within them. */
+/** Compiles the limits of a route into the function that counts a request, and refuses one too many. */
 export function routeLimits(limits: Limit<any>[] = []) {
   const budgets = limits.map((limit) => ({ limit, own: budget(limit) }));
-  return async <T>(ctx: Context, body: unknown, work: () => Promise<T>): Promise<T> => {
-    const spent: (() => void)[] = [];
-    const giveAllBack = () => {
-      for (const giveBack of spent) giveBack();
-    };
+  return async (ctx: Context, body: unknown): Promise<void> => {
     for (const { limit, own } of budgets) {
       const by = limit.by({ ...clientOf(ctx), body });
-      if (!by) continue;
       // What clients type may be long, and nobody else's business.
-      const key = digest(JSON.stringify(by));
-      try {
-        await spend(ctx, own, key);
-      } catch (refusal) {
-        // What one limit does not let in has tried nothing, for the others.
-        giveAllBack();
-        throw refusal;
-      }
-      if (limit.onlyRefused) spent.push(() => own.giveBack(key));
-    }
-    try {
-      const result = await work();
-      giveAllBack();
-      return result;
-    } catch (error) {
-      // A failure of ours tells nobody whether he has guessed right.
-      if (!(error instanceof Problem) || error.status >= 500) giveAllBack();
-      throw error;
+      if (by) await spend(ctx, own, digest(JSON.stringify(by)));
     }
   };
 }
@@ -101,21 +77,6 @@ const clientOf = (ctx: Context): Client => {
   return {
     account: who?.id?.toHexString(),
     role: who?.role,
-    address: networkOf(ctx.ip) ?? networkOf(ctx.req.socket.remoteAddress) ?? '',
+    address: networksOf(addressOf(ctx))[0],
   };
 };
-
-/** undefined for what is no address: a proxy may say `unknown`. */
-function networkOf(address = ''): string | undefined {
-  // Also as a socket that takes both kinds of address has it, and with a port, as some proxies do.
-  const v4 = /^(?:::ffff:)?(\d+(?:\.\d+){3})(?::\d+)?$/i.exec(address)?.[1];
-  if (v4) return v4;
-  const [plain = ''] = address.split('%');
-  if (isIP(plain) !== 6) return undefined;
-  // A URL has an address in its one short form.
-  const [head = '', tail] = new URL(`http://[${plain}]`).hostname.slice(1, -1).split('::');
-  const groups = (part = '') => part.split(':').filter(Boolean);
-  const zeros = tail === undefined ? 0 : 8 - groups(head).length - groups(tail).length;
-  const all = [...groups(head), ...Array<string>(zeros).fill('0'), ...groups(tail)];
-  return `${all.slice(0, 4).join(':')}::/64`;
-}

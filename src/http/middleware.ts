@@ -3,20 +3,24 @@ import cors from '@koa/cors';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
+import { comingFrom } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
+import { addressOf, networksOf } from './address.ts';
 import { toUri } from './uri.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 const MAX_URL = 8 * 1024;
 
-/** Gives each request an id (the client's own where it is harmless) and writes one line to the log when it ends. */
+/**
+ * Gives each request an id of the server's own, notes where it comes from, and writes one line to the log when it ends.
+ * What the client calls the request is kept beside that: two clients may choose the same id.
+ */
 export function requestLog(logger: Logger): Middleware {
   const log = pinoHttp({
     logger,
-    genReqId: (req, res) => {
-      const given = req.headers['x-request-id'];
-      const id = typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : randomUUID();
+    genReqId: (_req, res) => {
+      const id = randomUUID();
       res.setHeader('X-Request-Id', id);
       return id;
     },
@@ -27,19 +31,36 @@ export function requestLog(logger: Logger): Middleware {
     customErrorObject: (_req, _res, error, { err, ...entry }) =>
       error.message.startsWith('failed with status code') ? entry : { ...entry, err },
     serializers: {
-      req: ({ id, method, url }: { id: string; method: string; url: string }) => ({
-        id,
-        method,
-        path: url.split('?', 1)[0],
-      }),
+      req: ({ id, method, url, headers }: LoggedRequest) => {
+        const clientId = harmless(headers['x-request-id']);
+        return { id, ...(clientId && { clientId }), method, path: url.split('?', 1)[0] };
+      },
       res: ({ statusCode }: { statusCode: number }) => ({ status: statusCode }),
     },
   });
   return (ctx, next) => {
     log(ctx.req, ctx.res);
-    return next();
+    const address = addressOf(ctx);
+    const origin = {
+      request: ctx.response.get('X-Request-Id'),
+      clientRequest: harmless(ctx.req.headers['x-request-id']),
+      address: address ?? 'unknown',
+      networks: networksOf(address),
+    };
+    return comingFrom(origin, next);
   };
 }
+
+interface LoggedRequest {
+  id: string;
+  method: string;
+  url: string;
+  headers: Record<string, unknown>;
+}
+
+/** A client's own id of its request, unless it could harm a log. */
+const harmless = (given: unknown): string | undefined =>
+  typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined;
 
 /** The outermost layer: whatever goes wrong further in becomes a problem document. */
 export const problems: Middleware = async (ctx, next) => {

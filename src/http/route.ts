@@ -75,7 +75,13 @@ export interface Listed {
  * One route: everything that the router, the validation, the answer and OpenAPI need to know of it.
  * The handler takes validated input and returns a value; a refusal is a thrown Problem.
  */
-interface Definition<P extends Parameters, Q extends Parameters, B extends z.ZodType, A extends z.ZodType> {
+interface Definition<
+  P extends Parameters,
+  Q extends Parameters,
+  B extends z.ZodType,
+  A extends z.ZodType,
+  I = z.output<B>,
+> {
   method: 'get' | 'post' | 'put' | 'patch' | 'delete';
   /** As OpenAPI writes it: /books/{id}. */
   path: string;
@@ -108,7 +114,7 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
   /** Makes of the body what the handler gets, before the transaction: what takes long and need be done once. */
-  prepare?: (input: { body: z.output<B> }) => Promise<z.output<B>>;
+  prepare?: (input: { body: z.output<B> }) => Promise<I>;
   /** Limits beside the general one, for what is dear or must not be guessed. */
   limits?: Limit<z.output<B>>[];
   /** What it refuses with, beside what follows from its input. */
@@ -119,11 +125,11 @@ interface Definition<P extends Parameters, Q extends Parameters, B extends z.Zod
   handler: (input: {
     params: z.output<P>;
     query: z.output<Q>;
-    body: z.output<B>;
+    body: I;
   }) => Promise<StoredAs<z.output<A>> | Problem | void>;
 }
 
-export type Route = Definition<any, any, any, any>;
+export type Route = Definition<any, any, any, any, any>;
 
 /** Checks a route's parts against each other and forgets their types, so that routes of all kinds make one list. */
 export const route = <
@@ -131,8 +137,9 @@ export const route = <
   Q extends Parameters = None,
   B extends z.ZodType = z.ZodUndefined,
   A extends z.ZodType = z.ZodUndefined,
+  I = z.output<B>,
 >(
-  definition: Definition<P, Q, B, A>,
+  definition: Definition<P, Q, B, A, I>,
 ): Route => definition;
 
 /** The path parameter `id` of a resource's items. */

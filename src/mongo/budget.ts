@@ -65,17 +65,6 @@ export function budget(policy: Policy) {
     }
   }
 
-  /**
-   * Returns a point that was taken for what turned out not to count, and all that this process has not spent: to all,
-   * because it was taken from all.
-   */
-  function giveBack(key: string): void {
-    const lease = leases.get(key);
-    const unspent = lease && lease.end > Date.now() ? lease.left : 0;
-    leases.delete(key);
-    limiter?.shared.reward(key, unspent + 1).catch(() => {});
-  }
-
   function renew(key: string): Promise<void> {
     const renewal = draw(key).finally(() => renewals.delete(key));
     renewals.set(key, renewal);
@@ -108,7 +97,7 @@ export function budget(policy: Policy) {
     }
   }
 
-  return { policy, take, giveBack };
+  return { policy, take };
 }
 
 function insuredLimiter({ name, points, seconds }: Policy) {

@@ -1,6 +1,7 @@
 import { RATE_LIMITS } from './budget.ts';
 import { GUARDS } from './guards.ts';
 import type { Collection } from './layout.ts';
+import { GUESSES } from './patience.ts';
 import { JOURNAL } from './migrate/journal.ts';
 import { LOCK } from './migrate/lock.ts';
 
@@ -44,6 +45,29 @@ export const OWN: Collection[] = [
         expire: { bsonType: ['date', 'null'], description: 'When the window ends' },
       },
       required: ['key', 'points'],
+      additionalProperties: false,
+    },
+  },
+  {
+    collection: GUESSES,
+    indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }],
+    schema: {
+      title: 'Guess',
+      description:
+        'How many wrong passwords have come from somewhere, or for an account, and until when to wait',
+      bsonType: 'object',
+      properties: {
+        _id: { bsonType: 'string', description: 'What is counted' },
+        level: {
+          bsonType: ['int', 'long', 'double'],
+          description: 'How many were wrong and are not forgiven',
+        },
+        at: { bsonType: 'date', description: 'When that was so' },
+        next: { bsonType: 'date', description: 'Before then no further one is let in' },
+        granted: { bsonType: 'bool', description: 'Whether the last one was let in' },
+        expireAt: { bsonType: 'date', description: 'When it is forgotten' },
+      },
+      required: ['_id', 'level', 'at', 'next', 'granted', 'expireAt'],
       additionalProperties: false,
     },
   },

@@ -1,6 +1,6 @@
 import type { Route } from '../http/route.ts';
 import { connect } from '../schema/references.ts';
-import type { AnyResource, Veto } from '../schema/resource.ts';
+import type { AnyResource, Hook } from '../schema/resource.ts';
 import type { Seed } from '../seed.ts';
 import * as registered from './index.ts';
 
@@ -16,8 +16,8 @@ interface Folder {
   routes?: (api: { resources: AnyResource[] }) => Route[];
   /** Documents for an empty database. */
   seeds?: Seed[];
-  /** What may refuse a removal. */
-  vetoes?: Veto[];
+  /** What happens when documents are created or removed, beside that. */
+  hooks?: Hook[];
 }
 
 const folders: Folder[] = Object.values(registered);
@@ -28,7 +28,7 @@ const all = <T>(part: (folder: Folder) => T[] | undefined): T[] =>
 export const collections: AnyResource[] = referredFirst(
   connect(
     [...all(({ resources }) => resources), ...all(({ internals }) => internals)],
-    all(({ vetoes }) => vetoes),
+    all(({ hooks }) => hooks),
   ),
 );
 

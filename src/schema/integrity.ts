@@ -60,7 +60,7 @@ async function removeAll(
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<number> {
-  for (const veto of resource.vetoes) await veto.check(ids);
+  for (const { beforeRemove } of resource.hooks) await beforeRemove?.(ids);
   const { deletedCount } = await modelOf(resource).deleteMany({ _id: { $in: ids } });
   if (deletedCount > 0) for (const id of ids) noteChange(resource, id, 'remove');
   if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;

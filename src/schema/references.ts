@@ -1,18 +1,18 @@
 import type { ObjectId } from 'bson';
 import type { z } from 'zod';
 import { type Policy, references } from './fields.ts';
-import type { AnyResource, Reference, Veto } from './resource.ts';
+import type { AnyResource, Hook, Reference } from './resource.ts';
 
 /**
- * Connects resources by the references in their fields, and attaches what may refuse a removal. Throws an Error that names everything that could not
- * work: an unknown target, a detach that leaves nothing valid behind, a reference that no index finds.
+ * Connects resources by the references in their fields, and attaches their hooks. Throws an Error that names everything
+ * that could not work: an unknown target, a detach that leaves nothing valid behind, a reference that no index finds.
  */
-export function connect(resources: AnyResource[], vetoes: Veto[] = []): AnyResource[] {
+export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResource[] {
   const byName = new Map(resources.map((resource) => [resource.name, resource]));
   const faults: string[] = [];
   for (const resource of resources) {
     resource.referrers = [];
-    resource.vetoes = vetoes.filter((veto) => veto.resource === resource);
+    resource.hooks = hooks.filter((hook) => hook.resource === resource);
   }
   for (const from of resources) {
     from.references = [];

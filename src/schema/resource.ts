@@ -33,12 +33,15 @@ type Readable<F extends Fields, A> = {
   [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
 };
 
-/** May refuse that these documents are removed; runs in the transaction that would remove them. */
-export interface Veto {
+/** What a folder has to say when documents of a resource are created or removed, by whatever route. */
+export interface Hook {
   resource: AnyResource;
-  /** The problems that it throws. */
-  problems: ProblemCode[];
-  check: (ids: ObjectId[]) => Promise<void>;
+  /** The problems with which it refuses a removal. */
+  problems?: ProblemCode[];
+  /** Before each create, outside of its transaction: runs once, also for a dry run. */
+  beforeCreate?: () => Promise<void>;
+  /** In the transaction that would remove these documents. */
+  beforeRemove?: (ids: ObjectId[]) => Promise<void>;
 }
 
 export interface Intake {
@@ -153,7 +156,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
     referrers: [] as Reference[],
-    vetoes: [] as Veto[],
+    hooks: [] as Hook[],
   };
   return made;
 }

@@ -73,9 +73,10 @@ export async function create<R extends AnyResource>(
 
 /** What is stored for what a create takes and is not stored as it comes: a hash for a password. */
 export async function takeIn(
-  { intake }: AnyResource,
+  { intake, hooks }: AnyResource,
   body: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
+  for (const { beforeCreate } of hooks) await beforeCreate?.();
   if (!intake) return body;
   const isTaken = ([field]: [string, unknown]) => field in intake.fields;
   const entries = Object.entries(body);

@@ -81,8 +81,8 @@ What holds for every operation:
 - Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
 - A client may send so many requests a minute; \`RateLimit\` says how many are left and when all are there again
   (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
-- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. A client that sends it
-  (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) chooses the id itself.
+- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. An id that the client sends
+  under that name (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) is logged beside it.
 
 This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.`;
 

@@ -8,6 +8,7 @@ import { noteChange } from '../../schema/changes.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import { create } from '../../schema/store.ts';
 import { User } from '../users/user.ts';
+import { guessingAs } from './guesses.ts';
 import { Session } from './session.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
@@ -24,8 +25,17 @@ export interface Tokens {
   refresh_token: string;
 }
 
-/** The same answer, in the same time, for a name that nobody has and for a wrong password. */
-export async function login(email: string, password: string): Promise<Tokens> {
+/** A user who has shown that an account is his, and by which password. */
+export interface Proof {
+  user: Types.ObjectId;
+  passwordHash: string;
+}
+
+/** The same answer, in the same time, for a name that nobody has and for a wrong password. Before the transaction. */
+export const prove = (email: string, password: string): Promise<Proof> =>
+  guessingAs(email, () => check(email, password));
+
+async function check(email: string, password: string): Promise<Proof> {
   // MongoDB takes for equal what is not: a name must be written as one, or its spellings would count one by one.
   const isName = User.fields.email.safeParse(email).success;
   const user = isName
@@ -35,7 +45,14 @@ export async function login(email: string, password: string): Promise<Tokens> {
         .lean()
     : null;
   const isRight = await isPassword(password, user?.passwordHash);
-  if (!user || !isRight) throw invalidGrant('The name and password do not belong together.');
+  if (!user?.passwordHash || !isRight) throw wrongPassword();
+  return { user: user._id, passwordHash: user.passwordHash };
+}
+
+/** Begins a session, unless the password has changed since it was shown. */
+export async function login(proof: Proof): Promise<Tokens> {
+  const user = await modelOf(User).findById(proof.user).lean();
+  if (user?.passwordHash !== proof.passwordHash) throw wrongPassword();
   const [origin, secret] = [makeSecret(), makeSecret()];
   const digests = { origin: digestOf(origin), digest: digestOf(secret) };
   const session = await runAs({ kind: 'user', id: user._id, role: user.role }, () =>
@@ -133,5 +150,7 @@ function parse(token: string): RefreshToken {
   const [, id, origin = '', secret = ''] = /^([0-9a-f]{24})\.([\w-]{43})\.([\w-]{43})$/.exec(token) ?? [];
   return { id: new Types.ObjectId(id), origin, secret };
 }
+
+const wrongPassword = (): Problem => invalidGrant('The name and password do not belong together.');
 
 const invalidGrant = (detail: string): Problem => new Problem('invalid_grant', detail);

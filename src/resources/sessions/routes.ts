@@ -3,7 +3,7 @@ import type { Access } from '../../schema/policy.ts';
 import { DEMO_PASSWORD } from '../../auth/passwords.ts';
 import { Problem } from '../../errors.ts';
 import { FORM_TYPE, type Route, route } from '../../http/route.ts';
-import { login, refresh, revoke } from './login.ts';
+import { login, type Proof, prove, refresh, revoke } from './login.ts';
 import { metadata } from './metadata.ts';
 
 /** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
@@ -52,11 +52,6 @@ const example = {
   refresh_token: '65f000000000000000000e51.…',
 };
 
-/** Of guesses only the wrong ones count, per name and address; and wider, so that neither many names nor many addresses help. */
-const GUESSES = { seconds: 15 * 60, onlyRefused: true as const };
-const nameIn = ({ username, refresh_token }: z.output<typeof tokenRequest>): string =>
-  username?.toLowerCase() ?? refresh_token?.slice(0, 24) ?? '';
-
 const open: Access = { role: 'anyone', credentials: 'body' };
 
 export const routes = (): Route[] => [
@@ -77,18 +72,17 @@ export const routes = (): Route[] => [
     },
     answer: { status: 200, description: 'The tokens', schema: tokenAnswer, example },
     problems: ['invalid_request', 'unsupported_grant_type', 'invalid_grant'],
-    limits: [
-      { ...GUESSES, name: 'login', points: 10, by: ({ address, body }) => [address, nameIn(body)] },
-      { ...GUESSES, name: 'logins', points: 100, by: ({ address }) => [address] },
-      { ...GUESSES, name: 'account', points: 1_000, by: ({ body }) => [nameIn(body)] },
-    ],
     oauth: true,
-    handler: async ({ body: { grant_type, username, password, refresh_token } }) => {
-      if (grant_type === 'password') return login(required({ username }), required({ password }));
-      if (grant_type === 'refresh_token') return refresh(required({ refresh_token }));
+    prepare: async ({
+      body: { grant_type, username, password, refresh_token },
+    }): Promise<{ proof: Proof; token?: never } | { proof?: never; token: string }> => {
+      if (grant_type === 'password')
+        return { proof: await prove(required({ username }), required({ password })) };
+      if (grant_type === 'refresh_token') return { token: required({ refresh_token }) };
       required({ grant_type });
       throw new Problem('unsupported_grant_type', 'grant_type is password or refresh_token.');
     },
+    handler: ({ body: { proof, token } }) => (proof ? login(proof) : refresh(token)),
   }),
   route({
     method: 'post',

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { caller, callerId } from '../../auth/caller.ts';
-import { DEMO_PASSWORD, hashPassword, isPassword } from '../../auth/passwords.ts';
+import { DEMO_PASSWORD, hashPassword } from '../../auth/passwords.ts';
 import { password } from '../../schema/password.ts';
-import { invalid } from '../../errors.ts';
 import { type Route, route } from '../../http/route.ts';
 import { read, update } from '../../schema/store.ts';
 import { User } from './user.ts';
 import { endOthers } from '../sessions/login.ts';
+import { confirmPassword, currentPassword } from './own-password.ts';
 
 export const me = (): Route[] => [
   route({
@@ -33,33 +33,20 @@ export const me = (): Route[] => [
     body: {
       schema: z
         .strictObject({
-          currentPassword: z.string().max(1_000).meta({ format: 'password', writeOnly: true }),
+          currentPassword: currentPassword(),
           newPassword: password(),
         })
         .meta({ id: 'PasswordChange', description: 'The password that you have, and the one that you want' }),
       example: { currentPassword: DEMO_PASSWORD, newPassword: 'a long way home' },
     },
     answer: { status: 204, description: 'It is changed' },
-    // Whoever has found a token must not find the password, too.
-    limits: [
-      {
-        name: 'password',
-        points: 10,
-        seconds: 15 * 60,
-        onlyRefused: true,
-        by: ({ account }) => [account as string],
-      },
-    ],
-    handler: async ({ body: { currentPassword, newPassword } }) => {
-      const { passwordHash } = await read(User, callerId());
-      if (!(await isPassword(currentPassword, passwordHash))) throw wrongPassword();
-      await update(User, callerId(), { passwordHash: await hashPassword(newPassword) });
+    prepare: async ({ body: { currentPassword, newPassword } }) => {
+      await confirmPassword(currentPassword);
+      return { passwordHash: await hashPassword(newPassword) };
+    },
+    handler: async ({ body: { passwordHash } }) => {
+      await update(User, callerId(), { passwordHash });
       await endOthers(callerId(), caller().session);
     },
   }),
 ];
-
-const wrongPassword = () =>
-  invalid([
-    { in: 'body', pointer: '/currentPassword', code: 'wrong_password', message: 'is not your password' },
-  ]);

@@ -14,15 +14,6 @@ export const users = (): Route[] => [
   create(User, {
     example: { name: 'Ben Writer', email: 'ben@example.org', bio: null },
     intake: { password: 'a long way home' },
-    // An account costs a good part of a second of the processor.
-    limits: [
-      {
-        name: 'registrations',
-        points: 30,
-        seconds: 60 * 60,
-        by: ({ account, role, address }) => (role === 'admin' ? undefined : [account ?? address]),
-      },
-    ],
   }),
   read(User),
   replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),

@@ -1,0 +1,25 @@
+import { z } from 'zod';
+import { callerId } from '../../auth/caller.ts';
+import { isPassword } from '../../auth/passwords.ts';
+import { invalid } from '../../errors.ts';
+import { read } from '../../schema/store.ts';
+import { User } from './user.ts';
+import { guessingOwn } from '../sessions/guesses.ts';
+
+/** What a token alone must not do asks for the password of the caller, too: a token can be stolen. */
+export const currentPassword = () =>
+  z
+    .string()
+    .max(1_000)
+    .meta({ format: 'password', writeOnly: true })
+    .describe('Your password, because a token alone is not enough for this');
+
+/** Refuses whoever does not know the caller's password. Before the transaction: it takes long. */
+export const confirmPassword = (given: string): Promise<void> =>
+  guessingOwn(async () => {
+    const { passwordHash } = await read(User, callerId());
+    if (await isPassword(given, passwordHash)) return;
+    throw invalid([
+      { in: 'body', pointer: '/currentPassword', code: 'wrong_password', message: 'is not your password' },
+    ]);
+  });
