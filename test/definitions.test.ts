@@ -19,7 +19,7 @@ import { User } from '../src/resources/users/user.ts';
 import { Post } from '../src/resources/posts/post.ts';
 import { Tag } from '../src/resources/tags/tag.ts';
 import { resources, collections } from '../src/resources/api.ts';
-import { instant, objectId, setOf, text } from '../src/schema/fields.ts';
+import { instant, objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import { connect } from '../src/schema/references.ts';
 import { typical } from '../src/schema/example.ts';
@@ -118,19 +118,52 @@ describe('a definition is refused at start', () => {
     ['z.map()', z.map(z.string(), z.string())],
     ['z.any()', z.any()],
     ['z.unknown()', z.unknown()],
-    ['z.record()', z.record(z.string(), z.string())],
     ['z.string().default()', z.string().default('x')],
     ['z.string().optional()', z.string().optional()],
     ['z.array(z.any())', z.array(z.any())],
-    ['z.object({ a: z.any() })', z.object({ a: z.any() })],
-  ])('for a field %s, which Mongoose would not check', (_, field) => {
-    expect(() => define({ odd: field })).toThrow(/The field (odd|a)/);
+    ['z.strictObject({ a: z.any() })', z.strictObject({ a: z.any() })],
+    ['z.object({ a: z.string() })', z.object({ a: z.string() })],
+    ['z.array(z.array(z.string()))', z.array(z.array(z.string()))],
+    ['z.union([…])', z.union([z.string(), z.int()])],
+    ['z.record() of other keys', z.record(z.enum(['a']), z.string())],
+    ['z.record() of references', z.record(z.string(), ref('Tag', 'detach'))],
+    [
+      'a union with a reference',
+      z.discriminatedUnion('a', [z.strictObject({ a: z.literal('x'), b: ref('Tag', 'detach') })]),
+    ],
+    ['a list of references or null', z.array(ref('Tag', 'detach').nullable())],
+    ['z.literal(null)', z.literal(null)],
+    ['z.literal() of several types', z.literal(['a', 1])],
+    ['z.coerce.number()', z.coerce.number()],
+    ['z.bigint()', z.bigint()],
+    ['a transform', z.string().transform(String)],
+    [
+      'a codec of its own',
+      z.codec(z.string(), z.instanceof(mongo.Decimal128), {
+        decode: (text) => mongo.Decimal128.fromString(text),
+        encode: String,
+      }),
+    ],
+    ['z.date()', z.date()],
+    ['z.custom()', z.custom(() => true)],
+    [
+      'an object five levels deep',
+      [1, 2, 3, 4, 5].reduce((inner: z.ZodType) => z.strictObject({ a: inner }), z.string()),
+    ],
+  ])('for a field of a kind that is not supported: %s', (_, field) => {
+    expect(() => define({ odd: field })).toThrow(/The field odd.*\n.*Supported are text/);
+  });
+
+  test('for a field with a name that a path cannot have, at any level', () => {
+    for (const name of ['a.b', '$a', 'id', '__proto__x', ''])
+      for (const fields of [{ [name]: z.int() }, { a: z.strictObject({ [name]: z.int() }) }])
+        expect(() => define(fields)).toThrow('needs another name');
   });
 
   test('for a list that sorts by what is not one value', () => {
     expect(() => list(Book, { filter: [], sort: ['authors'] })).toThrow('Book cannot be sorted by authors');
     expect(() =>
-      list(define({ place: z.object({ city: text(1, 9) }) }), { filter: [], sort: ['place'] }),
+      list(define({ place: z.strictObject({ city: text(1, 9) }) }), { filter: [], sort: ['place'] }),
     ).toThrow('sorted');
   });
 
@@ -248,6 +281,45 @@ describe('a definition is refused at start', () => {
     // @ts-expect-error
     expect(() => resource('Nameless', nameless)).not.toThrow();
   });
+});
+
+test('the paths of a resource are its fields, and those inside objects, lists and unions', () => {
+  const thing = define({
+    title: text(1, 9),
+    condition: z.strictObject({ before: text(1, 9), after: text(1, 9).nullable() }).nullable(),
+    notes: z.array(z.strictObject({ by: ref('User', 'restrict'), tags: z.array(ref('Tag', 'detach')) })),
+    labels: z.record(z.string(), text(1, 9)),
+    payment: z.discriminatedUnion('by', [
+      z.strictObject({ by: z.literal('card'), last4: text(4, 4), at: instant() }),
+      z.strictObject({ by: z.literal(['cash', 'gift']), at: instant(), odd: z.int() }),
+      z.strictObject({ by: z.literal('free'), odd: z.boolean() }),
+    ]),
+  });
+  const paths = [...thing.paths.values()].map(({ path, kind, lists, nullable, optional, reference }) => [
+    path,
+    kind,
+    lists.join(),
+    `${nullable ? 'nullable' : optional ? 'optional' : ''}`,
+    reference?.target ?? '',
+  ]);
+  expect(paths).toEqual([
+    ['id', 'id', '', '', ''],
+    ['title', 'text', '', '', ''],
+    ['condition', 'object', '', 'nullable', ''],
+    ['condition.before', 'text', '', 'optional', ''],
+    ['condition.after', 'text', '', 'nullable', ''],
+    ['notes', 'object', 'notes', '', ''],
+    ['notes.by', 'id', 'notes', '', 'User'],
+    ['notes.tags', 'id', 'notes,notes.tags', '', 'Tag'],
+    ['labels', 'map', '', '', ''],
+    ['payment', 'union', '', '', ''],
+    ['payment.by', 'enum', '', '', ''],
+    ['payment.last4', 'text', '', 'nullable', ''],
+    ['payment.at', 'instant', '', 'nullable', ''],
+    ['createdAt', 'instant', '', '', ''],
+    ['updatedAt', 'instant', '', '', ''],
+  ]);
+  expect(thing.paths.get('payment.by')?.schema.safeParse('gift').success).toBe(true);
 });
 
 describe('text()', () => {

@@ -32,6 +32,9 @@ export const text = (min: number, max: number) =>
       pattern: min > 0 ? '^[^\\x00]*[^\\s\\x00][^\\x00]*$' : '^[^\\x00]*$',
     });
 
+/** What MongoDB stores for the codecs of this file; a codec of one's own is not among them, and is refused at start. */
+export const storedKinds = z.registry<{ kind: 'id' | 'instant' | 'decimal' }>();
+
 /** By the tag that every copy of the package bson sets: `instanceof` fails where there are two. */
 export const isObjectId = (value: unknown): value is ObjectId =>
   (value as { _bsontype?: unknown } | null | undefined)?._bsontype === 'ObjectId';
@@ -40,7 +43,7 @@ export const isObjectId = (value: unknown): value is ObjectId =>
 export const objectId = () =>
   z.codec(
     z.string().regex(/^[0-9a-fA-F]{24}$/, 'must be an id: 24 hexadecimal digits'),
-    z.custom<ObjectId>(isObjectId),
+    z.custom<ObjectId>(isObjectId).register(storedKinds, { kind: 'id' }),
     {
       decode: (hex) => ObjectId.createFromHexString(hex),
       encode: (id) => id.toHexString(),
@@ -49,10 +52,20 @@ export const objectId = () =>
 
 /** An RFC 3339 time on the wire (answers are UTC with milliseconds), a Date in MongoDB. */
 export const instant = () =>
-  z.codec(z.iso.datetime({ offset: true, error: 'must be a time like 2026-01-31T12:00:00Z' }), z.date(), {
-    decode: (text) => new Date(text),
-    encode: (date) => date.toISOString(),
-  });
+  z.codec(
+    z.iso.datetime({ offset: true, error: 'must be a time like 2026-01-31T12:00:00Z' }),
+    z.date().register(storedKinds, { kind: 'instant' }),
+    {
+      decode: (text) => new Date(text),
+      encode: (date) => date.toISOString(),
+    },
+  );
+
+/** What every document has beside its id and its own fields. */
+export const stamps = {
+  createdAt: instant().describe('When it was created'),
+  updatedAt: instant().describe('When it was last changed'),
+};
 
 /**
  * What becomes of a document when the one that it refers to is removed. `restrict`: the other cannot be removed.

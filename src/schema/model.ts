@@ -1,44 +1,40 @@
 import type { ObjectId } from 'bson';
 import mongoose, { type Model, Schema, type SchemaDefinition } from 'mongoose';
-import type { z } from 'zod';
 import { loader } from '../mongo/loader.ts';
-import { references } from './fields.ts';
+import { type Node, nodesOf, type ValueKind } from './nodes.ts';
 import type { AnyResource, DocumentOf } from './resource.ts';
 
-/**
- * The Mongoose side of a resource's fields. The set of kinds is closed: any other is an error at start,
- * because a field that Mongoose would not cast must not slip in unseen.
- */
-export function toMongoose(fields: Record<string, z.core.$ZodType>): SchemaDefinition {
-  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, schemaType(field, name)]));
-}
+/** What Mongoose casts the values of a field to. Zod has validated them: strangers are refused, not converted. */
+const TYPES: Record<ValueKind, unknown> = {
+  text: String,
+  day: String,
+  integer: Number,
+  number: Number,
+  decimal: Schema.Types.Decimal128,
+  boolean: Boolean,
+  instant: Date,
+  id: Schema.Types.ObjectId,
+};
 
-function schemaType(schema: z.core.$ZodType, path: string): any {
-  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
-  switch (def.type) {
-    case 'string':
+/** The Mongoose side of a resource's fields. */
+const toMongoose = (fields: Record<string, Node>): SchemaDefinition =>
+  Object.fromEntries(Object.entries(fields).map(([name, node]) => [name, schemaType(node)]));
+
+function schemaType(node: Node): any {
+  switch (node.kind) {
     case 'enum':
-      return { type: String };
-    case 'number':
-      return { type: Number };
-    case 'boolean':
-      return { type: Boolean };
-    case 'date':
-      return { type: Date };
-    case 'custom':
-      return { type: Schema.Types.ObjectId };
-    case 'nullable':
-      return schemaType(def.innerType, path);
-    case 'pipe': {
-      const reference = references.get(schema as z.ZodType);
-      return { ...schemaType(def.out, path), ...(reference && { ref: reference.target }) };
-    }
-    case 'array':
-      return { type: [schemaType(def.element, `${path}[]`)], default: undefined };
+      return {
+        type: { string: String, number: Number, boolean: Boolean }[typeof node.values[0] as 'string'],
+      };
+    case 'list':
+      return { type: [schemaType(node.element)], default: undefined };
     case 'object':
-      return { type: new Schema(toMongoose(def.shape), { _id: false, strict: 'throw' }) };
+      return { type: new Schema(toMongoose(node.fields), { _id: false, strict: 'throw', minimize: false }) };
+    case 'map':
+    case 'union':
+      return { type: Schema.Types.Mixed };
     default:
-      throw new Error(`The field ${path} is of the kind "${def.type}", which has no Mongoose type.`);
+      return { type: TYPES[node.kind], ...(node.reference && { ref: node.reference.target }) };
   }
 }
 
@@ -73,7 +69,7 @@ export const loaderOf = <R extends AnyResource>(
 
 /** Settings that every model shares. Collections and indexes are made before the server listens, never here. */
 function makeStorage({ name, collection, fields }: AnyResource): Storage {
-  const schema = new Schema(toMongoose(fields), {
+  const schema = new Schema(toMongoose(nodesOf(fields)), {
     collection,
     strict: 'throw',
     strictQuery: 'throw',

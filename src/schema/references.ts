@@ -1,6 +1,4 @@
 import type { ObjectId } from 'bson';
-import type { z } from 'zod';
-import { type Policy, references } from './fields.ts';
 import type { AnyResource, Hook, Reference } from './resource.ts';
 
 /**
@@ -18,8 +16,7 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
     from.references = [];
     if (resources.some((other) => other !== from && other.collection === from.collection))
       faults.push(`${from.name} has the collection ${from.collection}, and so has another.`);
-    for (const [field, schema] of Object.entries(from.fields)) {
-      const found = declared(schema);
+    for (const { path: field, reference: found, many, nullable } of from.paths.values()) {
       if (!found) continue;
       const where = `${from.name}.${field}`;
       const target = byName.get(found.target);
@@ -27,7 +24,11 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
         faults.push(`${where} refers to ${found.target}, which is not a resource.`);
         continue;
       }
-      if (found.policy === 'detach' && !found.many && !found.nullable)
+      if (field.includes('.')) {
+        faults.push(`${where} is a reference inside an object: make it a field of its own.`);
+        continue;
+      }
+      if (found.policy === 'detach' && !many && !nullable)
         faults.push(
           `${where} is required and not a list, so nothing can be detached from it: make it nullable.`,
         );
@@ -35,14 +36,7 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
         faults.push(
           `${where} leads no index, so what refers to a ${target.name} could not be found: add one.`,
         );
-      const reference: Reference = {
-        from,
-        field,
-        target,
-        many: found.many,
-        nullable: found.nullable,
-        policy: found.policy,
-      };
+      const reference: Reference = { from, field, target, many, nullable, policy: found.policy };
       from.references.push(reference);
       target.referrers.push(reference);
     }
@@ -50,25 +44,6 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
   if (faults.length > 0) throw new Error(`The resources do not fit together:\n  ${faults.join('\n  ')}`);
   return resources;
 }
-
-interface Declared {
-  target: string;
-  policy: Policy;
-  many: boolean;
-  nullable: boolean;
-}
-
-function declared(schema: z.core.$ZodType): Declared | undefined {
-  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
-  if (def.type === 'array') return mark(declared(def.element), { many: true });
-  if (def.type === 'nullable') return mark(declared(def.innerType), { nullable: true });
-  if (def.type === 'object' && Object.values(def.shape).some(declared))
-    throw new Error('A reference inside an object is not supported: make it a field of its own.');
-  const reference = references.get(schema as z.ZodType);
-  return reference && { ...reference, many: false, nullable: false };
-}
-
-const mark = (found: Declared | undefined, what: Partial<Declared>) => found && { ...found, ...what };
 
 /** A document that another one refers to, and where in a body that was said. */
 export interface Target {

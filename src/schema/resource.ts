@@ -3,7 +3,8 @@ import type { IndexDirection, mongo } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import { type Access, checkDefinition } from './definition.ts';
-import { instant, objectId, type Policy } from './fields.ts';
+import { objectId, type Policy, stamps } from './fields.ts';
+import { pathsOf } from './paths.ts';
 import { type AccessPolicy, CLOSED, maySeePrivate } from './policy.ts';
 
 export type Fields = Record<string, z.ZodType>;
@@ -76,11 +77,6 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   example: { id: string } & Wire<Readable<F, A>>;
 }
 
-export const stamps = {
-  createdAt: instant().describe('When it was created'),
-  updatedAt: instant().describe('When it was last changed'),
-};
-
 /** One definition per resource: everything that depends on what a document looks like comes from here. */
 export function resource<const F extends Fields, const A extends AccessOf<F> = Record<never, never>>(
   name: string,
@@ -129,6 +125,8 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     collection,
     description,
     fields: fields as F,
+    /** The same, and the fields inside them, by their paths. */
+    paths: pathsOf(fields),
     /** The fields that everybody sees who sees the document. */
     readable: Object.keys(readable),
     policy,

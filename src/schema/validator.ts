@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { JsonSchema } from '../mongo/layout.ts';
-import { objectId } from './fields.ts';
-import { type Fields, stamps } from './resource.ts';
+import { objectId, stamps } from './fields.ts';
+import type { Fields } from './resource.ts';
 
 /**
  * What MongoDB checks whenever a document of a resource is written, by whatever tool: the rules of its fields as far
@@ -61,11 +61,10 @@ const KEPT = [
   'maxItems',
   'uniqueItems',
   'required',
-  'additionalProperties',
 ];
 
 function translate(schema: JsonSchema): JsonSchema {
-  const { type, pattern, properties, items, anyOf } = schema;
+  const { type, pattern, properties, items, anyOf, oneOf, allOf, additionalProperties: others } = schema;
   return withNull({
     ...(type && TYPES[type]),
     ...Object.fromEntries(KEPT.filter((word) => word in schema).map((word) => [word, schema[word]])),
@@ -73,6 +72,9 @@ function translate(schema: JsonSchema): JsonSchema {
     ...(properties && { properties: mapValues(properties, translate) }),
     ...(items && { items: translate(items) }),
     ...(anyOf && { anyOf: anyOf.map(translate) }),
+    ...(oneOf && { oneOf: oneOf.map(translate) }),
+    ...(allOf && { allOf: allOf.map(translate) }),
+    ...(others !== undefined && { additionalProperties: others && translate(others) }),
   });
 }
 

@@ -1,0 +1,187 @@
+import type { z } from 'zod';
+import { type Policy, references, storedKinds } from './fields.ts';
+
+/**
+ * What a field is. Read from its Zod schema once; the model, the validator, filters, sorts and answers are derived from
+ * this. The set of kinds is closed, because a field that Mongoose or MongoDB did not check must not slip in unnoticed.
+ */
+export type Node = { schema: z.ZodType; nullable: boolean } & (
+  | { kind: ValueKind; reference?: Declared | undefined }
+  | { kind: 'enum'; values: (string | number | boolean)[] }
+  | { kind: 'list'; element: Node }
+  | ObjectNode
+  | { kind: 'map'; value: Node }
+  | { kind: 'union'; discriminator: string; options: (Node & ObjectNode)[] }
+);
+type ObjectNode = { kind: 'object'; fields: Record<string, Node> };
+export type Kind = Node['kind'];
+
+/** One value. A day is stored as a string, an instant as a Date, a decimal as a Decimal128, an id as an ObjectId. */
+export type ValueKind = 'text' | 'day' | 'integer' | 'number' | 'decimal' | 'boolean' | 'instant' | 'id';
+
+/** A reference as its field declares it. */
+export interface Declared {
+  target: string;
+  policy: Policy;
+}
+
+/** How deep objects, lists of objects, maps and unions may be nested. */
+const MAX_LEVELS = 4;
+
+const SUPPORTED = `Supported are text(), z.string(), formats of strings such as z.email(), z.int(), z.number(), z.boolean(), z.enum(), z.literal(), decimal(), day(), instant(), objectId(), ref(); of these z.array(), setOf(), z.strictObject(), z.record(z.string(), …) and z.discriminatedUnion() of objects, to ${MAX_LEVELS} levels; and .nullable() of each.`;
+
+/** Reads the fields of a definition. Throws an Error that names every field that is not supported, and what is. */
+export function nodesOf(fields: Record<string, z.core.$ZodType>): Record<string, Node> {
+  const faults: string[] = [];
+  const nodes = readObject(fields, { path: '', level: 0, faults });
+  if (faults.length > 0) throw new Error(`${faults.join('\n  ')}\n  ${SUPPORTED}`);
+  return nodes;
+}
+
+interface Place {
+  path: string;
+  /** How many objects, maps and unions are around it. */
+  level: number;
+  faults: string[];
+  /** Why no reference may stand here. */
+  unreferable?: string;
+}
+
+const NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
+
+function readObject(fields: Record<string, z.core.$ZodType>, place: Place): Record<string, Node> {
+  const nodes: Record<string, Node> = {};
+  for (const [name, schema] of Object.entries(fields)) {
+    const path = place.path ? `${place.path}.${name}` : name;
+    if (!NAME.test(name) || name === 'id')
+      place.faults.push(
+        `The field ${path} needs another name: a letter, followed by letters, digits or _; and not id.`,
+      );
+    const node = read(schema, { ...place, path });
+    if (node) nodes[name] = node;
+  }
+  return nodes;
+}
+
+/** The node of a schema; undefined, if there is none, which stands in the faults then. */
+function read(schema: z.core.$ZodType, place: Place): Node | undefined {
+  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
+  const refuse = (what: string): undefined => {
+    place.faults.push(`The field ${place.path} ${what}.`);
+  };
+  const of = <T extends object>(part: T) => ({ schema: schema as z.ZodType, nullable: false, ...part });
+  if ('coerce' in def && def.coerce) return refuse(`is z.coerce.${def.type}(), which is not supported`);
+  switch (def.type) {
+    case 'string':
+      return of({ kind: (def as { format?: string }).format === 'date' ? 'day' : 'text' } as const);
+    case 'number':
+      return of({ kind: isInteger(schema) ? 'integer' : 'number' } as const);
+    case 'boolean':
+      return of({ kind: 'boolean' } as const);
+    case 'enum':
+      return readValues(Object.values(def.entries), of, refuse);
+    case 'literal':
+      return readValues(def.values, of, refuse);
+    case 'nullable': {
+      const node = read(def.innerType, place);
+      return node && { ...node, nullable: true };
+    }
+    case 'pipe': {
+      const kind = storedKinds.get(def.out as z.ZodType)?.kind;
+      if (!kind) return refuse('is a codec or transform of its own, which is not supported');
+      const reference = references.get(schema as z.ZodType);
+      if (reference && place.unreferable) return refuse(`is a reference ${place.unreferable}`);
+      return of({ kind, reference });
+    }
+    case 'array':
+      return readList(schema, def, place, refuse);
+    case 'object': {
+      if (place.level === MAX_LEVELS) return refuse(`is nested deeper than ${MAX_LEVELS} levels`);
+      if ((def.catchall as z.core.$ZodType | undefined)?._zod.def.type !== 'never')
+        return refuse('is z.object(), which drops members that it does not know: write z.strictObject()');
+      return of({
+        kind: 'object',
+        fields: readObject(def.shape, { ...place, level: place.level + 1 }),
+      } as const);
+    }
+    case 'record':
+      return readMap(schema, def, place, refuse);
+    case 'union':
+      return readUnion(schema, def, place, refuse);
+    default:
+      return refuse(`is of the kind "${def.type}", which is not supported`);
+  }
+}
+
+type Refuse = (what: string) => undefined;
+
+const isInteger = (schema: z.core.$ZodType): boolean => {
+  const def = schema._zod.def as z.core.$ZodNumberDef & { format?: string };
+  const formats = [
+    def.format,
+    ...(def.checks ?? []).map(({ _zod }) => (_zod.def as { format?: string }).format),
+  ];
+  return formats.some((format) => format !== undefined && format.includes('int'));
+};
+
+function readValues(
+  values: unknown[],
+  of: <T extends object>(part: T) => T & { schema: z.ZodType; nullable: boolean },
+  refuse: Refuse,
+): Node | undefined {
+  const types = new Set(values.map((value) => typeof value));
+  const [type = ''] = types;
+  if (types.size !== 1 || !['string', 'number', 'boolean'].includes(type))
+    return refuse(
+      'has values that are not all texts, all numbers or all booleans (for null write .nullable())',
+    );
+  return of({ kind: 'enum', values: values as string[] } as const);
+}
+
+function readList(
+  schema: z.core.$ZodType,
+  { element }: z.core.$ZodArrayDef,
+  place: Place,
+  refuse: Refuse,
+): Node | undefined {
+  const node = read(element, place);
+  if (!node) return undefined;
+  if (node.kind === 'list')
+    return refuse('is a list of lists, which no index can search: make it a list of objects');
+  if (node.nullable && 'reference' in node && node.reference)
+    return refuse('is a list of references that may be null: leave out .nullable() inside the list');
+  return { schema: schema as z.ZodType, nullable: false, kind: 'list', element: node };
+}
+
+function readMap(
+  schema: z.core.$ZodType,
+  { keyType, valueType }: z.core.$ZodRecordDef,
+  place: Place,
+  refuse: Refuse,
+): Node | undefined {
+  if (place.level === MAX_LEVELS) return refuse(`is nested deeper than ${MAX_LEVELS} levels`);
+  if (keyType._zod.def.type !== 'string')
+    return refuse('is a map whose keys are no strings: write z.record(z.string(), …)');
+  const unreferable = 'inside a map, which no index can search: make it a list of objects';
+  const value = read(valueType, { ...place, path: `${place.path}.*`, level: place.level + 1, unreferable });
+  return value && { schema: schema as z.ZodType, nullable: false, kind: 'map', value };
+}
+
+function readUnion(
+  schema: z.core.$ZodType,
+  def: z.core.$ZodUnionDef,
+  place: Place,
+  refuse: Refuse,
+): Node | undefined {
+  if (!('discriminator' in def))
+    return refuse('is z.union(), which is not supported: write z.discriminatedUnion()');
+  const unreferable = 'inside a union: make it a field beside the union';
+  const options = def.options.flatMap((option) => {
+    const node = read(option, { ...place, unreferable });
+    return node ? [node] : [];
+  });
+  if (!options.every((option) => option.kind === 'object'))
+    return refuse('is a union of something other than objects');
+  const discriminator = def.discriminator as string;
+  return { schema: schema as z.ZodType, nullable: false, kind: 'union', discriminator, options };
+}

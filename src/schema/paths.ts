@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { objectId, stamps } from './fields.ts';
+import { type Declared, type Kind, type Node, nodesOf } from './nodes.ts';
+
+/** A field of a resource, or one inside another: `condition`, `condition.before`, `notes.text`. */
+export interface Path {
+  /** The names from the document to it, joined by dots, as in filters, sorts, indexes and messages. */
+  path: string;
+  /** What it is; of a list, what each entry is. */
+  kind: Exclude<Kind, 'list'>;
+  /** The Zod schema of one value: without null, of a list its element. */
+  schema: z.ZodType;
+  /** The lists between the document and its values, itself included, by their paths. */
+  lists: string[];
+  /** Whether a document may have many values there: it is a list, or inside one. */
+  many: boolean;
+  /** Whether null may stand there. */
+  nullable: boolean;
+  /** Whether a document may have no value there: it may be null, or what it is part of may. */
+  optional: boolean;
+  reference?: Declared | undefined;
+}
+
+/**
+ * All fields by their paths, what contains others before them, and `id`, `createdAt` and `updatedAt`. The keys of a map
+ * are no paths; of a union, the single values that are of one kind in all
+ * options that have them are. Throws an Error that
+ * names every field that is not supported.
+ */
+export function pathsOf(fields: Record<string, z.ZodType>): Map<string, Path> {
+  const none = { lists: [], many: false, nullable: false, optional: false };
+  const instant = (path: 'createdAt' | 'updatedAt'): Path => ({
+    ...none,
+    path,
+    kind: 'instant',
+    schema: stamps[path],
+  });
+  const all: Path[] = [
+    { ...none, path: 'id', kind: 'id', schema: objectId() },
+    ...inside(nodesOf(fields), { prefix: '', lists: [], optional: false }),
+    instant('createdAt'),
+    instant('updatedAt'),
+  ];
+  return new Map(all.map((path) => [path.path, path]));
+}
+
+/** Where fields stand. */
+interface Place {
+  prefix: string;
+  lists: string[];
+  optional: boolean;
+}
+
+const inside = (fields: Record<string, Node>, place: Place): Path[] =>
+  Object.entries(fields).flatMap(([name, node]) => pathsAt(node, `${place.prefix}${name}`, place));
+
+function pathsAt(node: Node, path: string, { lists, optional }: Place): Path[] {
+  if (node.kind === 'list') {
+    const place = { prefix: '', lists: [...lists, path], optional: optional || node.nullable };
+    const [element, ...deeper] = pathsAt(node.element, path, place);
+    return [{ ...(element as Path), nullable: node.nullable, optional: place.optional }, ...deeper];
+  }
+  const place = { prefix: `${path}.`, lists, optional: optional || node.nullable };
+  const itself: Path = {
+    path,
+    kind: node.kind,
+    schema: node.schema,
+    lists,
+    many: lists.length > 0,
+    nullable: node.nullable,
+    optional: place.optional,
+    reference: 'reference' in node ? node.reference : undefined,
+  };
+  if (node.kind === 'object') return [itself, ...inside(node.fields, place)];
+  if (node.kind === 'union') return [itself, ...inside(shared(node), place)];
+  return [itself];
+}
+
+/** The single values of a union that are of one kind in all options that have them. */
+function shared({ discriminator, options }: Node & { kind: 'union' }): Record<string, Node> {
+  const shared: Record<string, Node> = {};
+  for (const name of new Set(options.flatMap(({ fields }) => Object.keys(fields)))) {
+    const nodes = options.flatMap(({ fields }) => fields[name] ?? []);
+    const node = merged(nodes);
+    const nullable = nodes.length < options.length || nodes.some((one) => one.nullable);
+    if (node) shared[name] = { ...node, nullable: name !== discriminator && nullable };
+  }
+  return shared;
+}
+
+function merged(nodes: Node[]): Node | undefined {
+  const [first, ...others] = nodes as [Node, ...Node[]];
+  if (['list', 'object', 'map', 'union'].includes(first.kind)) return undefined;
+  if (others.some(({ kind }) => kind !== first.kind)) return undefined;
+  const values = nodes.flatMap((node) => (node.kind === 'enum' ? node.values : []));
+  return first.kind === 'enum' ? { ...first, values, schema: z.literal(values) } : first;
+}
