@@ -201,7 +201,8 @@ const item = (resource: AnyResource) => ({
   params: byId(resource),
 });
 
-const theDocument = (resource: AnyResource, changes: object) => ({
+/** The answer of what shows a document of a resource. */
+export const theDocument = (resource: AnyResource, changes: object) => ({
   description: `The ${noun(resource)}`,
   schema: resource.document,
   example: { ...resource.example, ...shownBy(resource.document, changes) },

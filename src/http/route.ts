@@ -75,7 +75,7 @@ export interface Listed {
  * One route: everything that the router, the validation, the answer and OpenAPI need to know of it.
  * The handler takes validated input and returns a value; a refusal is a thrown Problem.
  */
-interface Definition<
+export interface Definition<
   P extends Parameters,
   Q extends Parameters,
   B extends z.ZodType,

@@ -47,13 +47,17 @@ async function refuse(resource: AnyResource, id: Types.ObjectId): Promise<never>
   throw forbidden(`This ${noun(resource)} is another's.`);
 }
 
-/** Refuses to go on with another version of a document than the caller knows; inside the transaction of the change. */
+/**
+ * Refuses to go on with another version of a document than the caller knows; inside the transaction of the change.
+ * A document that the caller may not change is refused first: preconditions are about what could be done (RFC 9110,
+ * section 13.2.1).
+ */
 export async function requireVersion(
   resource: AnyResource,
   id: Types.ObjectId,
   preconditions: Preconditions,
 ): Promise<void> {
-  requireMatch(resource, await read(resource, id), preconditions);
+  requireMatch(resource, await readWritable(resource, id), preconditions);
 }
 
 /** The id may be made by the caller, who can so refer to the document before it is there. */

@@ -1,7 +1,7 @@
-import { toWrite } from '../../schema/policy.ts';
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
+import { command } from '../../http/command.ts';
 import { list } from '../../http/list.ts';
-import { byId, type Route, route } from '../../http/route.ts';
+import type { Route } from '../../http/route.ts';
 import { Post } from './post.ts';
 import { publish } from './publish.ts';
 
@@ -27,17 +27,10 @@ export const routes = (): Route[] => [
   remove(Post, { example: '65f000000000000000000d02' }),
   ...links(Post, 'tags'),
   ...links(Post, 'books'),
-  route({
-    method: 'post',
-    path: '/posts/{id}/publish',
-    operationId: 'publishPost',
-    tag: 'posts',
+  command(Post, 'publish', {
     summary: 'Publish a draft',
     description: 'From now on everybody can read it. A post that is published already stays as it is.',
-    policy: toWrite(Post),
-    about: Post,
-    params: byId(Post, '65f000000000000000000d03'),
-    answer: { status: 200, description: 'The post', schema: Post.document, example: Post.example },
+    example: '65f000000000000000000d03',
     handler: ({ params }) => publish(params.id),
   }),
 ];

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { toWrite } from '../../schema/policy.ts';
+import { command } from '../../http/command.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list, related } from '../../http/list.ts';
-import { byId, type Route, route } from '../../http/route.ts';
+import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
 import { listing as books } from '../books/routes.ts';
 import { Book } from '../books/book.ts';
@@ -20,23 +20,16 @@ export const routes = (): Route[] => [
   remove(Tag, { example: '65f000000000000000000a03' }),
   related(Tag, Post, 'tags', posts),
   related(Tag, Book, 'tags', books),
-  route({
-    method: 'post',
-    path: '/tags/{id}/merge',
-    operationId: 'mergeTag',
-    tag: 'tags',
+  command(Tag, 'merge', {
     summary: 'Merge a tag into another',
-    description: 'What has this tag gets the other one instead, and this one is removed.',
-    policy: toWrite(Tag),
-    about: Tag,
-    params: byId(Tag, '65f000000000000000000a02'),
+    description: 'Everything with this tag gets the other one instead, and this one is removed.',
+    example: '65f000000000000000000a02',
     body: {
       schema: z
         .strictObject({ into: objectId().describe('The tag that stays') })
         .meta({ id: 'Merge', description: 'Where to merge it' }),
       example: { into: Tag.example.id },
     },
-    answer: { status: 200, description: 'The tag that stays', schema: Tag.document, example: Tag.example },
     problems: ['reference_not_found', 'too_many_references'],
     holds: ({ body }) => [{ resource: Tag, id: body.into }],
     handler: ({ params, body }) => merge(params.id, body.into),

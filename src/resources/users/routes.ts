@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import { command } from '../../http/command.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list, related } from '../../http/list.ts';
-import { byId, type Route, route } from '../../http/route.ts';
+import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
 import { Post } from '../posts/post.ts';
 import { User } from './user.ts';
@@ -20,36 +21,27 @@ export const users = (): Route[] => [
   update(User, { example: { bio: 'Reads at night, and in trains.' } }),
   remove(User, { example: '65f000000000000000000c03' }),
   related(User, Post, 'author', posts),
-  route({
+  command(User, 'role', {
     method: 'put',
-    path: '/users/{id}/role',
     operationId: 'setRole',
-    tag: 'users',
     summary: 'Give a user a role',
     description: 'It holds at once, also for tokens that were given out before. The last admin stays one.',
     policy: { role: 'admin' },
-    about: User,
-    params: byId(User, '65f000000000000000000c02'),
+    example: '65f000000000000000000c02',
     body: {
       schema: z
         .strictObject({ role: User.fields.role })
         .meta({ id: 'RoleBody', description: 'What the user may do' }),
       example: { role: 'editor' },
     },
-    answer: { status: 200, description: 'The user', schema: User.document, example: User.example },
     problems: ['last_admin'],
     handler: ({ params, body }) => setRole(params.id, body.role),
   }),
-  route({
-    method: 'post',
-    path: '/users/{id}/transfer',
+  command(User, 'transfer', {
     operationId: 'transferPosts',
-    tag: 'users',
     summary: 'Give all posts to another user',
     description: 'All posts of this user become posts of another, so that this one can be removed.',
     policy: { role: 'admin', scope: 'posts:write' },
-    about: User,
-    params: byId(User),
     body: {
       schema: z
         .strictObject({ to: objectId().describe('The user who gets them') })
