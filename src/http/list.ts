@@ -11,6 +11,7 @@ import { modelOf, QUERY_TIME } from '../schema/model.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
+import { type OwnParameter, ownFilters } from './own-parameters.ts';
 import {
   all,
   type Found,
@@ -35,6 +36,8 @@ export interface Listing<R extends AnyResource> {
   filter: readonly FieldOf<R>[];
   /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
   sort: readonly (FieldOf<R> | 'createdAt' | 'updatedAt' | `${string},${string}`)[];
+  /** Parameters of its own, beside those that follow from `filter`. */
+  parameters?: Record<string, OwnParameter>;
 }
 
 /** GET /books. */
@@ -80,14 +83,41 @@ function pages<R extends AnyResource>(
 ) {
   const { collection } = resource;
   demand(`The list of ${resource.name}`, listing, ['filter', 'sort']);
-  const declared = filters(resource, listing.filter);
   const orders = sortOrders(resource, listing.sort);
+  const derived = filters(resource, listing.filter);
+  const standard = {
+    ...(resource.search.length > 0 && {
+      q: text(1, 200)
+        .describe(
+          `Words to search for in ${resource.search.join(' and ')}; the best fit comes first, unless \`sort\` is given. Where more than ${MAX_RANKED} documents have one of them, that many are compared`,
+        )
+        .optional(),
+    }),
+    ...PAGING,
+    sort: z
+      .enum([...orders.keys()])
+      .meta({
+        default: NEWEST,
+        description: 'The order; `-` is descending. Equal documents go by their ids',
+      })
+      .optional(),
+    ...shapeParameters(resource),
+  };
+  const taken = [...Object.keys(standard), ...derived.map(({ parameter }) => parameter)];
+  const declared = [...derived, ...ownFilters(resource, listing.parameters ?? {}, taken)];
 
   const conditionsOf = async (params: any, asked: any): Promise<object[]> => [
     ...(asked.q === undefined ? [] : [{ $text: { $search: asked.q } }]),
     ...(await scope(params.id)),
     ...toConditions(declared, asked),
     ...[visible(resource)].filter((condition) => condition !== undefined),
+  ];
+  /** What makes it the same list, to which its cursors are bound; the conditions may depend on the time. */
+  const questionOf = ({ id }: any, asked: any): unknown => [
+    id,
+    asked.q,
+    declared.map(({ parameter }) => asked[parameter]),
+    visible(resource),
   ];
   const orderOf = ({ sort, q }: any): SortField[] =>
     sort === undefined && q !== undefined ? BEST_FIRST : (orders.get(sort ?? NEWEST) as SortField[]);
@@ -98,22 +128,7 @@ function pages<R extends AnyResource>(
     description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on. With \`Accept: application/x-ndjson\` or \`text/csv\` all of them as a stream.`,
     query: z
       .strictObject({
-        ...(resource.search.length > 0 && {
-          q: text(1, 200)
-            .describe(
-              `Words to search for in ${resource.search.join(' and ')}; the best fit comes first, unless \`sort\` is given. Where more than ${MAX_RANKED} documents have one of them, that many are compared`,
-            )
-            .optional(),
-        }),
-        ...PAGING,
-        sort: z
-          .enum([...orders.keys()])
-          .meta({
-            default: NEWEST,
-            description: 'The order; `-` is descending. Equal documents go by their ids',
-          })
-          .optional(),
-        ...shapeParameters(resource),
+        ...standard,
         ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
       })
       .superRefine(refuseContradictions),
@@ -133,7 +148,16 @@ function pages<R extends AnyResource>(
       const { limit = 20, after, before, offset } = asked;
       const projection = withSort(projectionOf(selection), sort);
       const [page, total] = await Promise.all([
-        readPage(resource, { conditions, sort, limit, after, before, offset, projection }),
+        readPage(resource, {
+          question: questionOf(params, asked),
+          conditions,
+          sort,
+          limit,
+          after,
+          before,
+          offset,
+          projection,
+        }),
         count(resource, conditions, asked.count),
       ]);
       await include(resource, page.items, asked.include, selection);

@@ -36,6 +36,8 @@ export const MAX_RANKED = 10_000;
 export const SCORE = '_score';
 
 export interface PageRequest {
+  /** What was asked for: a cursor is good for the same question only. */
+  question: unknown;
   /** All of them must hold. */
   conditions: object[];
   sort: SortField[];
@@ -49,11 +51,11 @@ export interface PageRequest {
 
 export async function readPage(
   resource: AnyResource,
-  { conditions, sort, limit, after, before, offset = 0, projection }: PageRequest,
+  { question, conditions, sort, limit, after, before, offset = 0, projection }: PageRequest,
 ) {
   const bond = EJSON.stringify([
     resource.collection,
-    conditions,
+    question,
     sort.map(({ field, direction }) => [field, direction]),
   ]);
   const backwards = before !== undefined;

@@ -36,6 +36,8 @@ const ORDERED: Operator[] = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'nin'];
 
 export interface Filter {
   parameter: string;
+  /** What it looks at. */
+  paths: readonly string[];
   schema: z.ZodType;
   condition: (value: unknown) => object;
 }
@@ -55,6 +57,7 @@ export function filters(resource: AnyResource, names: readonly string[]): Filter
       const description = `Only where ${list ? `one of the ${field}` : field} ${words}${operator === 'exists' ? '' : ' this'}`;
       return {
         parameter: operator === 'eq' ? field : `${field}[${operator}]`,
+        paths: [field],
         schema: describe(operandOf(operator, value), description),
         condition: (given) => condition(field, given),
       };

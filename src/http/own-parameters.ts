@@ -1,0 +1,88 @@
+import { z } from 'zod';
+import type { AnyResource } from '../schema/resource.ts';
+import { indexText, isPublic } from '../schema/resource.ts';
+import type { Filter } from './query.ts';
+
+/** Query parameters that a list declares itself, beside those that follow from its fields: `overdue=true`. */
+
+/** A parameter, and what a document must meet where it is given. */
+export interface OwnParameter {
+  /** How the value is written in a URL: flag(), integer(), instant(), an enum, or several() of them. */
+  schema: z.ZodType;
+  description: string;
+  /** The paths that the condition looks at. One of them leads an index, and the caller must be able to read all. */
+  paths: readonly string[];
+  condition: (value: any) => object;
+}
+
+/** Ties the type of the condition's argument to the schema. */
+export const parameter = <S extends z.ZodType<unknown, string | string[]>>(
+  declared: OwnParameter & { schema: S; condition: (value: z.output<S>) => object },
+): OwnParameter => declared;
+
+/** The parameters as filters. Throws an Error that names all that is wrong with them; `taken` are the names of others. */
+export function ownFilters(
+  resource: AnyResource,
+  declared: Record<string, OwnParameter>,
+  taken: string[],
+): Filter[] {
+  const faults: string[] = [];
+  const made = Object.entries(declared).map(([name, { schema, description, paths, condition }]): Filter => {
+    const fault = (what: string) => faults.push(`The parameter ${name} of ${resource.name} ${what}`);
+    if (!/^[a-z][A-Za-z0-9]*$/.test(name)) fault('is not written as a field is: overdue, dueWithin.');
+    if (taken.includes(name)) fault('has the name of another parameter.');
+    if (!description) fault('lacks "description".');
+    if (!isWritten(schema))
+      fault('has no form in a URL: use flag(), integer(), an enum, text() or several().');
+    for (const path of paths)
+      if (!isPublic(resource, path)) fault(`names ${path}, which not every answer shows.`);
+    const leads = resource.indexes.some(
+      ({ key, where }) => paths.includes(Object.keys(key)[0] as string) && !where,
+    );
+    if (!leads)
+      fault(
+        `has no index: none of ${paths.join(', ') || 'its paths'} leads one. Add ${indexText({ [paths[0] ?? '…']: 1, _id: 1 })}.`,
+      );
+    return {
+      parameter: name,
+      paths,
+      schema: schema.meta({ ...schema.meta(), description }),
+      condition: (value) => within(name, paths, condition(value)),
+    };
+  });
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+  return made;
+}
+
+/** Whether what stands in a URL, a string or several, can be its input. */
+function isWritten(schema: z.core.$ZodType): boolean {
+  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
+  switch (def.type) {
+    case 'string':
+    case 'enum':
+      return true;
+    case 'literal':
+      return def.values.every((value) => typeof value === 'string');
+    case 'pipe':
+      return isWritten(def.in);
+    case 'array':
+      return isWritten(def.element);
+    default:
+      return false;
+  }
+}
+
+/**
+ * The condition, if it looks at no other paths than those that were declared: for these it has been checked that the
+ * caller may read them. What no path can be told of, an expression, is refused, too.
+ */
+function within(name: string, paths: readonly string[], condition: object): object {
+  for (const [key, value] of Object.entries(condition)) {
+    if (LOGICAL.includes(key)) for (const part of value as object[]) within(name, paths, part);
+    else if (!paths.includes(key))
+      throw new Error(`The condition of the parameter ${name} looks at ${key}, which is none of its paths.`);
+  }
+  return condition;
+}
+
+const LOGICAL = ['$and', '$or', '$nor'];
