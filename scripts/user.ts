@@ -10,7 +10,7 @@ import { databaseProblem } from '../src/mongo/failures.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { User } from '../src/resources/users/user.ts';
 import { setRole } from '../src/resources/users/admins.ts';
-import { endOthers } from '../src/resources/sessions/login.ts';
+import { endOthers } from '../src/resources/sessions/end.ts';
 import { create, update } from '../src/schema/store.ts';
 import { runProgram, say, UsageError, withDatabase } from './program.ts';
 import { modelOf } from '../src/schema/model.ts';

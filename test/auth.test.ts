@@ -9,11 +9,11 @@ import { GUESSES } from '../src/mongo/patience.ts';
 import { ApiKey } from '../src/resources/keys/key.ts';
 import { Session } from '../src/resources/sessions/session.ts';
 import { User } from '../src/resources/users/user.ts';
-import { aCaller, admin, TOKEN_KEYS, tokenOf } from './support/callers.ts';
+import { aCaller, admin, aSession, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aUser } from './support/factories.ts';
 import { forge, now, own } from './support/forge.ts';
 import { type Answer, useApi } from './support/harness.ts';
-import { logins, PASSWORD, passwordHash, someone } from './support/logins.ts';
+import { anAddress, logins, PASSWORD, passwordHash, someone } from './support/logins.ts';
 import { modelOf } from '../src/schema/model.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 
@@ -165,15 +165,30 @@ test('a name counts as it is written: what MongoDB takes for equal to it is nobo
 
 test('whoever logs in again and again has a hundred sessions at the most: the oldest end', async () => {
   const user = await someone();
-  const expiresAt = new Date(Date.now() + 60_000);
-  const old = { user: user._id, origin: 'x', digest: 'x', expiresAt };
-  await modelOf(Session).insertMany(Array.from({ length: 120 }, () => old));
+  await modelOf(Session).insertMany(Array.from({ length: 120 }, () => aSession(user._id)));
   const { body } = await logIn(user.email);
   expect(await modelOf(Session).countDocuments({ user: user._id })).toBe(100);
   expect((await me(body.access_token)).status).toBe(200);
 });
 
 describe('a refresh token', () => {
+  /** As if so many seconds had passed since its session was refreshed last. */
+  const age = (user: { _id: Types.ObjectId }, seconds: number) =>
+    modelOf(Session).collection.updateMany({ user: user._id }, [
+      {
+        $set: {
+          tokens: {
+            $map: {
+              input: '$tokens',
+              in: {
+                $mergeObjects: ['$$this', { since: { $subtract: ['$$this.since', seconds * 1_000] } }],
+              },
+            },
+          },
+        },
+      },
+    ]);
+
   test('is good once: it gives the next, with a new access token', async () => {
     const first = await loggedIn();
     const { status, body } = await refresh(first.refresh);
@@ -183,14 +198,51 @@ describe('a refresh token', () => {
     expect((await refresh(body.refresh_token)).status).toBe(200);
   });
 
-  test('that is presented again ends the session, for whoever has copied it, too', async () => {
+  test('that two tabs send at once gives each a token of its own, with which each goes on', async () => {
+    const first = await loggedIn();
+    const [one, two] = await Promise.all([refresh(first.refresh), refresh(first.refresh)]);
+    expect([one.status, two.status]).toEqual([200, 200]);
+    expect(one.body.refresh_token).not.toBe(two.body.refresh_token);
+    let tabs = [one.body.refresh_token, two.body.refresh_token];
+    for (let round = 0; round < 3; round++) {
+      // Not at the same time, from now on.
+      await age(first.user, 900);
+      const answers = [await refresh(tabs[0]), (await age(first.user, 60), await refresh(tabs[1]))];
+      expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+      tabs = answers.map(({ body }) => body.refresh_token);
+    }
+    const stored = JSON.stringify(await modelOf(Session).find({ user: first.user._id }).lean());
+    for (const tab of tabs) expect(stored).not.toContain(tab.split('.')[2]);
+  });
+
+  test('gives siblings for 30 seconds, and ends the session after that', async () => {
     const first = await loggedIn();
     const { body: second } = await refresh(first.refresh);
-    const again = await refresh(first.refresh);
-    expect([again.status, again.body.error]).toEqual([400, 'invalid_grant']);
+    await age(first.user, 28);
+    const { status } = await refresh(first.refresh);
+    expect(status).toBe(200);
+    await age(first.user, 3);
+    const late = await refresh(first.refresh);
+    expect([late.status, late.body.error]).toEqual([400, 'invalid_grant']);
     for (const token of [first.access, second.access_token]) expectRefused(await me(token));
     expect((await refresh(second.refresh_token)).status).toBe(400);
     expect(await modelOf(Session).countDocuments({ user: first.user._id })).toBe(0);
+  });
+
+  test('that is older than the last one ends the session at once, for whoever has copied it, too', async () => {
+    const first = await loggedIn();
+    const { body: second } = await refresh(first.refresh);
+    const { body: third } = await refresh(second.refresh_token);
+    expect((await refresh(first.refresh)).body.error).toBe('invalid_grant');
+    expectRefused(await me(third.access_token));
+  });
+
+  test('has twenty siblings at most', async () => {
+    const first = await loggedIn();
+    await refresh(first.refresh);
+    for (let i = 0; i < 25; i++) await refresh(first.refresh);
+    const session = await modelOf(Session).findOne({ user: first.user._id }).lean();
+    expect(session?.tokens.length ?? 0).toBeLessThanOrEqual(20);
   });
 
   test('that is only guessed ends nothing', async () => {
@@ -202,13 +254,6 @@ describe('a refresh token', () => {
     expect((await me(access)).status).toBe(200);
     expect((await refresh(`${id}.${origin}.${nothing}`)).status).toBe(400);
     expectRefused(await me(access));
-  });
-
-  test('of five that are sent at once one is taken at most', async () => {
-    const { refresh: token } = await loggedIn();
-    const answers = await Promise.all(Array.from({ length: 5 }, () => refresh(token)));
-    expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
-    for (const { status } of answers) expect([200, 400]).toContain(status);
   });
 
   test('is of no use when its session has expired, nor as an access token', async () => {
@@ -247,6 +292,40 @@ test('those who ask at the same time are not taken for each other', async () => 
   expect(answers.map(({ status, body }) => [status, body.id])).toEqual(
     many.map((who) => (who === gone ? [401, undefined] : [200, String(who.id)])),
   );
+});
+
+describe('one’s own logins', () => {
+  test('are listed with where they were used last, and each can be ended', async () => {
+    const address = anAddress();
+    const { user, access } = await loggedIn({}, address);
+    const other = await logIn(user.email);
+    const elsewhere = anAddress();
+    await refresh(other.body.refresh_token, elsewhere);
+    const { body, headers } = await api.get('/me/sessions', { as: access });
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(body.items).toMatchObject([
+      { address: elsewhere, current: false, user: String(user._id), agent: expect.any(String) },
+      { address, current: true },
+    ]);
+    expect(JSON.stringify(body)).not.toMatch(/origin|tokens|digest/);
+    const [{ id }] = body.items;
+    expect((await api.delete(`/me/sessions/${id}`, { as: access })).status).toBe(204);
+    expectRefused(await me(other.body.access_token));
+    expect((await me(access)).status).toBe(200);
+  });
+
+  test('are nobody else’s to see or end, nor a key’s', async () => {
+    const [one, two] = [await loggedIn(), await loggedIn({ role: 'admin' })];
+    const { body } = await api.get('/me/sessions', { as: one.access });
+    expect(body.items).toHaveLength(1);
+    expect((await api.delete(`/me/sessions/${body.items[0].id}`, { as: two.access })).status).toBe(404);
+    const { body: key } = await api.post(
+      '/me/keys',
+      { name: 'x', scopes: ['users:write'] },
+      { as: one.access },
+    );
+    expect((await api.get('/me/sessions', { as: key.secret })).status).toBe(403);
+  });
 });
 
 describe('logging out', () => {
@@ -459,12 +538,7 @@ describe('a forged token is refused:', () => {
     ['no token at all', async () => 'x'],
   ])('%s', async (_, make) => {
     const user = await someone();
-    const session = await modelOf(Session).create({
-      user: user._id,
-      origin: 'x',
-      digest: 'x',
-      expiresAt: new Date(Date.now() + 60_000),
-    });
+    const session = await modelOf(Session).create(aSession(user._id));
     const ids = [user._id.toHexString(), session._id.toHexString()] as const;
     // The tool itself makes a token that is taken.
     expect((await me(await forge({})(...ids))).status).toBe(200);

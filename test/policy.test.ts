@@ -13,11 +13,12 @@ import { User } from '../src/resources/users/user.ts';
 import { resources, routes, seeds } from '../src/resources/api.ts';
 import { seed } from '../src/seed.ts';
 import { read } from '../src/schema/store.ts';
-import { aCaller, admin, CREDENTIALS, TOKEN_KEYS, tokenOf } from './support/callers.ts';
+import { aCaller, admin, aSession, CREDENTIALS, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './support/factories.ts';
 import { forge, now } from './support/forge.ts';
 import { useApi } from './support/harness.ts';
 import { modelOf } from '../src/schema/model.ts';
+import type { AnyResource } from '../src/schema/resource.ts';
 
 const log: string[] = [];
 const api = useApi({ logger: pino({ level: 'trace' }, { write: (line) => void log.push(line) }) });
@@ -71,6 +72,8 @@ describe('every operation, for every kind of caller', () => {
     listProblems: open,
     readProblem: open,
     createToken: open,
+    listPublicKeys: open,
+    readAuthorizationServer: open,
     revokeToken: open,
     listUsers: readable,
     readUser: readable,
@@ -116,10 +119,12 @@ describe('every operation, for every kind of caller', () => {
     listKeys: ofOneself,
     createKey: ofOneself,
     removeKey: '401 ok 404 404 ok 403',
+    listSessions: ofOneself,
+    endSession: '401 ok 404 404 ok 403',
     batch: '401 422 422 ok ok 422',
   };
   /** Whose the document of the example is, where that is not Ann. */
-  const owners: Record<string, string> = { removeUser: THEO, removeKey: ADMIN };
+  const owners: Record<string, string> = { removeUser: THEO, removeKey: ADMIN, endSession: ADMIN };
 
   test('there is a row for each operation, and no other', () => {
     expect(Object.keys(expected).sort()).toEqual(
@@ -128,7 +133,7 @@ describe('every operation, for every kind of caller', () => {
   });
 
   test('no cell is wrong; a token that is not valid is refused everywhere', async () => {
-    await modelOf(User).deleteMany({});
+    for (const resource of [User, Session] as AnyResource[]) await modelOf(resource).deleteMany({});
     await seed(seeds, () => {});
     const id = (hex: string) => new Types.ObjectId(hex);
     const tokens = new Map<string, string>();
@@ -198,8 +203,7 @@ describe('every operation, for every kind of caller', () => {
   /** Tokens of the admin that once were good, or look as if they were. */
   async function badTokens(user: Types.ObjectId): Promise<[string, string][]> {
     const good = new Types.ObjectId();
-    const expiresAt = new Date(Date.now() + 60_000);
-    await modelOf(Session).create({ _id: good, user, origin: 'x', digest: 'x', expiresAt });
+    await modelOf(Session).create({ _id: good, ...aSession(user) });
     const ids = [user.toHexString(), good.toHexString()] as const;
     const expired = await forge({ claims: { iat: now() - 901, exp: now() - 1 } })(...ids);
     const strange = await forge({}, (text) =>

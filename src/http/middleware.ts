@@ -46,6 +46,7 @@ export function requestLog(logger: Logger): Middleware {
       clientRequest: harmless(ctx.req.headers['x-request-id']),
       address: address ?? 'unknown',
       networks: networksOf(address),
+      agent: ctx.get('User-Agent').trim().slice(0, 300) || undefined,
     };
     return comingFrom(origin, next);
   };

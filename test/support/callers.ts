@@ -20,10 +20,19 @@ export const admin = {
 /** All users but that admin. */
 export const users = { _id: { $ne: admin._id } };
 
+/** What a session is that nobody has refresh tokens of. */
+export const aSession = (user: Types.ObjectId) => ({
+  user,
+  origin: 'none',
+  tokens: [],
+  address: null,
+  agent: null,
+  expiresAt: new Date(Date.now() + 3_600_000),
+});
+
 /** A token of this user, in a session of its own. */
 export async function tokenOf(user: Types.ObjectId): Promise<string> {
-  const expiresAt = new Date(Date.now() + 3_600_000);
-  const { _id } = await modelOf(Session).create({ user, origin: 'none', digest: 'none', expiresAt });
+  const { _id } = await modelOf(Session).create(aSession(user));
   return signToken({ user: user.toHexString(), session: _id.toHexString() });
 }
 
@@ -45,7 +54,7 @@ export const TOKEN_KEYS = makeKey();
 process.env['TOKEN_KEYS'] = TOKEN_KEYS;
 useKeys(readKeys(TOKEN_KEYS));
 
-const session = { _id: new Types.ObjectId(), user: admin._id, origin: 'none', digest: 'none' };
+const session = { _id: new Types.ObjectId(), ...aSession(admin._id) };
 /** The header of that admin, for what does not go through call(). */
 export const CREDENTIALS = `Bearer ${await signToken({ user: String(admin._id), session: String(session._id) })}`;
 
@@ -54,6 +63,5 @@ export async function letIn(db: mongo.Db): Promise<void> {
   const now = new Date();
   const stamps = { createdAt: now, updatedAt: now };
   await db.collection('users').insertOne({ ...admin, ...stamps });
-  const expiresAt = new Date(now.getTime() + 3_600_000);
-  await db.collection('sessions').insertOne({ ...session, expiresAt, ...stamps });
+  await db.collection('sessions').insertOne({ ...session, ...stamps });
 }

@@ -3,7 +3,9 @@ import type { Access } from '../../schema/policy.ts';
 import { DEMO_PASSWORD } from '../../auth/passwords.ts';
 import { Problem } from '../../errors.ts';
 import { FORM_TYPE, type Route, route } from '../../http/route.ts';
-import { login, type Proof, prove, refresh, revoke } from './login.ts';
+import { revoke } from './end.ts';
+import { login, type Proof, prove } from './login.ts';
+import { refresh } from './refresh.ts';
 import { metadata } from './metadata.ts';
 
 /** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */

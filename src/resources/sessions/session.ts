@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { instant, ref, text } from '../../schema/fields.ts';
 import { resource } from '../../schema/resource.ts';
 import { User } from '../users/user.ts';
@@ -7,19 +8,39 @@ export const Session = resource('Session', {
   collection: 'sessions',
   description: 'A login',
   fields: {
-    user: ref(User, 'cascade'),
+    user: ref(User, 'cascade').describe('Whose login it is'),
+    address: text(1, 100).nullable().describe('The address that has used it last'),
+    agent: text(1, 300).nullable().describe('The User-Agent of that'),
     /** Of the secret that all refresh tokens of this session have in common. */
     origin: text(1, 100),
-    /** Of the secret in the refresh token that is good at the moment. */
-    digest: text(1, 100),
-    expiresAt: instant(),
+    /** The refresh tokens that are good at the moment: one, or one for each tab that has refreshed at once. */
+    tokens: z.array(
+      z.strictObject({
+        /** Of its secret. */
+        digest: text(1, 100),
+        /** Of the secret of the token that it was given for. */
+        previous: text(1, 100).nullable(),
+        since: instant(),
+      }),
+    ),
+    expiresAt: instant().describe('When it ends unless it is used before'),
   },
   policy: { owner: 'user', read: 'owner' },
-  access: { user: 'readonly', origin: 'hidden', digest: 'hidden', expiresAt: 'readonly' },
+  access: {
+    user: 'readonly',
+    address: 'readonly',
+    agent: 'readonly',
+    origin: 'hidden',
+    tokens: 'hidden',
+    expiresAt: 'readonly',
+  },
+  defaults: { address: null, agent: null },
   indexes: [{ key: { user: 1, _id: 1 } }, { key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
   example: {
     id: '65f000000000000000000e51',
     user: '65f000000000000000000c04',
+    address: '203.0.113.7',
+    agent: 'Mozilla/5.0',
     expiresAt: '2026-03-02T12:00:00Z',
   },
 });

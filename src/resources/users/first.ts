@@ -7,7 +7,7 @@ import { transaction } from '../../mongo/transaction.ts';
 import { create, remove, update } from '../../schema/store.ts';
 import { ApiKey } from '../keys/key.ts';
 import { User } from './user.ts';
-import { endOthers } from '../sessions/login.ts';
+import { endOthers } from '../sessions/end.ts';
 import { demoAccounts } from './demo.ts';
 import { modelOf } from '../../schema/model.ts';
 

@@ -5,7 +5,7 @@ import { password } from '../../schema/password.ts';
 import { type Route, route } from '../../http/route.ts';
 import { read, update } from '../../schema/store.ts';
 import { User } from './user.ts';
-import { endOthers } from '../sessions/login.ts';
+import { endOthers } from '../sessions/end.ts';
 import { confirmPassword, currentPassword } from './own-password.ts';
 
 export const me = (): Route[] => [

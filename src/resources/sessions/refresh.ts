@@ -1,0 +1,44 @@
+import { digestOf, makeSecret, matches } from '../../auth/tokens.ts';
+import { Problem } from '../../errors.ts';
+import { modelOf } from '../../schema/model.ts';
+import { end } from './end.ts';
+import { expiry, whereFrom } from './life.ts';
+import { made, parse, type Tokens, tokensOf } from './refresh-token.ts';
+import { Session } from './session.ts';
+
+/** For so many milliseconds the predecessor of a refresh token still gets a token: two tabs have refreshed at once. */
+const GRACE = 30_000;
+/** Those of a session that are good at the same time. Those that were not used for longest go first. */
+const MAX_TOKENS = 20;
+
+/**
+ * New tokens for a refresh token, which is used up by that. Tabs that share one and refresh at once each get a token
+ * of their own. Any other token that was used before has been copied: by whom, nobody can say, so the session ends for
+ * both. That must stay, hence a problem that is returned and not thrown. What was never a token of the session, as its
+ * origin shows, ends nothing: ids can be guessed.
+ */
+export async function refresh(token: string): Promise<Tokens | Problem> {
+  const { session: id, origin, secret: given } = parse(token);
+  const session = await modelOf(Session)
+    .findOne({ _id: id, origin: { $eq: digestOf(origin) }, expiresAt: { $gt: new Date() } })
+    .lean();
+  if (!session) return refused();
+  const now = Date.now();
+  const current = session.tokens.find(({ digest }) => matches(given, digest));
+  const isSibling = session.tokens.some(
+    ({ previous, since }) => previous && since.getTime() > now - GRACE && matches(given, previous),
+  );
+  if (!current && !isSibling) {
+    await end(id);
+    return refused();
+  }
+  const secret = makeSecret();
+  const others = session.tokens.filter((one) => one !== current);
+  const tokens = [...others, made(secret, current?.digest)].slice(-MAX_TOKENS);
+  const expiresAt = expiry(session.createdAt);
+  await modelOf(Session).updateOne({ _id: id }, { $set: { tokens, expiresAt, ...whereFrom() } });
+  return tokensOf(session.user, { session: id, origin, secret });
+}
+
+const refused = (): Problem =>
+  new Problem('invalid_grant', 'The refresh token is not valid any more; log in again.');
