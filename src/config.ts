@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { password } from './schema/password.ts';
 import { readKeys, type SigningKey } from './auth/tokens.ts';
+import { email } from './schema/formats.ts';
 
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
@@ -54,7 +55,7 @@ const environment = z.object({
       }
     })
     .optional(),
-  ADMIN_EMAIL: z.email('must be an e-mail address').max(254).optional(),
+  ADMIN_EMAIL: email().optional(),
   ADMIN_PASSWORD: password().optional(),
   /** Requests that a client may send in a minute. */
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),

@@ -208,6 +208,85 @@ describe('what leads nowhere', () => {
   });
 });
 
+describe('a time', () => {
+  const expiring = (expiresAt: string) =>
+    api.post('/me/keys?dryRun=true', { name: 'a', scopes: ['books:read'], expiresAt });
+  const inAMonth = new Date(Date.now() + 30 * 86_400_000).toISOString().slice(0, 10);
+
+  test.each([
+    [`${inAMonth}t12:00:00z`, 'T12:00:00.000Z'],
+    [`${inAMonth}T12:00:00.5+01:00`, 'T11:00:00.500Z'],
+    [`${inAMonth}T15:59:60-08:00`, 'T00:00:00.000Z'],
+  ])('%s is taken', async (given, expected) => {
+    const { status, body } = await expiring(given);
+    expect([status, body.expiresAt?.slice(10)]).toEqual([201, expected]);
+  });
+
+  test.each([
+    '2026-02-30T12:00:00Z',
+    '2026-01-31T24:00:00Z',
+    '2026-01-31 12:00:00Z',
+    '2026-01-31T12:00:60Z',
+    '2026-01-31',
+  ])('%s is none', async (given) => {
+    const { status, body } = await expiring(given);
+    expect([status, body.errors]).toMatchObject([422, [{ pointer: '/expiresAt', code: 'invalid_format' }]]);
+  });
+
+  test('is in the years 0000 to 9999 after its offset is applied, wherever it comes in', async () => {
+    for (const given of ['0000-01-01T00:00:00+01:00', '9999-12-31T23:59:59-01:00']) {
+      expect((await expiring(given)).body.errors).toMatchObject([{ code: 'out_of_range' }]);
+      const filtered = await api.get(`/posts?publishedAt[gte]=${encodeURIComponent(given)}`);
+      expect(filtered.body.errors).toMatchObject([{ parameter: 'publishedAt[gte]', code: 'out_of_range' }]);
+    }
+    expect((await api.get('/posts?publishedAt[gte]=0000-01-01T00:00:00Z')).status).toBe(200);
+  });
+
+  test('in a URL says what to do with its plus sign', async () => {
+    const { body } = await api.get('/posts?publishedAt[gte]=2026-01-31T12:00:00+01:00');
+    expect(body.errors).toMatchObject([{ message: expect.stringContaining('write + as %2B') }]);
+  });
+});
+
+test.each(['a@localhost', 'jörg@müller.example', '用户@例子.中国', 'o.hara.@example.org'])(
+  'the e-mail address %s can be registered and logged in with',
+  async (email) => {
+    const password = 'a long way home';
+    expect((await api.post('/users', { name: 'A', email, password }, { as: '' })).status).toBe(201);
+    const raw = new URLSearchParams({ grant_type: 'password', username: email, password }).toString();
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    expect((await api.call('POST', '/auth/token', { raw, headers, as: '' })).status).toBe(200);
+  },
+);
+
+test('messages are in the words of the API, and what is missing is required', async () => {
+  const messages = async (path: string, body: unknown) =>
+    (await api.post(path, body)).body.errors.map(({ pointer, code, message }: any) => [
+      pointer,
+      code,
+      message,
+    ]);
+  expect(await messages('/me/keys', { name: 5, scopes: 'all' })).toEqual([
+    ['/name', 'invalid_type', 'must be a text, not a number'],
+    ['/scopes', 'invalid_type', 'must be a list, not a text'],
+  ]);
+  expect(await messages('/books', { title: 'A', authors: [], year: 2101 })).toEqual([
+    ['/authors', 'too_small', 'must have at least 1 entry'],
+    ['/year', 'too_big', 'must be at most 2100'],
+  ]);
+  expect(await messages('/books', null)).toEqual([['', 'invalid_type', 'must be an object, not null']]);
+  expect(
+    await messages('/batch', { operations: [{ resource: 'tags' }, { method: 'create', body: {} }] }),
+  ).toEqual([
+    ['/operations/0/method', 'required', 'is required'],
+    ['/operations/1/resource', 'required', 'is required'],
+  ]);
+  const user = `/users/${(await aCaller('member')).id}/role`;
+  expect((await api.put(user, {})).body.errors).toMatchObject([
+    { pointer: '/role', code: 'required', message: 'is required' },
+  ]);
+});
+
 /** As a client that does not decompress sees it. */
 const raw = (path: string, headers: Record<string, string>) =>
   new Promise<{ status: number; headers: Record<string, unknown>; body: Buffer }>((resolve, reject) => {

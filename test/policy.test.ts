@@ -70,6 +70,8 @@ describe('every operation, for every kind of caller', () => {
     readLiveness: open,
     readReadiness: open,
     listProblems: open,
+    listPublicKeys: open,
+    readAuthorizationServer: open,
     readProblem: open,
     createToken: open,
     listPublicKeys: open,

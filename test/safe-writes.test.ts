@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
+import { AuditEntry } from '../src/http/audit.ts';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book } from '../src/resources/books/book.ts';
@@ -174,17 +175,137 @@ test.each([
     ],
     ['/0/path', '/1/op', '/2/value'],
   ],
+  [[{ op: 'replace', path: '/authors/-', value: 'x' }], ['/0/path']],
+  [[{ op: 'replace', path: '/authors/00', value: 'x' }], ['/0/path']],
+  [[{ op: 'remove', path: '/authors/-' }], ['/0/path']],
+  [[{ op: 'add', path: '/authors/2', value: 'x' }], ['/0/path']],
+  [[{ op: 'add', path: '/authors/01', value: 'x' }], ['/0/path']],
+  [[{ op: 'test', path: '/authors/1e0', value: 'x' }], ['/0/path']],
+  [[{ op: 'move', from: '/authors', path: '/authors/0' }], ['/0/path']],
+  [[{ op: 'replace', path: '/authors', value: ['A', ''] }], ['/0/value/1']],
+  [[{ op: 'replace', path: '', value: { title: '' } }], ['/0/value/authors', '/0/value/title']],
+  [[{ op: 'replace', path: '', value: 5 }], ['/0/value']],
+  [[{ op: 'remove', path: '' }], ['/0/path']],
   [
     Array.from({ length: 40 }, () => ({ op: 'copy', from: '/authors', path: '/authors/0' })),
     [expect.stringMatching(/^\/\d+\/path$/)],
   ],
-  [[], ['']],
 ])('a JSON Patch with faults is refused, and the faults point into it: %j', async (patch, pointers) => {
   const book = await aBook();
   const { status, body } = await api.patch(`/books/${book._id}`, patch, { headers: jsonPatch });
   expect([status, body.errors.map(({ pointer }: { pointer: string }) => pointer).sort()]).toEqual([
     422,
     pointers,
+  ]);
+});
+
+test('a JSON Patch may be empty, may have members that it does not define, and may be about the whole document', async () => {
+  const path = `/books/${(await aBook({ authors: ['A'] }))._id}`;
+  const patch = async (...operations: object[]) => {
+    const { status, body } = await api.patch(path, operations, { headers: jsonPatch });
+    return [status, body.title];
+  };
+  const { body: book } = await api.get(path);
+  expect(await patch()).toEqual([200, book.title]);
+  expect(await patch({ op: 'replace', path: '/title', value: 'New', comment: 'why', from: 5 })).toEqual([
+    200,
+    'New',
+  ]);
+  const { body: current } = await api.get(path);
+  expect(await patch({ op: 'test', path: '', value: book })).toEqual([409, expect.any(String)]);
+  const whole = { ...current, title: 'Whole' };
+  expect(
+    await patch({ op: 'test', path: '', value: current }, { op: 'replace', path: '', value: whole }),
+  ).toEqual([200, 'Whole']);
+  // What the new document lacks gets its default, and what cannot be written stays.
+  expect(await patch({ op: 'add', path: '', value: { title: 'Least', authors: ['B'] } })).toEqual([
+    200,
+    'Least',
+  ]);
+  expect((await api.get(path)).body).toMatchObject({ id: book.id, createdAt: book.createdAt, year: null });
+  expect(
+    (await patch({ op: 'replace', path: '', value: { ...whole, id: '65f000000000000000000b0f' } }))[0],
+  ).toBe(422);
+});
+
+test('null for a member that there is not changes nothing in a merge patch', async () => {
+  const path = `/books/${(await aBook({ year: 1 }))._id}`;
+  expect((await api.patch(path, { nothing: null, year: null }, { headers: merge })).body.year).toBeNull();
+  const { status, body } = await api.patch(path, { titel: 'x', nothing: null }, { headers: merge });
+  expect([status, body.errors]).toMatchObject([
+    422,
+    [{ pointer: '/titel', message: expect.stringMatching(/mean title/) }],
+  ]);
+});
+
+test('what was read can be sent back by PUT; what cannot be written must be as it is', async () => {
+  const { _id } = await aPost();
+  const path = `/posts/${_id}`;
+  const { body: post } = await api.get(path);
+  const changed = await api.put(path, { ...post, title: 'Edited' });
+  expect([changed.status, changed.body.title, changed.body.status]).toEqual([200, 'Edited', 'draft']);
+  const { body: current } = await api.get(path);
+  // A time says the same in whatever way it is written.
+  const inParis = current.createdAt.replace(/T.*/, (time: string) => time.replace('Z', '+00:00'));
+  expect((await api.put(path, { ...current, createdAt: inParis })).status).toBe(200);
+  for (const [field, value] of Object.entries({
+    id: '65f000000000000000000b0f',
+    status: 'published',
+    publishedAt: '2026-01-01T00:00:00Z',
+    updatedAt: post.updatedAt,
+  })) {
+    const { status, body } = await api.put(path, { ...current, title: 'Lost', [field]: value });
+    expect([field, status, body.errors]).toMatchObject([
+      field,
+      422,
+      [{ pointer: `/${field}`, code: 'read_only' }],
+    ]);
+  }
+  expect((await api.get(path)).body.title).toBe('Edited');
+  // Nor does a POST take them, nor a replace in a batch that is not the same.
+  expect((await api.post('/posts', current)).status).toBe(422);
+  const operation = {
+    method: 'replace',
+    resource: 'posts',
+    id: String(_id),
+    body: { ...current, title: 'Batch' },
+  };
+  expect((await api.post('/batch', { operations: [operation] })).status).toBe(200);
+  expect((await api.post('/batch', { operations: [operation] })).body.problem.errors).toMatchObject([
+    { code: 'read_only' },
+  ]);
+});
+
+test('a change that changes nothing leaves the time, the tag and the audit trail alone, by whatever method', async () => {
+  const [tag, user] = [await aTag({ name: 'Same' }), await aUser()];
+  const book = await aBook({ year: 1, tags: [tag._id] });
+  const [post, path] = [await aPost({ tags: [tag._id], status: 'published' }), `/books/${book._id}`];
+  const { body: before, headers } = await api.get(path);
+  const entries = () => modelOf(AuditEntry).countDocuments();
+  const known = await entries();
+  const { id, createdAt, updatedAt, ...body } = before;
+  const calls = [
+    await api.put(path, body),
+    await api.put(path, before),
+    await api.patch(path, { year: 1, tags: [String(tag._id)] }),
+    await api.patch(path, [{ op: 'replace', path: '/year', value: 1 }], { headers: jsonPatch }),
+    await api.put(`${path}/tags/${tag._id}`),
+    await api.delete(`${path}/tags/${(await aTag())._id}`),
+    await api.post(`/posts/${post._id}/publish`),
+    await api.put(`/users/${user._id}/role`, { role: 'member' }),
+    await api.post('/batch', {
+      operations: [{ method: 'update', resource: 'books', id, body: { year: 1 } }],
+    }),
+  ];
+  expect(calls.map(({ status }) => Math.floor(status / 100))).toEqual(calls.map(() => 2));
+  const { body: after, headers: now } = await api.get(path);
+  expect([after, now.get('etag'), await entries()]).toEqual([before, headers.get('etag'), known]);
+  // A change of case is one, also where case does not count for what is equal.
+  const { body: renamed } = await api.patch(`/tags/${tag._id}`, { name: 'SAME' });
+  expect([renamed.name, renamed.updatedAt === tag.updatedAt.toISOString(), await entries()]).toEqual([
+    'SAME',
+    false,
+    known + 1,
   ]);
 });
 

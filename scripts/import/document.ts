@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Fault } from '../../src/errors.ts';
 import { bodyFaults } from '../../src/http/input.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
+import { words } from '../../src/schema/words.ts';
 import type { Reason } from './row.ts';
 
 export type Document = { _id: Types.ObjectId } & Record<string, unknown>;
@@ -27,7 +28,7 @@ export function rowSchema({ body, document }: AnyResource) {
 export function documentMaker(resource: AnyResource): (json: unknown, line: number) => Made {
   const schema = rowSchema(resource);
   return (json, line) => {
-    const result = schema.safeParse(json);
+    const result = schema.safeParse(json, { error: words });
     if (!result.success) return { reasons: bodyFaults(result.error, schema, json).map(toReason) };
     const content: Record<string, unknown> = { ...resource.defaults, ...result.data };
     const now = new Date();

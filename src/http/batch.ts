@@ -7,6 +7,7 @@ import { objectId } from '../schema/fields.ts';
 import { targetsOf } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import * as store from '../schema/store.ts';
+import { words } from '../schema/words.ts';
 import { parseTags, TAGS_EXPECTED } from './preconditions.ts';
 import { type Route, route } from './route.ts';
 
@@ -171,9 +172,9 @@ function checkBody(
   path: PropertyKey[],
   ctx: Context,
 ): Record<string, unknown> {
-  const schema = { create: resource.creation, replace: resource.body, update: resource.patch }[method];
-  const checked = schema.safeParse(resolve(resource, body, names));
-  if (checked.success) return checked.data;
+  const schema = { create: resource.creation, replace: resource.replacement, update: resource.patch }[method];
+  const checked = schema.safeParse(resolve(resource, body, names), { error: words });
+  if (checked.success) return checked.data as Record<string, unknown>;
   for (const issue of checked.error.issues)
     ctx.issues.push({ ...issue, path: [...path, ...issue.path], input: body } as z.core.$ZodRawIssue);
   return z.NEVER;

@@ -98,9 +98,9 @@ export const replace = <R extends AnyResource>(
     operationId: `replace${resource.name}`,
     summary: `Replace ${a(resource)}`,
     description:
-      'All that a client may write becomes what the body says; what it leaves out gets its default.',
+      'All that a client may write becomes what the body says; what it leaves out gets its default. Members that cannot be written may come along, as a read has given them.',
     policy: toWrite(resource),
-    body: { schema: resource.body, example },
+    body: { schema: resource.replacement, example },
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),

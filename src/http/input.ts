@@ -1,6 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { type Fault, Problem } from '../errors.ts';
+import { words } from '../schema/words.ts';
 
 /** What a request says, checked against a route's schemas; every fault of it with its place. */
 
@@ -22,7 +23,7 @@ export function queryReader(schema: z.ZodObject): (querystring: string) => Parse
       if (name in values) faults.push(inQuery(name, 'repeated_parameter', 'stands more than once'));
       values[name] = lists.has(name) ? raw.split(',').map(decode) : decode(raw);
     }
-    const result = schema.safeParse(values);
+    const result = schema.safeParse(values, { error: words });
     if (!result.success)
       faults.push(...result.error.issues.flatMap((issue) => queryFaults(issue, values, known)));
     return faults.length > 0 ? { faults } : { data: result.data };
@@ -65,7 +66,7 @@ const decode = (text: string): string => {
 };
 
 export function checkBody<B extends z.ZodType>(schema: B, body: unknown): Parsed<z.output<B>> {
-  const result = schema.safeParse(body);
+  const result = schema.safeParse(body, { error: words });
   if (result.success) return { data: result.data };
   return { faults: bodyFaults(result.error, schema, body) };
 }
@@ -84,7 +85,7 @@ export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unk
         },
       ];
     }
-    const known = issue.path.length === 0 && 'shape' in schema ? Object.keys(schema.shape as object) : [];
+    const known = issue.path.length === 0 ? membersOf(schema) : [];
     return issue.keys.map((name) => ({
       in: 'body',
       pointer: pointer([...issue.path, name]),
@@ -92,6 +93,12 @@ export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unk
       message: `is not a field that can be written${didYouMean(name, known)}`,
     }));
   });
+
+const membersOf = (schema: z.core.$ZodType): string[] => {
+  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
+  if (def.type === 'object') return Object.keys(def.shape);
+  return def.type === 'pipe' ? membersOf(def.out) : [];
+};
 
 /** Zod counts the characters of a string that stands where a list belongs: only its type is the fault. */
 const firstCauses = (issues: z.core.$ZodIssue[]): z.core.$ZodIssue[] => {
@@ -105,10 +112,12 @@ const firstCauses = (issues: z.core.$ZodIssue[]): z.core.$ZodIssue[] => {
 const pointer = (path: PropertyKey[]): string =>
   path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 
+const WRONG_KINDS = ['invalid_type', 'invalid_value', 'invalid_union'];
+
 const codeOf = (issue: z.core.$ZodIssue, input: unknown): string => {
   if (issue.code === 'custom') return (issue.params?.code as string | undefined) ?? 'invalid';
-  if (issue.code === 'invalid_type' && at(input, issue.path) === undefined) return 'required';
-  return issue.code;
+  // A value that is missing is the first fault to mend, whatever it should have been.
+  return WRONG_KINDS.includes(issue.code) && at(input, issue.path) === undefined ? 'required' : issue.code;
 };
 
 const at = (input: unknown, path: PropertyKey[]): unknown =>

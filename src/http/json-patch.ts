@@ -1,9 +1,9 @@
-import { isDeepStrictEqual } from 'node:util';
-import { applyPatch, type Operation, Pointer } from 'rfc6902';
 import { z } from 'zod';
 import { type Fault, invalid, Problem } from '../errors.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
+import { words } from '../schema/words.ts';
+import { apply, type Failure, type Operation } from './apply-patch.ts';
 import { bodyFaults } from './input.ts';
 import type { Body } from './route.ts';
 
@@ -16,21 +16,21 @@ const path = z
   .string()
   .max(500)
   .regex(/^(\/([^/~]|~[01])*)*$/, 'must be a JSON Pointer')
-  .refine((pointer) => !/(__proto__|constructor|prototype)/.test(pointer), 'leads to no field')
   .describe('A JSON Pointer (RFC 6901)');
 const value = z
   .unknown()
   .refine((given) => given !== undefined, { error: 'is required', params: { code: 'required' } });
 
+// Not strict: members that an operation does not define are ignored (RFC 6902, section 4).
 const operation = z.discriminatedUnion('op', [
-  z.strictObject({ op: z.literal('add'), path, value }).meta({ id: 'AddPatch' }),
-  z.strictObject({ op: z.literal('replace'), path, value }).meta({ id: 'ReplacePatch' }),
-  z.strictObject({ op: z.literal('test'), path, value }).meta({ id: 'TestPatch' }),
-  z.strictObject({ op: z.literal('remove'), path }).meta({ id: 'RemovePatch' }),
-  z.strictObject({ op: z.literal('move'), path, from: path }).meta({ id: 'MovePatch' }),
-  z.strictObject({ op: z.literal('copy'), path, from: path }).meta({ id: 'CopyPatch' }),
+  z.object({ op: z.literal('add'), path, value }).meta({ id: 'AddPatch' }),
+  z.object({ op: z.literal('replace'), path, value }).meta({ id: 'ReplacePatch' }),
+  z.object({ op: z.literal('test'), path, value }).meta({ id: 'TestPatch' }),
+  z.object({ op: z.literal('remove'), path }).meta({ id: 'RemovePatch' }),
+  z.object({ op: z.literal('move'), path, from: path }).meta({ id: 'MovePatch' }),
+  z.object({ op: z.literal('copy'), path, from: path }).meta({ id: 'CopyPatch' }),
 ]);
-const operations = z.array(operation).min(1).max(100).meta({
+const operations = z.array(operation).max(100).meta({
   id: 'JsonPatch',
   description: 'Changes, in the order in which they are made: all of them, or none',
 });
@@ -49,27 +49,25 @@ export function patchWith(
 ): Record<string, unknown> {
   // As the caller sees it: a test must not tell what no answer shows.
   const before = shapeOf(resource.document)(current) as Record<string, unknown>;
-  const after = structuredClone(before);
-  for (const [index, operation] of patch.entries()) {
-    const error = apply(after, operation);
-    if (error) throw refused(error, index);
-    // A copy into itself doubles, and a hundred doublings are more than any memory.
-    if (operation.op === 'copy' && JSON.stringify(after).length > MAX_COPIED)
-      throw refused(new Error('grows'), index);
-  }
+  const after = patched(before, patch);
 
+  // Replaced as a whole, a document may lack what a client cannot write.
+  const isReplaced = patch.some(({ op, path }) => path === '' && op !== 'test');
+  const isWritable = (field: string) => field in resource.body.shape;
   const changed = Object.keys({ ...before, ...after }).filter(
-    (field) => JSON.stringify(before[field]) !== JSON.stringify(after[field]),
+    (field) =>
+      JSON.stringify(before[field]) !== JSON.stringify(after[field]) &&
+      (isWritable(field) || field in after || !isReplaced),
   );
   const blank = resource.blank as Record<string, unknown>;
-  const writable = changed.filter((field) => field in resource.body.shape);
+  const writable = changed.filter(isWritable);
   const fields = Object.fromEntries(
     writable.map((field) => [field, field in after ? after[field] : blank[field]]),
   );
-  const result = resource.body.partial().safeParse(fields);
+  const result = resource.body.partial().safeParse(fields, { error: words });
   const faults = [
     ...changed
-      .filter((field) => !writable.includes(field))
+      .filter((field) => !isWritable(field))
       .map((field) => fault(field, 'unknown_field', 'is not a field that can be written')),
     ...writable
       .filter((field) => fields[field] === undefined)
@@ -81,25 +79,18 @@ export function patchWith(
   return result.data as Record<string, unknown>;
 }
 
-function apply(document: object, operation: Operation): Error | null {
-  try {
-    for (const path of [operation.path, 'from' in operation ? operation.from : '']) {
-      const { parent, key } = Pointer.fromJSON(path).evaluate(document);
-      // A list has more properties in JavaScript than in JSON, and so has a text.
-      const isPlace = Array.isArray(parent)
-        ? /^(\d+|-)$/.test(key)
-        : parent === null || typeof parent === 'object';
-      if (!isPlace) return Object.assign(new Error(path), { name: 'MissingError' });
-    }
-    if (operation.op !== 'test') return applyPatch(document, [operation])[0] ?? null;
-    // Not by the package, which compares lists in the cube of their length.
-    const { value } = Pointer.fromJSON(operation.path).evaluate(document);
-    if (isDeepStrictEqual(value, operation.value)) return null;
-    return Object.assign(new Error('The value is another one.'), { name: 'TestError' });
-  } catch (error) {
-    // A path that leads into a string, or to what only JavaScript knows.
-    return error as Error;
+function patched(before: object, patch: Operation[]): Record<string, unknown> {
+  const root: { document?: unknown } = { document: structuredClone(before) };
+  for (const [index, operation] of patch.entries()) {
+    const failure = apply(root, operation);
+    // A copy into itself doubles, and a hundred doublings are more than any memory.
+    const grows = operation.op === 'copy' && JSON.stringify(root.document).length > MAX_COPIED;
+    if (failure || grows) throw refused(failure, index);
   }
+  const { document } = root;
+  if (document !== null && typeof document === 'object' && !Array.isArray(document))
+    return document as Record<string, unknown>;
+  throw invalid([{ ...fault('', 'invalid_type', 'must be an object'), pointer: cause('', patch) }]);
 }
 
 const fault = (field: string, code: string, message: string): Fault => ({
@@ -109,18 +100,21 @@ const fault = (field: string, code: string, message: string): Fault => ({
   message,
 });
 
-/** The last operation that touched the field at fault. */
+/** The place in the last operation that touched the field at fault. */
 function cause(pointer: string, patch: Operation[]): string {
+  const leadsTo = (path: string) => pointer === path || pointer.startsWith(`${path}/`);
   const touches = (operation: Operation) =>
     [operation.path, ...('from' in operation ? [operation.from] : [])].some(
-      (path) => pointer.startsWith(path) || path.startsWith(`/${pointer.split('/')[1]}`),
+      (path) => leadsTo(path) || path.split('/')[1] === pointer.split('/')[1],
     );
   const index = patch.findLastIndex(touches);
-  return `/${index}/${'value' in (patch[index] ?? {}) ? 'value' : 'path'}`;
+  const operation = patch[index];
+  if (!operation || !('value' in operation)) return `/${index}/path`;
+  return `/${index}/value${leadsTo(operation.path) ? pointer.slice(operation.path.length) : ''}`;
 }
 
-function refused(error: Error, index: number): Problem {
-  if (error.name === 'TestError')
+function refused(failure: Failure | undefined, index: number): Problem {
+  if (failure === 'test_failed')
     return new Problem(
       'patch_test_failed',
       `The test of operation ${index} does not hold, so nothing was changed.`,
@@ -128,6 +122,6 @@ function refused(error: Error, index: number): Problem {
         errors: [{ in: 'body', pointer: `/${index}`, code: 'test_failed', message: 'does not hold' }],
       },
     );
-  const message = error.name === 'MissingError' ? 'leads to nothing' : 'cannot be done';
-  return invalid([{ in: 'body', pointer: `/${index}/path`, code: 'no_such_place', message }]);
+  const message = failure ? 'leads to nothing' : 'makes the document too large';
+  return invalid([{ in: 'body', pointer: `/${index}/path`, code: failure ?? 'too_large', message }]);
 }

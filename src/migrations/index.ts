@@ -4,6 +4,7 @@ import { accounts } from './0002-accounts.ts';
 import { views } from './0003-views.ts';
 import { guesses } from './0004-guesses.ts';
 import { siblings } from './0005-siblings.ts';
+import { formats } from './0006-formats.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
-export const migrations: Migration[] = [initial, accounts, views, guesses, siblings];
+export const migrations: Migration[] = [initial, accounts, views, guesses, siblings, formats];

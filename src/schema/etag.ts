@@ -8,13 +8,17 @@ import { shapeOf } from './shape.ts';
  * it is the same after a restart and another after a change by any tool; from what the caller may see of it and
  * nothing else, because whoever guesses the rest could check it by the tag.
  */
-export const etagOf = (resource: AnyResource, stored: unknown): string => {
-  const content = contents.get(resource) ?? shapeOf(resource.document);
-  contents.set(resource, content);
-  return `"${digest(JSON.stringify(content(stored)))}"`;
-};
+export const etagOf = (resource: AnyResource, stored: unknown): string =>
+  `"${digest(JSON.stringify(contentOf(resource, stored)))}"`;
 
-const contents = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
+/** What the caller may see of a stored document, as JSON. */
+export function contentOf(resource: AnyResource, stored: unknown): Record<string, unknown> {
+  const shape = shapes.get(resource) ?? shapeOf(resource.document);
+  shapes.set(resource, shape);
+  return shape(stored) as Record<string, unknown>;
+}
+
+const shapes = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
 
 export const digest = (content: string | Buffer): string =>
   createHash('sha256').update(content).digest('base64url').slice(0, 22);

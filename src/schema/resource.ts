@@ -120,6 +120,9 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     .strictObject(writable)
     .partial(optional as Record<string, never>)
     .meta({ id: `${name}Body` });
+  const document = z
+    .strictObject({ id: objectId().describe('Made by the server'), ...shown, ...stamps })
+    .meta({ id: name, description });
   const made = {
     name,
     collection,
@@ -139,18 +142,23 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     collation,
     example: { ...example, createdAt: '2026-01-31T12:00:00.000Z', updatedAt: '2026-01-31T12:00:00.000Z' },
     /** What an answer shows. */
-    document: z
-      .strictObject({ id: objectId().describe('Made by the server'), ...shown, ...stamps })
-      .meta({ id: name, description }),
-    /** What a replace takes. */
+    document,
+    /** What a client may write. */
     body,
+    /** What a replace takes: also what a read has given and cannot be written, if it is still the same. */
+    replacement: z
+      .strictObject({ ...readOnly(document, writable), ...body.shape })
+      .meta({ id: `${name}Replacement` }),
     /** What a create takes. */
     creation: intake ? body.extend(intake.fields).meta({ id: `${name}Creation` }) : body,
     /** What a merge patch takes. */
-    patch: z
-      .strictObject(writable)
-      .partial()
-      .meta({ id: `${name}Patch` }),
+    patch: z.preprocess(
+      (given) => withoutUnknownNulls(given, writable),
+      z
+        .strictObject(writable)
+        .partial()
+        .meta({ id: `${name}Patch` }),
+    ),
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
     referrers: [] as Reference[],
@@ -158,6 +166,21 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
   };
   return made;
 }
+
+const readOnly = (document: z.ZodObject, writable: Fields): Fields =>
+  Object.fromEntries(
+    Object.entries(document.shape as Fields)
+      .filter(([field]) => !(field in writable))
+      .map(([field, schema]) => [field, schema.optional().meta({ ...schema.meta(), readOnly: true })]),
+  );
+
+/** In a merge patch, null removes a member; there is nothing to do where there is none (RFC 7396). */
+const withoutUnknownNulls = (given: unknown, known: Fields): unknown =>
+  given === null || typeof given !== 'object' || Array.isArray(given)
+    ? given
+    : Object.fromEntries(
+        Object.entries(given).filter(([name, value]) => value !== null || Object.hasOwn(known, name)),
+      );
 
 /** What code that serves every resource sees of one. */
 export type AnyResource = ReturnType<typeof resource<Fields, Record<string, Access>>>;

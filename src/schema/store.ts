@@ -1,9 +1,9 @@
-import { Types } from 'mongoose';
+import { type PipelineStage, Types } from 'mongoose';
 import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from './policy.ts';
-import { forbidden, notFound, Problem } from '../errors.ts';
+import { forbidden, invalid, notFound, Problem } from '../errors.ts';
 import { noteChange } from './changes.ts';
-import { type Preconditions, requireMatch } from './etag.ts';
+import { contentOf, type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
 import type { Reference } from './resource.ts';
@@ -89,9 +89,34 @@ export async function takeIn(
   return { ...stored, ...Object.fromEntries(entries.filter((entry) => !isTaken(entry))) };
 }
 
-/** Everything that a client may write becomes what the body says, or its default. */
-export const replace = <R extends AnyResource>(resource: R, id: Types.ObjectId, body: object) =>
-  update(resource, id, { ...resource.blank, ...body });
+/**
+ * Everything that a client may write becomes what the body says, or its default. The body may have what cannot be
+ * written, as a read has given it: then it must still be the same.
+ */
+export function replace<R extends AnyResource>(resource: R, id: Types.ObjectId, body: Changes) {
+  const isWritable = ([field]: [string, unknown]) => field in resource.body.shape;
+  const entries = Object.entries(body);
+  const changes = { ...resource.blank, ...Object.fromEntries(entries.filter(isWritable)) };
+  const others = entries.filter((entry) => !isWritable(entry));
+  if (others.length === 0) return update(resource, id, changes);
+  return update(resource, id, (current) => {
+    requireSame(resource, current, Object.fromEntries(others));
+    return changes;
+  });
+}
+
+function requireSame(resource: AnyResource, current: object, { id, ...given }: Changes): void {
+  const [is, said] = [contentOf(resource, current), contentOf(resource, { ...given, _id: id })];
+  const faults = Object.keys({ ...(id !== undefined && { id }), ...given })
+    .filter((field) => JSON.stringify(is[field]) !== JSON.stringify(said[field]))
+    .map((field) => ({
+      in: 'body' as const,
+      pointer: `/${field}`,
+      code: 'read_only',
+      message: 'cannot be written: leave it out, or send it as it is',
+    }));
+  if (faults.length > 0) throw invalid(faults);
+}
 
 type Changes = Record<string, unknown>;
 
@@ -110,20 +135,38 @@ export async function update<R extends AnyResource>(
   const before =
     targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
   requireOwn(resource, changes);
+  const now = new Date();
   const updated = await modelOf<AnyResource>(resource)
-    .findOneAndUpdate(
-      restrict({ _id: id }, writable(resource)),
-      { $set: changes },
-      { returnDocument: 'after' },
-    )
+    .findOneAndUpdate(restrict({ _id: id }, writable(resource)), setting(changes, now), {
+      returnDocument: 'after',
+      updatePipeline: true,
+      timestamps: false,
+      // Whatever the collection's own collation takes for equal, a change of case is a change.
+      collation: { locale: 'simple' },
+    })
     .maxTimeMS(QUERY_TIME)
-    .lean();
+    .lean<DocumentOf<R>>();
   if (!updated) return refuse(resource, id);
+  // Nothing was changed: then MongoDB has written nothing either.
+  if (updated.updatedAt?.getTime() !== now.getTime()) return updated;
   noteChange(resource, id, 'update');
   // What it referred to before exists already, and cannot have gone meanwhile.
   await hold(targets.filter((target) => !before.some((known) => isSame(known, target))));
   return updated;
 }
+
+/** Sets fields, and the time of the change where one of them had another value. */
+const setting = (changes: Changes, now: Date): [PipelineStage.Set] => {
+  const values = Object.entries(changes).map(([field, value]) => [field, { $literal: value }] as const);
+  const same = values.map(([field, value]) => {
+    // Missing is what answers show for it.
+    const nothing = { $literal: Array.isArray(changes[field]) ? [] : null };
+    return { $eq: [{ $ifNull: [`$${field}`, nothing] }, value] };
+  });
+  return [
+    { $set: { ...Object.fromEntries(values), updatedAt: { $cond: [{ $and: same }, '$updatedAt', now] } } },
+  ];
+};
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {

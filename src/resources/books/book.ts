@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ref, setOf, text } from '../../schema/fields.ts';
+import { languageTag } from '../../schema/formats.ts';
 import { resource } from '../../schema/resource.ts';
 import { Tag } from '../tags/tag.ts';
 import { isbn } from './isbn.ts';
@@ -17,12 +18,7 @@ export const Book = resource('Book', {
       .nullable()
       .describe('Of first publication; negative is BC, null unknown'),
     isbn: isbn().nullable().describe('10 or 13 characters without hyphens; unique where known'),
-    language: z
-      .string()
-      .regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'must be a language tag such as en, eng or en-US')
-      .max(35)
-      .nullable()
-      .describe('A language tag: en, eng, en-US'),
+    language: languageTag().nullable().describe('A language tag (BCP 47): en, pt-BR, zh-Hant'),
     tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its books'),
   },
   policy: { manage: 'editor' },

@@ -4,6 +4,7 @@ import { hashPassword } from '../../auth/passwords.ts';
 import { password } from '../../schema/password.ts';
 import { invalid } from '../../errors.ts';
 import { text } from '../../schema/fields.ts';
+import { email } from '../../schema/formats.ts';
 import { resource } from '../../schema/resource.ts';
 
 export const User = resource('User', {
@@ -11,7 +12,7 @@ export const User = resource('User', {
   description: 'Somebody who writes posts',
   fields: {
     name: text(1, 100),
-    email: z.email('must be an e-mail address').max(254).describe('Unique, whatever its case'),
+    email: email().describe('Unique, whatever its case'),
     role: z.enum(ROLES).describe('What the user may do'),
     bio: text(0, 2000).nullable(),
     passwordHash: z.string().max(500).nullable(),
