@@ -74,8 +74,6 @@ describe('every operation, for every kind of caller', () => {
     readAuthorizationServer: open,
     readProblem: open,
     createToken: open,
-    listPublicKeys: open,
-    readAuthorizationServer: open,
     revokeToken: open,
     listUsers: readable,
     readUser: readable,
