@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { loadConfig } from '../src/config.ts';
+import { record } from '../src/http/audit.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database as db, openDatabase } from '../src/mongo/connect.ts';
 import { rulesBroken } from '../src/mongo/failures.ts';
@@ -9,6 +10,8 @@ import { up } from '../src/mongo/migrate/run.ts';
 import { collections, resources } from '../src/resources/api.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { viewsOf } from '../src/schema/views.ts';
+import { recording } from '../src/schema/changes.ts';
+import { transaction } from '../src/mongo/transaction.ts';
 import { stopSignal } from '../src/stop-signal.ts';
 
 /** What the commands have in common. Their data goes to standard output, what they say to standard error. */
@@ -45,6 +48,21 @@ const isUsageError = (error: unknown): boolean =>
   error instanceof UsageError || String((error as { code?: unknown }).code).startsWith('ERR_PARSE_ARGS');
 
 export const say = (line: string): void => console.error(line);
+
+/** Does what a command is for in one transaction, and enters it in the audit trail. */
+export const audited = <T>(command: string, work: () => Promise<T>): Promise<T> =>
+  transaction(async () => {
+    const { value, done } = await recording(work);
+    await record(operationOf(command), done);
+    return value;
+  });
+
+/** A command as the audit trail has it, without what was typed behind it. */
+export const operationOf = (command: string) => ({
+  operation: command,
+  method: 'RUN',
+  path: `npm run ${command}`,
+});
 
 export function resourceNamed(collection: string | undefined): AnyResource {
   const found = resources.find((resource) => resource.collection === collection);

@@ -7,12 +7,12 @@ import { hashPassword } from '../src/auth/passwords.ts';
 import { password } from '../src/schema/password.ts';
 import { makeSecret } from '../src/auth/tokens.ts';
 import { databaseProblem } from '../src/mongo/failures.ts';
-import { transaction } from '../src/mongo/transaction.ts';
 import { User } from '../src/resources/users/user.ts';
 import { setRole } from '../src/resources/users/admins.ts';
 import { endOthers } from '../src/resources/sessions/end.ts';
 import { create, update } from '../src/schema/store.ts';
-import { runProgram, say, UsageError, withDatabase } from './program.ts';
+import { noteEvent } from '../src/schema/changes.ts';
+import { audited, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { modelOf } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|editor|admin]
@@ -46,7 +46,7 @@ async function createUser(fields: { email: string; name: string }, role: Role): 
   const { password, isMade } = await givenOrMade();
   const passwordHash = await hashPassword(password);
   try {
-    await transaction(() => create(User, { ...fields, role, passwordHash }));
+    await audited('user create', () => create(User, { ...fields, role, passwordHash }));
   } catch (error) {
     // Another was faster; the address is all that is unique.
     throw databaseProblem(error)?.code === 'duplicate_key' ? taken() : error;
@@ -56,7 +56,7 @@ async function createUser(fields: { email: string; name: string }, role: Role): 
 }
 
 async function changeRole(email: string, role: Role): Promise<void> {
-  await transaction(async () => setRole(await idOf(email), role));
+  await audited('user role', async () => setRole(await idOf(email), role));
   say(`${email} is ${role} now.`);
 }
 
@@ -64,9 +64,10 @@ async function changePassword(email: string): Promise<void> {
   const id = await idOf(email);
   const { password, isMade } = await givenOrMade();
   const passwordHash = await hashPassword(password);
-  await transaction(async () => {
+  await audited('user password', async () => {
     await update(User, id, { passwordHash });
     await endOthers(id);
+    noteEvent({ event: 'password_changed', account: id });
   });
   say(`${email} has a new password now.`);
   if (isMade) console.log(password);

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http';
+import type { SecurityEvent } from './auth/events.ts';
 
 /**
  * Every problem that the API can answer with: its status and its title; of what passes by itself also after how many
@@ -97,6 +98,8 @@ export interface ProblemDetails {
   operation?: number;
   problem?: object;
   headers?: Record<string, string>;
+  /** What the refusal means for the security of accounts; not a part of the answer. */
+  event?: SecurityEvent | undefined;
 }
 
 /** An answer of 400 or above (RFC 9457). `detail` is for the client to read: nothing internal, no secret. */
@@ -104,16 +107,18 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly status: number;
   readonly headers: Record<string, string>;
-  readonly members: Omit<ProblemDetails, 'headers'>;
+  readonly members: Omit<ProblemDetails, 'headers' | 'event'>;
+  readonly event: SecurityEvent | undefined;
   readonly mediaType: string = 'application/problem+json';
 
-  constructor(code: ProblemCode, detail: string, { headers = {}, ...members }: ProblemDetails = {}) {
+  constructor(code: ProblemCode, detail: string, { headers = {}, event, ...members }: ProblemDetails = {}) {
     super(detail);
     this.code = code;
     const { status, retryAfter }: Kind = problems[code];
     this.status = status;
     this.headers = { ...(retryAfter && { 'Retry-After': String(retryAfter) }), ...headers };
     this.members = members;
+    this.event = event;
   }
 
   /** What is wrong, wherever that happened. */
@@ -141,7 +146,7 @@ export const notFound = (): Problem => new Problem('not_found', 'No document has
 const REALM = 'Bearer realm="shelfmark"';
 
 /** Says how to get in (RFC 6750), and, where a token was sent, what is wrong with it. */
-export const unauthenticated = (fault?: string): Problem =>
+export const unauthenticated = (fault?: string, event?: SecurityEvent): Problem =>
   new Problem(
     'unauthenticated',
     `${fault ?? 'This needs a login.'} Get a token from POST /auth/token, or by Authorize in /docs, and send it as "Authorization: Bearer …".`,
@@ -150,6 +155,7 @@ export const unauthenticated = (fault?: string): Problem =>
         'WWW-Authenticate': fault ? `${REALM}, error="invalid_token", error_description="${fault}"` : REALM,
         'Cache-Control': 'no-store',
       },
+      event,
     },
   );
 
@@ -164,7 +170,7 @@ export const insufficientScope = (scope: string): Problem =>
 const MAX_FAULTS = 50;
 
 /** All faults of the input in one answer, the first 50 of them. */
-export function invalid(faults: Fault[]): Problem {
+export function invalid(faults: Fault[], event?: SecurityEvent): Problem {
   const onlyUnknown = faults.every((fault) => fault.code === 'unknown_parameter');
   const [first] = faults;
   const where = first?.pointer ?? first?.parameter;
@@ -174,6 +180,7 @@ export function invalid(faults: Fault[]): Problem {
       : `${faults.length} things are wrong with the input${faults.length > MAX_FAULTS ? `; these are the first ${MAX_FAULTS}` : ''}.`;
   return new Problem(onlyUnknown ? 'unknown_parameter' : 'validation_failed', detail, {
     errors: faults.slice(0, MAX_FAULTS),
+    event,
   });
 }
 

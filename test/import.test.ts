@@ -356,7 +356,7 @@ test('what cannot run says why, with exit code 2', async () => {
   expect(unmapped.stderr).toContain('are not fields: "Name", "Name", "Author"');
   expect(badOption.stderr).toMatch(/--dryrun[^]*Usage: npm run import/);
   expect(noResource.stderr).toMatch(
-    /no resource "bokos"; there are users, .*books[^]*Usage: npm run --silent export/,
+    /no resource "bokos"; there are .*books[^]*Usage: npm run --silent export/,
   );
   expect(noFile.stderr).toMatch(/cannot be read: ENOENT/);
   expect(noDatabase.stderr).toMatch(/MongoDB cannot be used at 127.0.0.1:1/);

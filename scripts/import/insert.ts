@@ -12,7 +12,8 @@ import { type Reason, reason } from './row.ts';
 import { modelOf } from '../../src/schema/model.ts';
 
 export interface Outcome {
-  stored: number;
+  /** Those that are stored now. */
+  ids: Types.ObjectId[];
   /** The id or a unique value of so many is that of another document, which has not been changed. */
   present: number;
   /** What else was refused, and why. */
@@ -28,7 +29,7 @@ export async function insert(
   documents: Document[],
   stop: AbortSignal,
 ): Promise<Outcome> {
-  const outcome: Outcome = { stored: 0, present: 0, refused: new Map() };
+  const outcome: Outcome = { ids: [], present: 0, refused: new Map() };
   const refers = (document: Document) => targetsOf(resource, document).length > 0;
   await insertFree(
     resource,
@@ -42,19 +43,20 @@ export async function insert(
 
 async function insertFree(resource: AnyResource, documents: Document[], outcome: Outcome, stop: AbortSignal) {
   if (documents.length === 0) return;
-  outcome.stored += documents.length;
+  const refused = new Set<Document>();
   try {
     // `lean`: Mongoose need not cast and check what Zod has.
     await patiently(() => modelOf(resource).insertMany(documents, { ordered: false, lean: true }), stop);
   } catch (error) {
     const refusals = refusalsOf(error);
     if (!refusals) throw error;
-    outcome.stored -= refusals.length;
     for (const { index, code, errmsg } of refusals) {
+      refused.add(documents[index] as Document);
       if (code === DUPLICATE_KEY) outcome.present++;
       else outcome.refused.set(documents[index] as Document, [refusedByDatabase(errmsg)]);
     }
   }
+  outcome.ids.push(...documents.filter((one) => !refused.has(one)).map(({ _id }) => _id));
 }
 
 /** A transaction takes all of them or none: where one cannot be stored, its half is found, and half of that. */
@@ -72,8 +74,8 @@ async function insertBound(
       () => transaction(() => insertAbsent(resource, documents), { holds }),
       stop,
     );
-    outcome.stored += stored;
-    outcome.present += documents.length - stored;
+    outcome.ids.push(...stored);
+    outcome.present += documents.length - stored.length;
   } catch (error) {
     const faults =
       error instanceof Problem && error.code === 'reference_not_found' ? error.members.errors : undefined;
@@ -89,8 +91,8 @@ async function insertBound(
   }
 }
 
-/** Stores those whose ids are not there yet; answers how many. Inside a transaction. */
-async function insertAbsent(resource: AnyResource, documents: Document[]): Promise<number> {
+/** Stores those whose ids are not there yet, and answers these. Inside a transaction. */
+async function insertAbsent(resource: AnyResource, documents: Document[]): Promise<Types.ObjectId[]> {
   const absent = new Map(documents.map((document) => [document._id.toHexString(), document]));
   const known = await modelOf(resource)
     .find({ _id: { $in: documents.map(({ _id }) => _id) } }, { _id: 1 })
@@ -99,7 +101,7 @@ async function insertAbsent(resource: AnyResource, documents: Document[]): Promi
   const fresh = [...absent.values()];
   if (fresh.length > 0) await modelOf(resource).insertMany(fresh, { lean: true });
   await hold(fresh.flatMap((document) => targetsOf(resource, document)));
-  return fresh.length;
+  return fresh.map(({ _id }) => _id);
 }
 
 /** How long to wait before each new attempt, in milliseconds; in all long enough to elect a primary. */

@@ -1,4 +1,7 @@
+import { record } from '../../src/http/audit.ts';
+import type { Change } from '../../src/schema/changes.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
+import { operationOf } from '../program.ts';
 import { type Document, documentMaker, type Made } from './document.ts';
 import { insert, type Outcome } from './insert.ts';
 import { refusedRows } from './refused.ts';
@@ -39,11 +42,15 @@ export async function load(
   const take = async (batch: (Made & { row: Row })[]): Promise<void> => {
     const documents = batch.flatMap(({ document }) => document ?? []);
     const outcome = dryRun ? NOTHING : await insert(resource, documents, stop);
+    await record(operationOf(`import ${resource.collection}`), {
+      changes: changesOf(resource, outcome),
+      events: [],
+    });
     for (const made of batch) made.reasons.push(...(outcome.refused.get(made.document as Document) ?? []));
     const bad = batch.filter(({ reasons }) => reasons.length > 0);
     await refused.add(bad);
     counts.read += batch.length;
-    counts.stored += outcome.stored;
+    counts.stored += outcome.ids.length;
     counts.present += outcome.present;
     counts.refused += bad.length;
     counts.line = batch.at(-1)?.row.line ?? counts.line;
@@ -63,7 +70,11 @@ export async function load(
   }
 }
 
-const NOTHING: Outcome = { stored: 0, present: 0, refused: new Map() };
+/** What the audit trail has of a batch. */
+const changesOf = ({ collection }: AnyResource, { ids }: Outcome): Change[] =>
+  ids.map((document) => ({ resource: collection, document, action: 'create', by: undefined }));
+
+const NOTHING: Outcome = { ids: [], present: 0, refused: new Map() };
 
 async function* batches(rows: AsyncIterable<Row>): AsyncGenerator<Row[]> {
   let batch: Row[] = [];

@@ -1,10 +1,10 @@
-import type { Context } from 'koa';
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { caller } from '../auth/caller.ts';
-import type { Change } from '../schema/changes.ts';
+import { origin } from '../auth/origin.ts';
+import type { Done } from '../schema/changes.ts';
 import { objectId, text } from '../schema/fields.ts';
 import { resource } from '../schema/resource.ts';
-import type { Route } from './route.ts';
 import { modelOf } from '../schema/model.ts';
 
 /** How long an entry is kept, in seconds. */
@@ -14,7 +14,8 @@ const MAX_NAMED = 100;
 
 /**
  * The audit trail: one entry for each request that has changed something, written by the transaction of the change,
- * so that there is never one without the other. What the documents contained is not in it.
+ * so that there is never one without the other; and one for each that concerns the security of accounts, such as a
+ * failed login. What the documents contained is not in it.
  */
 export const AuditEntry = resource('AuditEntry', {
   collection: 'audit',
@@ -26,7 +27,13 @@ export const AuditEntry = resource('AuditEntry', {
     operation: text(1, 100).describe('The operationId'),
     method: text(1, 10),
     path: text(1, 8192),
+    address: text(1, 100)
+      .nullable()
+      .describe('The address of the client, as far as TRUST_PROXY believes the proxies; null for a script'),
     request: text(1, 64).describe('The X-Request-Id, which finds the request in the log'),
+    clientRequest: text(1, 64).nullable().describe('What the client called the request'),
+    events: z.array(text(1, 50)).describe('What of it concerns the security of accounts'),
+    reason: text(1, 200).nullable().describe('The reason of that, or the details'),
     changed: z.int().describe('How many documents were created, updated or removed'),
     changes: z
       .array(
@@ -37,6 +44,7 @@ export const AuditEntry = resource('AuditEntry', {
         }),
       )
       .describe(`Which, the first ${MAX_NAMED} of them`),
+    /** And that of the account that an event is about. */
     documents: z.array(objectId()).describe('Their ids, to filter by'),
   },
   policy: { read: 'admin' },
@@ -46,6 +54,7 @@ export const AuditEntry = resource('AuditEntry', {
     { key: { operation: 1, _id: 1 } },
     { key: { request: 1, _id: 1 } },
     { key: { documents: 1, _id: 1 } },
+    { key: { events: 1, _id: 1 } },
   ],
   example: {
     id: '65f000000000000000000f01',
@@ -54,30 +63,49 @@ export const AuditEntry = resource('AuditEntry', {
     operation: 'updateBook',
     method: 'PATCH',
     path: '/books/65f000000000000000000b01',
+    address: '203.0.113.7',
     request: 'b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e',
+    clientRequest: null,
+    events: [],
+    reason: null,
     changed: 1,
     changes: [{ resource: 'books', document: '65f000000000000000000b01', action: 'update' }],
     documents: ['65f000000000000000000b01'],
   },
 });
 
-/** Writes down what a request has changed, inside its transaction. */
-export async function record({ operationId }: Route, ctx: Context, changes: Change[]): Promise<void> {
-  if (changes.length === 0) return;
+/** Which operation it is: of a route, or a command that somebody has typed. */
+export interface Operation {
+  operation: string;
+  method: string;
+  path: string;
+}
+
+/** Writes down what a request or a script has done; inside its transaction, if it has changed something. */
+export async function record(operation: Operation, { changes, events }: Done): Promise<void> {
+  if (changes.length === 0 && events.length === 0) return;
   const { id, key } = caller();
+  const { address = null, request = randomUUID(), clientRequest = null } = origin() ?? {};
   const named = changes.slice(0, MAX_NAMED);
+  const concerned = events.flatMap(({ account }) => account ?? []);
   const now = new Date();
   const entry = {
     // Who logs in is nobody when the request begins.
     actor: id ?? changes.at(-1)?.by ?? null,
     key: key ?? null,
-    operation: operationId,
-    method: ctx.method,
-    path: ctx.path,
-    request: ctx.response.get('X-Request-Id'),
+    ...operation,
+    address,
+    request,
+    clientRequest,
+    events: events.map(({ event }) => event),
+    reason: events.find(({ reason }) => reason)?.reason ?? null,
     changed: changes.length,
     changes: named.map(({ resource, document, action }) => ({ resource, document, action })),
-    documents: named.map(({ document }) => document),
+    documents: [
+      ...new Map(
+        [...named.map(({ document }) => document), ...concerned].map((one) => [String(one), one]),
+      ).values(),
+    ],
     createdAt: now,
     updatedAt: now,
   };

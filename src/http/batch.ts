@@ -232,6 +232,7 @@ function failed(error: unknown, operation: number): unknown {
     {
       operation,
       problem: problem.describe(),
+      event: problem.event,
     },
   );
 }

@@ -4,6 +4,8 @@ import { caller, runAs } from '../auth/caller.ts';
 import { requireAccess } from '../schema/policy.ts';
 import { invalid, notFound, Problem, unauthenticated } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
+import type { SecurityEvent } from '../auth/events.ts';
+import { logEvents } from './security.ts';
 import { recording } from '../schema/changes.ts';
 import { digest } from '../schema/etag.ts';
 import { guarded } from '../schema/references.ts';
@@ -71,6 +73,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
 
     if (route.prepare) input.body = await route.prepare(input);
     const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
+    let events: SecurityEvent[] = [];
     const work = async (): Promise<Reply | Problem> => {
       // Who has waited for a turn may have lost his rights meanwhile.
       const who = await confirm(caller());
@@ -81,8 +84,9 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       const earlier = key && (await recall(key));
       if (earlier) return earlier;
       if (about && preconditions) await requireVersion(about, params.id as Types.ObjectId, preconditions);
-      const { value, changes } = await recording(() => handler(input));
-      await record(route, ctx, changes);
+      const { value, done } = await recording(() => handler(input));
+      await record({ operation: route.operationId, method: ctx.method, path: ctx.path }, done);
+      events = done.events;
       if (value instanceof Problem) return value;
       const made = reply(ctx, value, query);
       if (query['dryRun']) throw new DryRun(made);
@@ -91,6 +95,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     };
     const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
     const outcome = await transaction(work, claims).catch(dryRunReply);
+    if (!query['dryRun']) logEvents(ctx, events);
     if (outcome instanceof Problem) throw outcome;
     return isPreferable(route) ? sendPreferred(ctx, outcome) : send(ctx, outcome);
   };

@@ -15,7 +15,7 @@ export type Authenticate = (authorization: string) => Promise<Caller>;
  * is not valid counts for the address that it came from.
  */
 export function entrance(
-  { policy, secret, method, path }: Route,
+  { policy, secret, method, path, operationId }: Route,
   authenticate: Authenticate,
   count: (ctx: Context) => Promise<void>,
 ): Middleware {
@@ -24,6 +24,7 @@ export function entrance(
   const identify = async (ctx: Context): Promise<Caller> =>
     policy.credentials ? ANONYMOUS : authenticate(ctx.get('Authorization'));
   return async (ctx, next) => {
+    ctx.state['operation'] = operationId;
     if (secret) ctx.set('Cache-Control', 'no-store');
     ctx.vary('Authorization');
     let who = ANONYMOUS;

@@ -30,12 +30,13 @@ import { streams } from './stream.ts';
 import { toUri } from './uri.ts';
 
 type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
+type Stamp = 'createdAt' | 'updatedAt';
 
 export interface Listing<R extends AnyResource> {
   /** The fields by which a client may filter. */
-  filter: readonly FieldOf<R>[];
+  filter: readonly (FieldOf<R> | Stamp)[];
   /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
-  sort: readonly (FieldOf<R> | 'createdAt' | 'updatedAt' | `${string},${string}`)[];
+  sort: readonly (FieldOf<R> | Stamp | `${string},${string}`)[];
   /** Parameters of its own, beside those that follow from `filter`. */
   parameters?: Record<string, OwnParameter>;
 }

@@ -6,6 +6,7 @@ import { pinoHttp } from 'pino-http';
 import { comingFrom } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
+import { reportRefusal } from './security.ts';
 import { addressOf, networksOf } from './address.ts';
 import { toUri } from './uri.ts';
 
@@ -71,6 +72,7 @@ export const problems: Middleware = async (ctx, next) => {
     if (ctx.status >= 400 && !ctx.body) throw unanswered(ctx);
   } catch (error) {
     const problem = toProblem(error);
+    if (problem.event) await reportRefusal(ctx, problem.event);
     if (problem.status === 500) ctx.app.emit('error', refusalByValidator(error) ?? error, ctx);
     ctx.status = problem.status;
     ctx.set(problem.headers);

@@ -28,7 +28,7 @@ export const oauthDocument = (error: OAuthCode, error_description: string) => ({
 
 /** What OAuth has no words for, a failure of the server or too many requests, stays as it is. */
 export function asOAuth(problem: Problem): Problem {
-  const { code, message, status, headers } = problem;
+  const { code, message, status, headers, event } = problem;
   if (status >= 500 || code === 'rate_limited') return problem;
-  return new OAuthProblem(isOAuthCode(code) ? code : 'invalid_request', message, { headers });
+  return new OAuthProblem(isOAuthCode(code) ? code : 'invalid_request', message, { headers, event });
 }

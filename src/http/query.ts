@@ -43,7 +43,7 @@ export interface Filter {
 }
 
 export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
-  const { name, fields, indexes } = resource;
+  const { name, document, fields, indexes } = resource;
   return names.flatMap((field) => {
     if (!isPublic(resource, field))
       throw new Error(`${name} cannot be filtered by ${field}: not every answer shows it.`);
@@ -51,7 +51,7 @@ export function filters(resource: AnyResource, names: readonly string[]): Filter
       throw new Error(
         `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
       );
-    const { value, operators, list } = kindOf(fields[field] as z.ZodType, field);
+    const { value, operators, list } = kindOf((fields[field] ?? document.shape[field]) as z.ZodType, field);
     return operators.map((operator) => {
       const { words, condition } = OPERATORS[operator];
       const description = `Only where ${list ? `one of the ${field}` : field} ${words}${operator === 'exists' ? '' : ' this'}`;

@@ -7,6 +7,7 @@ interface Failure {
   code?: unknown;
   errorLabels?: string[];
   keyPattern?: Record<string, unknown>;
+  errmsg?: string;
   errInfo?: unknown;
   cause?: unknown;
   errorResponse?: unknown;
@@ -73,7 +74,7 @@ export const isTransient = (error: unknown): boolean =>
 /** The problem that a failure of the database means to a client; undefined for any other error. */
 export function databaseProblem(error: unknown): Problem | undefined {
   for (const failure of failures(error)) {
-    if (failure.code === DUPLICATE_KEY) return duplicateKey(Object.keys(failure.keyPattern ?? {}));
+    if (failure.code === DUPLICATE_KEY) return duplicateKey(failure);
     if (TOOK_TOO_LONG.includes(failure.code as number))
       return new Problem('query_timeout', 'The database took too long; try a narrower request.');
     if (unreachable(failure))
@@ -86,11 +87,15 @@ export function databaseProblem(error: unknown): Problem | undefined {
 }
 
 /** Names the fields, never the value: it may be another one's secret. */
-function duplicateKey(fields: string[]): Problem {
+function duplicateKey({ keyPattern = {}, errmsg = '' }: Failure): Problem {
+  const fields = Object.keys(keyPattern);
+  const collection = /collection: [^.]+\.(\w+) /.exec(errmsg)?.[1];
   const pointers = fields.map((field) => `/${field.replaceAll('.', '/')}`);
   const message = 'another document already has this value';
   return new Problem('duplicate_key', `Another document already has this value of ${pointers.join(', ')}.`, {
     errors: pointers.map((pointer) => ({ in: 'body', pointer, code: 'duplicate', message })),
+    // Whoever tries one value after the other learns which exist: of addresses that must not go unseen.
+    event: { event: 'duplicate_tried', reason: `${collection}.${fields.join()}` },
   });
 }
 

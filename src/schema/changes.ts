@@ -1,9 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Types } from 'mongoose';
 import { caller } from '../auth/caller.ts';
+import type { SecurityEvent } from '../auth/events.ts';
 import type { AnyResource } from './resource.ts';
 
-/** What a request has changed, for the audit trail. */
+/** What a request, or a script, has done: for the audit trail. */
+export interface Done {
+  changes: Change[];
+  events: SecurityEvent[];
+}
 
 export interface Change {
   resource: string;
@@ -13,20 +18,24 @@ export interface Change {
   by: Types.ObjectId | undefined;
 }
 
-const changes = new AsyncLocalStorage<Change[]>();
+const notes = new AsyncLocalStorage<Done>();
 
-/** Does the work, and tells what it has changed. */
-export async function recording<T>(work: () => Promise<T>): Promise<{ value: T; changes: Change[] }> {
-  const noted: Change[] = [];
-  const value = await changes.run(noted, work);
-  return { value, changes: noted };
+/** Does the work, and tells what it has done. */
+export async function recording<T>(work: () => Promise<T>): Promise<{ value: T; done: Done }> {
+  const done: Done = { changes: [], events: [] };
+  const value = await notes.run(done, work);
+  return { value, done };
 }
 
-/** Scripts do not record; then this does nothing. */
+/** Outside of recording() this does nothing, nor does the next. */
 export const noteChange = (
   { collection }: AnyResource,
   document: Types.ObjectId,
   action: Change['action'],
 ): void => {
-  changes.getStore()?.push({ resource: collection, document, action, by: caller().id });
+  notes.getStore()?.changes.push({ resource: collection, document, action, by: caller().id });
+};
+
+export const noteEvent = (event: SecurityEvent): void => {
+  notes.getStore()?.events.push(event);
 };

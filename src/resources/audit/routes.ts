@@ -4,7 +4,10 @@ import type { Route } from '../../http/route.ts';
 
 export const routes = (): Route[] => [
   {
-    ...list(AuditEntry, { filter: ['actor', 'operation', 'request', 'documents'], sort: [] }),
+    ...list(AuditEntry, {
+      filter: ['actor', 'operation', 'request', 'documents', 'events', 'createdAt'],
+      sort: [],
+    }),
     // There is no scope for it: no API key gets in.
     policy: { role: 'admin' },
   },

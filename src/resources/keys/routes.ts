@@ -6,6 +6,7 @@ import { invalid, Problem } from '../../errors.ts';
 import { byId, type Route, route } from '../../http/route.ts';
 import { removeGuards } from '../../mongo/guards.ts';
 import { instant, setOf, text } from '../../schema/fields.ts';
+import { noteEvent } from '../../schema/changes.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { AnyResource, DocumentOf } from '../../schema/resource.ts';
 import { create, remove } from '../../schema/store.ts';
@@ -83,6 +84,7 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
         throw new Problem('validation_failed', `You have ${MAX_KEYS} keys already: remove one first.`);
       const secret = makeSecret();
       const made = await create(ApiKey, { user, name, scopes, expiresAt, digest: digestOf(secret) });
+      noteEvent({ event: 'key_created', account: user, reason: scopes.join(' ').slice(0, 200) });
       return { ...made, secret: `sk_${made._id.toHexString()}_${secret}` };
     },
   }),
@@ -95,7 +97,10 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     description: 'It is not good any more from this moment on.',
     params: byId(ApiKey),
     answer: { status: 204, description: 'It is gone' },
-    handler: ({ params }) => remove(ApiKey, params.id),
+    handler: async ({ params }) => {
+      await remove(ApiKey, params.id);
+      noteEvent({ event: 'key_removed', account: callerId() });
+    },
   }),
 ];
 

@@ -1,7 +1,7 @@
 import { Types } from 'mongoose';
 import { ANONYMOUS, type Caller, type Role } from '../../auth/caller.ts';
 import { matches, verifyToken } from '../../auth/tokens.ts';
-import { unauthenticated } from '../../errors.ts';
+import { type Problem, unauthenticated } from '../../errors.ts';
 import { loader } from '../../mongo/loader.ts';
 import { inSession } from '../../mongo/session.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
@@ -14,23 +14,24 @@ import { Session } from './session.ts';
 export async function authenticate(authorization: string): Promise<Caller> {
   if (authorization === '') return ANONYMOUS;
   const [, token] = /^Bearer +([\w.~+/=-]+)$/i.exec(authorization) ?? [];
-  if (!token) throw unauthenticated('The Authorization header is not a Bearer token.');
+  if (!token) throw refused('The Authorization header is not a Bearer token.', 'malformed');
   const [, id, secret] = /^sk_([0-9a-f]{24})_([\w-]+)$/.exec(token) ?? [];
   return id && secret ? byKey(new Types.ObjectId(id), secret) : byToken(token);
 }
 
 async function byToken(token: string): Promise<Caller> {
   const claims = await verifyToken(token);
-  if (claims === 'expired') throw unauthenticated('The access token has expired.');
-  if (!claims) throw unauthenticated('The access token is not valid.');
+  if (claims === 'expired') throw refused('The access token has expired.', 'expired');
+  if (!claims) throw refused('The access token is not valid.', 'invalid_token');
   const [session, id] = [new Types.ObjectId(claims.session), new Types.ObjectId(claims.user)];
   return confirm({ kind: 'user', id, session });
 }
 
 async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
   const found = await keyById(key);
-  if (!found || !matches(secret, found.digest)) throw unauthenticated('The API key is not valid.');
-  if (hasExpired(found)) throw unauthenticated('The API key has expired.');
+  if (!found || !matches(secret, found.digest))
+    throw refused('The API key is not valid.', 'invalid_key', found?.user);
+  if (hasExpired(found)) throw refused('The API key has expired.', 'expired_key', found.user);
   return { kind: 'user', id: found.user, role: found.role, key, scopes: found.scopes };
 }
 
@@ -44,9 +45,12 @@ export async function confirm(who: Caller): Promise<Caller> {
   if (!id) return who;
   const found = await (key ? keyById(key) : sessionById(session as Types.ObjectId));
   if (!found?.user.equals(id) || hasExpired(found))
-    throw unauthenticated(`The ${key ? 'API key' : 'access token'} has been revoked.`);
+    throw refused(`The ${key ? 'API key' : 'access token'} has been revoked.`, 'revoked', id);
   return { ...who, role: found.role };
 }
+
+const refused = (fault: string, reason: string, account?: Types.ObjectId): Problem =>
+  unauthenticated(fault, { event: 'token_refused', account, reason });
 
 type Authority = typeof Session | typeof ApiKey;
 

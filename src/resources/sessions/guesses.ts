@@ -51,7 +51,7 @@ export async function guessingAs<T>(name: string, work: () => Promise<T>): Promi
   // Whoever has to wait costs this one read: the counts are written where it is certain by then.
   for (const counter of counters) {
     const seconds = found.get(idOf(counter, place)) ?? 0;
-    if (seconds > 0) throw tooMany(seconds);
+    if (seconds > 0) throw tooMany(seconds, counter);
   }
   const result = await guessing(counters, place, work);
   await remember(known, LATELY);
@@ -76,7 +76,7 @@ async function guessing<T>(counters: Counter[], place: string, work: () => Promi
     if (seconds > 0) {
       // What one of them does not let in has tried nothing, for the others.
       await takeBack();
-      throw tooMany(seconds);
+      throw tooMany(seconds, counter);
     }
     counted.push(counter);
   }
@@ -91,7 +91,8 @@ async function guessing<T>(counters: Counter[], place: string, work: () => Promi
   }
 }
 
-const tooMany = (seconds: number): Problem =>
+const tooMany = (seconds: number, { patience }: Counter): Problem =>
   new Problem('rate_limited', `Too many wrong passwords; try again in ${seconds} seconds.`, {
     headers: { 'Retry-After': String(seconds) },
+    event: { event: 'login_delayed', reason: patience.name },
   });

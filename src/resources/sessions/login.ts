@@ -3,6 +3,7 @@ import { runAs } from '../../auth/caller.ts';
 import { isPassword } from '../../auth/passwords.ts';
 import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { Problem } from '../../errors.ts';
+import { noteEvent } from '../../schema/changes.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import { create } from '../../schema/store.ts';
 import { User } from '../users/user.ts';
@@ -32,14 +33,15 @@ async function check(email: string, password: string): Promise<Proof> {
         .lean()
     : null;
   const isRight = await isPassword(password, user?.passwordHash);
-  if (!user?.passwordHash || !isRight) throw refused();
+  if (!user?.passwordHash || !isRight)
+    throw refused(user?._id, !user ? 'unknown_name' : user.passwordHash ? 'wrong_password' : 'no_password');
   return { user: user._id, passwordHash: user.passwordHash };
 }
 
 /** Begins a session, unless the password has changed since it was shown. */
 export async function login(proof: Proof): Promise<Tokens> {
   const user = await modelOf(User).findById(proof.user).lean();
-  if (user?.passwordHash !== proof.passwordHash) throw refused();
+  if (user?.passwordHash !== proof.passwordHash) throw refused(proof.user, 'wrong_password');
   const [origin, secret] = [makeSecret(), makeSecret()];
   const { _id: session } = await runAs({ kind: 'user', id: user._id, role: user.role }, () =>
     create(Session, {
@@ -51,7 +53,12 @@ export async function login(proof: Proof): Promise<Tokens> {
     }),
   );
   await endOldest(user._id);
+  noteEvent({ event: 'login', account: user._id });
   return tokensOf(user._id, { session, origin, secret });
 }
 
-const refused = (): Problem => new Problem('invalid_grant', 'The name and password do not belong together.');
+/** The reason is for the log: the caller must not learn which names exist. */
+const refused = (account: Types.ObjectId | undefined, reason: string): Problem =>
+  new Problem('invalid_grant', 'The name and password do not belong together.', {
+    event: { event: 'login_failed', account, reason },
+  });

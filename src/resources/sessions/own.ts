@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { caller, callerId } from '../../auth/caller.ts';
 import { byId, type Route, route } from '../../http/route.ts';
+import { noteEvent } from '../../schema/changes.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { DocumentOf } from '../../schema/resource.ts';
 import { remove } from '../../schema/store.ts';
@@ -55,6 +56,9 @@ export const own = (): Route[] => [
     description: 'Its tokens are not good any more from this moment on.',
     params: byId(Session),
     answer: { status: 204, description: 'It has ended' },
-    handler: ({ params }) => remove(Session, params.id),
+    handler: async ({ params }) => {
+      await remove(Session, params.id);
+      noteEvent({ event: 'session_ended', account: callerId() });
+    },
   }),
 ];

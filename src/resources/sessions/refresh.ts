@@ -1,5 +1,6 @@
 import { digestOf, makeSecret, matches } from '../../auth/tokens.ts';
 import { Problem } from '../../errors.ts';
+import { noteEvent } from '../../schema/changes.ts';
 import { modelOf } from '../../schema/model.ts';
 import { end } from './end.ts';
 import { expiry, whereFrom } from './life.ts';
@@ -30,8 +31,10 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
   );
   if (!current && !isSibling) {
     await end(id);
+    noteEvent({ event: 'token_reused', account: session.user });
     return refused();
   }
+  if (!current) noteEvent({ event: 'token_sibling', account: session.user });
   const secret = makeSecret();
   const others = session.tokens.filter((one) => one !== current);
   const tokens = [...others, made(secret, current?.digest)].slice(-MAX_TOKENS);

@@ -1,6 +1,7 @@
 import { Types } from 'mongoose';
 import { Problem } from '../../errors.ts';
 import { removeGuards } from '../../mongo/guards.ts';
+import { noteEvent } from '../../schema/changes.ts';
 import { update } from '../../schema/store.ts';
 import type { Role } from '../../auth/caller.ts';
 import { User } from './user.ts';
@@ -22,5 +23,6 @@ export async function keepAnAdmin(leaving: Types.ObjectId[]): Promise<void> {
 
 export async function setRole(id: Types.ObjectId, role: Role) {
   if (role !== 'admin') await keepAnAdmin([id]);
+  noteEvent({ event: 'role_changed', account: id, reason: role });
   return update(User, id, { role });
 }

@@ -3,6 +3,7 @@ import { caller, callerId } from '../../auth/caller.ts';
 import { DEMO_PASSWORD, hashPassword } from '../../auth/passwords.ts';
 import { password } from '../../schema/password.ts';
 import { type Route, route } from '../../http/route.ts';
+import { noteEvent } from '../../schema/changes.ts';
 import { read, update } from '../../schema/store.ts';
 import { User } from './user.ts';
 import { endOthers } from '../sessions/end.ts';
@@ -47,6 +48,7 @@ export const me = (): Route[] => [
     handler: async ({ body: { passwordHash } }) => {
       await update(User, callerId(), { passwordHash });
       await endOthers(callerId(), caller().session);
+      noteEvent({ event: 'password_changed', account: callerId() });
     },
   }),
 ];

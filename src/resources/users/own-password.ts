@@ -19,7 +19,8 @@ export const confirmPassword = (given: string): Promise<void> =>
   guessingOwn(async () => {
     const { passwordHash } = await read(User, callerId());
     if (await isPassword(given, passwordHash)) return;
-    throw invalid([
-      { in: 'body', pointer: '/currentPassword', code: 'wrong_password', message: 'is not your password' },
-    ]);
+    throw invalid(
+      [{ in: 'body', pointer: '/currentPassword', code: 'wrong_password', message: 'is not your password' }],
+      { event: 'password_wrong', account: callerId() },
+    );
   });

@@ -32,4 +32,5 @@ export async function countRegistration(): Promise<void> {
 const tooMany = (seconds: number): Problem =>
   new Problem('rate_limited', `Too many accounts were made from here; try again in ${seconds} seconds.`, {
     headers: { 'Retry-After': String(seconds) },
+    event: { event: 'registration_delayed' },
   });
