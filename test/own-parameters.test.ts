@@ -13,8 +13,8 @@ import { useApi } from './support/harness.ts';
 
 /** Query parameters that a list declares itself. */
 
-const Loan = resource('Loan', {
-  collection: 'loans',
+const Rental = resource('Rental', {
+  collection: 'rentals',
   description: 'A book that somebody has at home',
   fields: { borrower: text(1, 50), dueAt: instant(), returnedAt: instant().nullable(), secret: text(0, 9) },
   access: { secret: 'hidden' },
@@ -27,11 +27,11 @@ const Loan = resource('Loan', {
     returnedAt: null,
   },
 });
-connect([Loan]);
+connect([Rental]);
 
 const overdue = parameter({
   schema: flag(),
-  description: 'Only loans that should have come back by now (true), or the others (false)',
+  description: 'Only rentals that should have come back by now (true), or the others (false)',
   paths: ['dueAt', 'returnedAt'],
   condition: (value) => {
     const late = { returnedAt: null, dueAt: { $lt: new Date() } };
@@ -40,7 +40,7 @@ const overdue = parameter({
 });
 const dueWithin = parameter({
   schema: integer(1, 365),
-  description: 'Only loans that are due within so many days',
+  description: 'Only rentals that are due within so many days',
   paths: ['dueAt'],
   condition: (days) => ({ dueAt: { $lt: new Date(Date.now() + days * DAY) } }),
 });
@@ -49,29 +49,29 @@ const DAY = 24 * 60 * 60 * 1_000;
 
 const wrong = parameter({ ...dueWithin, schema: flag(), condition: () => ({ borrower: 'Ann' }) });
 const api = useApi({
-  resources: [Loan],
+  resources: [Rental],
   routes: [
-    list(Loan, { ...listing, parameters: { overdue, dueWithin } }),
-    { ...list(Loan, { ...listing, parameters: { wrong } }), path: '/wrong', operationId: 'listWrong' },
-    create(Loan, { example: { borrower: 'Ann', dueAt: '2026-01-31T12:00:00Z' } }),
-    read(Loan),
+    list(Rental, { ...listing, parameters: { overdue, dueWithin } }),
+    { ...list(Rental, { ...listing, parameters: { wrong } }), path: '/wrong', operationId: 'listWrong' },
+    create(Rental, { example: { borrower: 'Ann', dueAt: '2026-01-31T12:00:00Z' } }),
+    read(Rental),
   ],
 });
 
-const aLoan = (days: number, returnedAt: Date | null = null, borrower = 'Ann') =>
-  modelOf(Loan).create({ borrower, dueAt: new Date(Date.now() + days * DAY), returnedAt, secret: '' });
+const aRental = (days: number, returnedAt: Date | null = null, borrower = 'Ann') =>
+  modelOf(Rental).create({ borrower, dueAt: new Date(Date.now() + days * DAY), returnedAt, secret: '' });
 const idsOf = async (query: string): Promise<string[]> => {
-  const { status, body } = await api.get(`/loans?${query}`);
+  const { status, body } = await api.get(`/rentals?${query}`);
   expect([query, status]).toEqual([query, 200]);
   return body.items.map(({ id }: { id: string }) => id);
 };
 
 test('the condition holds where the parameter is given, with every other parameter, on every page', async () => {
-  const late = [await aLoan(-3), await aLoan(-2), await aLoan(-1, null, 'Theo')].map(({ _id }) =>
+  const late = [await aRental(-3), await aRental(-2), await aRental(-1, null, 'Theo')].map(({ _id }) =>
     String(_id),
   );
-  const soon = String((await aLoan(2))._id);
-  const returned = String((await aLoan(-5, new Date()))._id);
+  const soon = String((await aRental(2))._id);
+  const returned = String((await aRental(-5, new Date()))._id);
   expect(await idsOf('sort=dueAt')).toHaveLength(5);
   expect(await idsOf('overdue=true&sort=dueAt')).toEqual(late);
   expect(await idsOf('overdue=false&sort=dueAt')).toEqual([returned, soon]);
@@ -81,7 +81,7 @@ test('the condition holds where the parameter is given, with every other paramet
   // The condition of the next page names a later time, and its cursor is good all the same.
   const walked: string[] = [];
   for (let after: string | null = ''; after !== null; ) {
-    const { body } = await api.get(`/loans?overdue=true&sort=dueAt&limit=1${after && `&after=${after}`}`);
+    const { body } = await api.get(`/rentals?overdue=true&sort=dueAt&limit=1${after && `&after=${after}`}`);
     walked.push(...body.items.map(({ id }: { id: string }) => id));
     after = body.page.next;
   }
@@ -89,16 +89,16 @@ test('the condition holds where the parameter is given, with every other paramet
 });
 
 test('a cursor is good for the same value only', async () => {
-  for (const days of [1, 2, 3]) await aLoan(days);
-  const { body } = await api.get('/loans?dueWithin=300&limit=1');
+  for (const days of [1, 2, 3]) await aRental(days);
+  const { body } = await api.get('/rentals?dueWithin=300&limit=1');
   const after = `after=${body.page.next}`;
-  expect((await api.get(`/loans?dueWithin=300&limit=2&${after}`)).body.items).toHaveLength(2);
+  expect((await api.get(`/rentals?dueWithin=300&limit=2&${after}`)).body.items).toHaveLength(2);
   for (const query of ['dueWithin=299', 'overdue=false', 'dueWithin=300&overdue=false', ''])
-    expect((await api.get(`/loans?${query}&${after}`)).body.code).toBe('invalid_cursor');
+    expect((await api.get(`/rentals?${query}&${after}`)).body.code).toBe('invalid_cursor');
 });
 
 test('a value that does not fit is refused, and an unknown parameter told what was meant', async () => {
-  const { status, body } = await api.get('/loans?overdue=yes&dueWithin=0&overdu=true');
+  const { status, body } = await api.get('/rentals?overdue=yes&dueWithin=0&overdu=true');
   expect([status, body.errors]).toMatchObject([
     422,
     expect.arrayContaining([
@@ -114,7 +114,7 @@ test('a value that does not fit is refused, and an unknown parameter told what w
 
 test('it is typed and described in the document', async () => {
   const document: any = await (await fetch(`${api.url()}/openapi.json`)).json();
-  const parameters = document.paths['/loans'].get.parameters as any[];
+  const parameters = document.paths['/rentals'].get.parameters as any[];
   expect(parameters.find(({ name }) => name === 'overdue')).toMatchObject({
     in: 'query',
     required: false,
@@ -129,28 +129,28 @@ test('it is typed and described in the document', async () => {
 });
 
 test('a condition that looks at a path that was not declared finds nothing out', async () => {
-  await aLoan(1);
+  await aRental(1);
   const response = await fetch(`${api.url()}/wrong?wrong=true`, { headers: { authorization: CREDENTIALS } });
   expect(response.status).toBe(500);
 });
 
 test('what cannot work is refused at start, with all that is wrong', () => {
-  const started = (parameters: object) => () => list(Loan, { ...listing, parameters } as never);
+  const started = (parameters: object) => () => list(Rental, { ...listing, parameters } as never);
   const odd = { ...overdue, schema: z.object({}) };
   const from = { ...overdue, schema: objectId(), paths: ['returnedAt', 'secret'] };
   expect(started({ borrower: overdue, sort: overdue, Late: { ...overdue, description: '' } })).toThrow(
     [
-      'The parameter borrower of Loan has the name of another parameter.',
-      'The parameter sort of Loan has the name of another parameter.',
-      'The parameter Late of Loan is not written as a field is: overdue, dueWithin.',
-      'The parameter Late of Loan lacks "description".',
+      'The parameter borrower of Rental has the name of another parameter.',
+      'The parameter sort of Rental has the name of another parameter.',
+      'The parameter Late of Rental is not written as a field is: overdue, dueWithin.',
+      'The parameter Late of Rental lacks "description".',
     ].join('\n'),
   );
   expect(started({ odd, from })).toThrow(
     [
-      'The parameter odd of Loan has no form in a URL: use flag(), integer(), an enum, text() or several().',
-      'The parameter from of Loan names secret, which not every answer shows.',
-      'The parameter from of Loan has no index: none of returnedAt, secret leads one. Add { key: { returnedAt: 1, _id: 1 } }.',
+      'The parameter odd of Rental has no form in a URL: use flag(), integer(), an enum, text() or several().',
+      'The parameter from of Rental names secret, which not every answer shows.',
+      'The parameter from of Rental has no index: none of returnedAt, secret leads one. Add { key: { returnedAt: 1, _id: 1 } }.',
     ].join('\n'),
   );
   // @ts-expect-error The condition takes what the schema gives.

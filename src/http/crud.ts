@@ -5,7 +5,7 @@ import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { etagOf } from '../schema/etag.ts';
 import { expanded, include, partial } from '../schema/include.ts';
-import { type Target, targetsOf } from '../schema/references.ts';
+import { cascadeOf, type Target, targetsOf } from '../schema/references.ts';
 import { demand } from '../schema/definition.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
@@ -136,6 +136,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
 /** DELETE /books/{id}. The example is the id of a seed that nothing needs. */
 export const remove = (resource: AnyResource, options: { example: string }): Route => {
   demand(`remove(${resource.name}, …)`, options, ['example']);
+  const takenAlong = cascadeOf(resource);
   return route({
     ...item(resource),
     params: byId(resource, options.example),
@@ -146,10 +147,10 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
     policy: toWrite(resource),
     answer: { status: 204, description: 'It is gone' },
     problems: [
-      ...(resource.referrers.some(({ policy }) => policy === 'restrict')
+      ...(takenAlong.some(({ referrers }) => referrers.some(({ policy }) => policy === 'restrict'))
         ? (['still_referenced'] as const)
         : []),
-      ...resource.hooks.flatMap(({ problems }) => problems ?? []),
+      ...takenAlong.flatMap(({ hooks }) => hooks).flatMap(({ problems }) => problems ?? []),
       ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
     ],
     handler: ({ params }) => store.remove(resource, params.id),

@@ -1,19 +1,17 @@
-import type { PopulateOptions, Types } from 'mongoose';
+import type { PopulateOptions } from 'mongoose';
 import { z } from 'zod';
 import { visible } from './policy.ts';
 import { objectId } from './fields.ts';
 import { modelOf, QUERY_TIME } from './model.ts';
 import { includable, reverseName } from './references.ts';
 import type { AnyResource, Reference } from './resource.ts';
+import { addReferring, type Included, optional, partlyReferring, referring } from './reverse.ts';
 import { projectionOf, type Selection, show } from './selection.ts';
 
 /**
  * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those
- * that refer to a document (reverse). However many documents a page has, each path costs one query.
+ * that refer to a document (reverse.ts). However many documents a page has, each path costs one query.
  */
-
-/** How many documents a reverse include shows for each parent: the newest. */
-const NEWEST = 10;
 
 /** Every path that can be included: references, the references of what they lead to, and who refers here. */
 export const includePaths = (resource: AnyResource): string[] => [
@@ -26,11 +24,8 @@ export const includePaths = (resource: AnyResource): string[] => [
 
 /** The answer's schema where anything may be included. */
 export function expanded(resource: AnyResource): z.ZodObject {
-  const reverse = includable(resource).map(
-    (reference) => [reverseName(reference), newest(reference.from)] as const,
-  );
   return z
-    .strictObject({ ...forward(resource, nested).shape, ...Object.fromEntries(reverse) })
+    .strictObject({ ...forward(resource, nested).shape, ...referring(resource) })
     .meta({ id: `${resource.name}Expanded`, description: `${resource.description}, with what was included` });
 }
 
@@ -39,19 +34,12 @@ export const partial = (resource: AnyResource): z.ZodObject =>
   optional(
     z.strictObject({
       ...forward(resource, (target) => optional(forward(target, ({ document }) => optional(document)))).shape,
-      ...Object.fromEntries(
-        includable(resource).map((reference) => [
-          reverseName(reference),
-          newestOf(optional(reference.from.document)).optional(),
-        ]),
-      ),
+      ...partlyReferring(resource),
     }),
   ).meta({
     id: `${resource.name}Partial`,
     description: `${resource.description}: the fields that were asked for`,
   });
-
-const optional = (document: z.ZodObject): z.ZodObject => document.partial().required({ id: true });
 
 /** One level down only the references can be included. */
 const nested = (resource: AnyResource): z.ZodObject =>
@@ -76,19 +64,6 @@ const forward = (resource: AnyResource, document: (target: AnyResource) => z.Zod
     ),
   });
 
-const newest = (from: AnyResource) =>
-  newestOf(from.document)
-    .meta({
-      id: `Newest${from.name}s`,
-      description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
-    })
-    .optional();
-
-const newestOf = (document: z.ZodObject) =>
-  z.strictObject({ items: z.array(document), hasMore: z.boolean() });
-
-type Included = { _id: Types.ObjectId } & Record<string, unknown>;
-
 /** Adds what these paths lead to to documents as MongoDB stores them. */
 export async function include(
   resource: AnyResource,
@@ -103,7 +78,7 @@ export async function include(
     .filter((options) => options !== undefined);
   if (joins.length > 0) await modelOf(resource).populate(documents, joins);
   for (const reference of includable(resource))
-    if (paths.includes(reverseName(reference))) await addNewest(reference, documents, selection);
+    if (paths.includes(reverseName(reference))) await addReferring(reference, documents, selection);
 }
 
 function populateOptions(
@@ -133,41 +108,3 @@ const join = (
   skipInvalidIds: true,
   transform: (found: unknown, id: unknown) => show(selection, path, found ?? id),
 });
-
-/** One aggregation for all parents; inside, an index gives each of them its newest. */
-async function addNewest(
-  reference: Reference,
-  parents: Included[],
-  selection: Selection | undefined,
-): Promise<void> {
-  const { from, field, target } = reference;
-  const name = reverseName(reference);
-  const projection = projectionOf(selection, name);
-  const seen = visible(from);
-  const found = await modelOf(target)
-    .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
-      { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
-      {
-        $lookup: {
-          from: from.collection,
-          localField: '_id',
-          foreignField: field,
-          pipeline: [
-            ...(seen ? [{ $match: seen }] : []),
-            { $sort: { _id: -1 } },
-            { $limit: NEWEST + 1 },
-            ...(projection ? [{ $project: projection }] : []),
-          ],
-          as: 'newest',
-        },
-      },
-      { $project: { newest: 1 } },
-    ])
-    .option({ maxTimeMS: QUERY_TIME });
-  const byParent = new Map(found.map(({ _id, newest }) => [String(_id), newest]));
-  for (const parent of parents) {
-    const all = byParent.get(String(parent._id)) ?? [];
-    const items = all.slice(0, NEWEST).map((item) => show(selection, name, item));
-    parent[name] = { items, hasMore: all.length > NEWEST };
-  }
-}

@@ -50,25 +50,31 @@ function referenceNotFound(targets: Target[]): Problem {
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
-  const removed = await removeAll(resource, [id], { changes: MAX_CHANGES });
-  if (removed === 0) throw notFound();
+  const removal: Removal = { changes: MAX_CHANGES, removed: new Map() };
+  if ((await removeAll(resource, [id], removal)) === 0) throw notFound();
+  // At the end, so that a document that the same removal takes along restricts nothing, whatever the order.
+  for (const [removed, ids] of removal.removed) await refuseIfRestricted(removed, ids);
+}
+
+/** What one removal does. */
+interface Removal {
+  /** How many other documents it may still change. */
+  changes: number;
+  /** What it has removed and others may still refer to. */
+  removed: Map<AnyResource, Types.ObjectId[]>;
 }
 
 /** Each level of a cascade goes as a whole, so what is met a second time, or in a circle, is gone by then. */
-async function removeAll(
-  resource: AnyResource,
-  ids: Types.ObjectId[],
-  budget: { changes: number },
-): Promise<number> {
+async function removeAll(resource: AnyResource, ids: Types.ObjectId[], removal: Removal): Promise<number> {
   for (const { beforeRemove } of resource.hooks) await beforeRemove?.(ids);
   const { deletedCount } = await modelOf(resource).deleteMany({ _id: { $in: ids } });
   if (deletedCount > 0) for (const id of ids) noteChange(resource, id, 'remove');
   if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;
   await removeGuards(ids.map((id) => guarded({ resource, id })));
-  await refuseIfRestricted(resource, ids);
+  removal.removed.set(resource, [...(removal.removed.get(resource) ?? []), ...ids]);
   for (const reference of resource.referrers) {
-    if (reference.policy === 'detach') await detach(reference, ids, budget);
-    if (reference.policy === 'cascade') await cascade(reference, ids, budget);
+    if (reference.policy === 'detach') await detach(reference, ids, removal);
+    if (reference.policy === 'cascade') await cascade(reference, ids, removal);
   }
   return deletedCount;
 }
@@ -119,19 +125,15 @@ async function detach(
   await modelOf(from).updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
 }
 
-async function cascade(
-  { from, field }: Reference,
-  ids: Types.ObjectId[],
-  budget: { changes: number },
-): Promise<void> {
+async function cascade({ from, field }: Reference, ids: Types.ObjectId[], removal: Removal): Promise<void> {
   const dependents = await modelOf(from)
     .find({ [field]: { $in: ids } }, { _id: 1 })
-    .limit(budget.changes + 1)
+    .limit(removal.changes + 1)
     .lean<Identified[]>();
   // The guards of what can itself be referred to go, too.
-  spend(budget, dependents.length * (from.referrers.length > 0 ? 20 : 1));
+  spend(removal, dependents.length * (from.referrers.length > 0 ? 20 : 1));
   const theirs = dependents.map(({ _id }) => _id);
-  await removeAll(from, theirs, budget);
+  await removeAll(from, theirs, removal);
 }
 
 /**
@@ -149,21 +151,23 @@ export async function redirect(
     // What goes with the document does not go over to another one: its sessions, its keys.
     if (policy === 'cascade') continue;
     const model = modelOf(referrer);
+    // The other one itself would come to refer to itself: it keeps its reference, for the removal to detach or to refuse.
+    const others = referrer === resource ? { _id: { $ne: to } } : {};
     const theirs = await model
-      .find({ [field]: from }, { _id: 1 })
+      .find({ ...others, [field]: from }, { _id: 1 })
       .limit(budget.changes + 1)
       .lean<Identified[]>();
     spend(budget, theirs.length);
     for (const { _id } of theirs) noteChange(referrer, _id, 'update');
     if (many) {
       await model.updateMany(
-        { [field]: { $eq: from, $ne: to } },
+        { ...others, [field]: { $eq: from, $ne: to } },
         { $set: { [`${field}.$[old]`]: to } },
         { arrayFilters: [{ old: from }] },
       );
-      await model.updateMany({ [field]: from }, { $pull: { [field]: from } });
+      await model.updateMany({ ...others, [field]: from }, { $pull: { [field]: from } });
     } else {
-      await model.updateMany({ [field]: from }, { $set: { [field]: to } });
+      await model.updateMany({ ...others, [field]: from }, { $set: { [field]: to } });
     }
   }
   await hold([{ resource, id: to, pointer }]);

@@ -41,8 +41,40 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
       target.referrers.push(reference);
     }
   }
+  for (const { name, paths, referrers } of resources)
+    for (const reference of referrers)
+      if (paths.has(reverseName(reference)))
+        faults.push(
+          `${reference.from.name}.${reference.field} is included in a ${name} as "${reverseName(reference)}", which is a field of it: rename one.`,
+        );
+  faults.push(...unstartable(resources));
   if (faults.length > 0) throw new Error(`The resources do not fit together:\n  ${faults.join('\n  ')}`);
   return resources;
+}
+
+/** A circle of required references: no first document of its resources could be created, because each needs another. */
+function unstartable(resources: AnyResource[]): string[] {
+  const needs = ({ references }: AnyResource) =>
+    references.filter(({ many, nullable }) => !many && !nullable);
+  const circle = (resource: AnyResource, path: Reference[]): Reference[] | undefined => {
+    for (const reference of needs(resource)) {
+      if (reference.target === path[0]?.from || reference.target === reference.from)
+        return [...path, reference];
+      if (path.some(({ from }) => from === reference.target)) continue;
+      const found = circle(reference.target, [...path, reference]);
+      if (found) return found;
+    }
+    return undefined;
+  };
+  for (const resource of resources) {
+    const found = circle(resource, []);
+    if (!found) continue;
+    const names = found.map(({ from, field }) => `${from.name}.${field}`).join(', ');
+    return [
+      `${names} refer to each other and are all required, so no first document could be created: make one nullable.`,
+    ];
+  }
+  return [];
 }
 
 /** A document that another one refers to, and where in a body that was said. */
@@ -64,11 +96,31 @@ export const targetsOf = (resource: AnyResource, fields: Record<string, unknown>
 
 export const guarded = ({ resource, id }: Target) => ({ collection: resource.collection, id });
 
-/** The name under which those who refer to a resource are listed and included. */
-export const reverseName = ({ from, field, target }: Reference): string =>
-  target.referrers.filter((other) => other.from === from).length === 1
-    ? from.collection
-    : `${from.collection}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
+/** Whether a unique index sees to it that one document at most refers to another by this. */
+export const isOneToOne = ({ from: { indexes }, field }: Reference): boolean =>
+  indexes.some(
+    ({ key, unique, where = {} }) =>
+      unique && Object.keys(key).join() === field && Object.keys(where).every((path) => path === field),
+  );
+
+/** The name under which those who refer to a resource are included: `posts`, `postsByEditor`; of one to one `profile`. */
+export function reverseName(reference: Reference): string {
+  const { from, field, target } = reference;
+  const name = isOneToOne(reference)
+    ? from.name.charAt(0).toLowerCase() + from.name.slice(1)
+    : from.collection;
+  if (target.referrers.filter((other) => other.from === from).length === 1) return name;
+  return `${name}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
+}
+
+/** The resources of which a removal may take documents along, itself included. */
+export function cascadeOf(resource: AnyResource): AnyResource[] {
+  const reached = new Set([resource]);
+  // A set that grows while it is walked is walked to its end.
+  for (const { referrers } of reached)
+    for (const { from, policy } of referrers) if (policy === 'cascade') reached.add(from);
+  return [...reached];
+}
 
 /** Who refers to a resource and can be shown beside it; what is its owner's alone cannot. */
 export const includable = ({ referrers }: AnyResource): Reference[] =>

@@ -41,17 +41,18 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
     source: name === 'id' ? '_id' : name,
     shape: shapeOf(field),
     absent: absent(field),
+    ofNull: ofNull(field),
     isShown: whoSees(field),
   }));
   return (stored) => {
     if (stored === null || typeof stored !== 'object') return stored;
     const json: Record<string, unknown> = {};
     const shown: Set<string> | undefined = stored[SHOWN];
-    for (const { name, source, shape, absent, isShown } of properties) {
+    for (const { name, source, shape, absent, ofNull, isShown } of properties) {
       if (shown && !shown.has(name)) continue;
       if (isShown && !isShown(stored)) continue;
       const value = stored[source];
-      json[name] = value === undefined || value === null ? absent : shape(value);
+      json[name] = value === undefined ? absent : value === null ? ofNull : shape(value);
     }
     return json;
   };
@@ -87,6 +88,12 @@ const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDe
 const absent = (field: z.core.$ZodType): undefined | null | [] => {
   const { type } = field._zod.def;
   return type === 'nullable' ? null : type === 'array' ? [] : undefined;
+};
+
+/** What stands for null: the same, but null where a field may be missing and may be null, and then says which. */
+const ofNull = (field: z.core.$ZodType): undefined | null | [] => {
+  const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
+  return absent(def.type === 'optional' ? def.innerType : field);
 };
 
 const scalar: Shape = (stored) => {

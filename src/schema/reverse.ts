@@ -1,0 +1,86 @@
+import type { Types } from 'mongoose';
+import { z } from 'zod';
+import { visible } from './policy.ts';
+import { modelOf, QUERY_TIME } from './model.ts';
+import { includable, isOneToOne, reverseName } from './references.ts';
+import type { AnyResource, Reference } from './resource.ts';
+import { projectionOf, type Selection, show } from './selection.ts';
+
+/** What refers to a document, shown beside it: the newest few or, by a unique reference, the one that there is, or null. */
+
+/** How many documents are shown for each parent: the newest. */
+const NEWEST = 10;
+
+/** The members that may be added to a document's answer. */
+export const referring = (resource: AnyResource): Record<string, z.ZodType> => members(resource, whole);
+
+const whole = (reference: Reference): z.ZodType => {
+  const { from, field } = reference;
+  if (isOneToOne(reference))
+    return from.document
+      .nullable()
+      .meta({ description: `The ${from.name.toLowerCase()} that refers to it by \`${field}\`, if one does` });
+  return newestOf(from.document).meta({
+    id: `Newest${from.name}s`,
+    description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
+  });
+};
+
+/** The same where a client chose the fields. */
+export const partlyReferring = (resource: AnyResource): Record<string, z.ZodType> =>
+  members(resource, (reference) => {
+    const some = optional(reference.from.document);
+    return isOneToOne(reference) ? some.nullable() : newestOf(some);
+  });
+
+const members = (resource: AnyResource, schemaOf: (reference: Reference) => z.ZodType) =>
+  Object.fromEntries(
+    includable(resource).map((reference) => [reverseName(reference), schemaOf(reference).optional()]),
+  );
+
+const newestOf = (document: z.ZodObject) =>
+  z.strictObject({ items: z.array(document), hasMore: z.boolean() });
+
+/** A document of which a client chose the fields. */
+export const optional = (document: z.ZodObject): z.ZodObject => document.partial().required({ id: true });
+
+export type Included = { _id: Types.ObjectId } & Record<string, unknown>;
+
+/** One aggregation for all parents; inside, an index gives each of them its newest. */
+export async function addReferring(
+  reference: Reference,
+  parents: Included[],
+  selection: Selection | undefined,
+): Promise<void> {
+  const { from, field, target } = reference;
+  const name = reverseName(reference);
+  const one = isOneToOne(reference);
+  const projection = projectionOf(selection, name);
+  const seen = visible(from);
+  const found = await modelOf(target)
+    .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
+      { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
+      {
+        $lookup: {
+          from: from.collection,
+          localField: '_id',
+          foreignField: field,
+          pipeline: [
+            ...(seen ? [{ $match: seen }] : []),
+            { $sort: { _id: -1 } },
+            { $limit: one ? 1 : NEWEST + 1 },
+            ...(projection ? [{ $project: projection }] : []),
+          ],
+          as: 'newest',
+        },
+      },
+      { $project: { newest: 1 } },
+    ])
+    .option({ maxTimeMS: QUERY_TIME });
+  const byParent = new Map(found.map(({ _id, newest }) => [String(_id), newest]));
+  for (const parent of parents) {
+    const all = byParent.get(String(parent._id)) ?? [];
+    const items = all.slice(0, NEWEST).map((item) => show(selection, name, item));
+    parent[name] = one ? (items[0] ?? null) : { items, hasMore: all.length > NEWEST };
+  }
+}
