@@ -10,7 +10,7 @@ import { ApiKey } from '../src/resources/keys/key.ts';
 import { Session } from '../src/resources/sessions/session.ts';
 import { User } from '../src/resources/users/user.ts';
 import { aCaller, admin, aSession, TOKEN_KEYS, tokenOf } from './support/callers.ts';
-import { aBook, aPost, aUser } from './support/factories.ts';
+import { aBook, aPost, aUser } from './sample/factories.ts';
 import { forge, now, own } from './support/forge.ts';
 import { type Answer, useApi } from './support/harness.ts';
 import { anAddress, logins, PASSWORD, passwordHash, someone } from './support/logins.ts';

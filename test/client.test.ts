@@ -1,7 +1,7 @@
 import createClient from 'openapi-fetch';
 import type { components, paths } from './openapi/api.d.ts';
 import { CREDENTIALS } from './support/callers.ts';
-import { validBook } from './support/factories.ts';
+import { validBook } from './sample/factories.ts';
 import { useApi } from './support/harness.ts';
 
 /**

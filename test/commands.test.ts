@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { command } from '../src/http/command.ts';
-import { Post } from '../src/resources/posts/post.ts';
-import { Tag } from '../src/resources/tags/tag.ts';
+import { Post } from './sample/posts/post.ts';
+import { Tag } from './sample/tags/tag.ts';
 import { toWrite } from '../src/schema/policy.ts';
 import { read } from '../src/schema/store.ts';
 

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { drain } from '../src/http/server.ts';
-import { Book } from '../src/resources/books/book.ts';
+import { Book } from './sample/books/book.ts';
 import { CREDENTIALS } from './support/callers.ts';
-import { aBook } from './support/factories.ts';
+import { aBook } from './sample/factories.ts';
 import { serve, SHORT_TIMES, useApi } from './support/harness.ts';
 import { dial, exchange, type RawAnswer } from './support/socket.ts';
 import { modelOf } from '../src/schema/model.ts';

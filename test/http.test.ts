@@ -3,10 +3,10 @@ import { Writable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { drain } from '../src/http/server.ts';
-import { Post } from '../src/resources/posts/post.ts';
+import { Post } from './sample/posts/post.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aCaller } from './support/callers.ts';
-import { aBook, aPost, aTag } from './support/factories.ts';
+import { aBook, aPost, aTag } from './sample/factories.ts';
 import { serve, useApi } from './support/harness.ts';
 import { exchange } from './support/socket.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import mongoose from 'mongoose';
 import { rowSchema } from '../scripts/import/document.ts';
 import { readMap } from '../scripts/import/map.ts';
-import { Book } from '../src/resources/books/book.ts';
+import { Book } from './sample/books/book.ts';
 import { User } from '../src/resources/users/user.ts';
 import { resources } from '../src/resources/api.ts';
 import { empty, makeDatabase } from './support/database.ts';
@@ -12,7 +12,7 @@ import { start as startProgram } from './support/process.ts';
 
 const { MongoClient, ObjectId } = mongoose.mongo;
 const serverUri = process.env['TEST_MONGODB_URI'] as string;
-const prefix = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_import_${process.env['JEST_WORKER_ID']}`;
+const prefix = `test_import_${process.env['JEST_WORKER_ID']}`;
 const client = new MongoClient(serverUri);
 const here = client.db(`${prefix}_a`);
 const there = client.db(`${prefix}_b`);

@@ -1,15 +1,15 @@
 import mongoose from 'mongoose';
 import { create, read, remove, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
-import { Book } from '../src/resources/books/book.ts';
-import { Post } from '../src/resources/posts/post.ts';
-import { Tag } from '../src/resources/tags/tag.ts';
+import { Book } from './sample/books/book.ts';
+import { Post } from './sample/posts/post.ts';
+import { Tag } from './sample/tags/tag.ts';
 import { User } from '../src/resources/users/user.ts';
 import { ref, setOf, text } from '../src/schema/fields.ts';
 import { connect } from '../src/schema/references.ts';
 import { type AnyResource, resource } from '../src/schema/resource.ts';
 import { anyhow, storeAnyhow } from './support/database.ts';
-import { aBook, aPost, aTag, aUser } from './support/factories.ts';
+import { aBook, aPost, aTag, aUser } from './sample/factories.ts';
 import { useApi } from './support/harness.ts';
 import { modelOf } from '../src/schema/model.ts';
 

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { ANYONE } from '../src/schema/policy.ts';
 import { route } from '../src/http/route.ts';
 import { drain, TIMES } from '../src/http/server.ts';
-import { Book } from '../src/resources/books/book.ts';
+import { Book } from './sample/books/book.ts';
 import { resources, routes } from '../src/resources/api.ts';
 import { text } from '../src/schema/fields.ts';
 import { aCaller } from './support/callers.ts';

@@ -3,12 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose from 'mongoose';
 import type { Route } from '../src/http/route.ts';
 import { database } from '../src/mongo/connect.ts';
-import { Book } from '../src/resources/books/book.ts';
+import { Book } from './sample/books/book.ts';
 import { resources, routes } from '../src/resources/api.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { admin, CREDENTIALS, letIn } from './support/callers.ts';
 import { makeDatabase, storeAnyhow } from './support/database.ts';
-import { aBook, aTag, aPost, aUser } from './support/factories.ts';
+import { aBook, aTag, aPost, aUser } from './sample/factories.ts';
 import { useApi } from './support/harness.ts';
 import { modelOf } from '../src/schema/model.ts';
 

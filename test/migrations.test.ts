@@ -770,7 +770,7 @@ describe('a server', () => {
   };
 
   test('ends where it cannot listen, and where it must not answer after all', async () => {
-    await up(db, product, { to: '0002' });
+    await up(db, product, { to: '0001' });
     const now = new Date();
     await db.collection('users').insertOne({
       _id: new mongoose.Types.ObjectId('65f000000000000000000c04'),

@@ -1,14 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import mongoose from 'mongoose';
-import { Book } from '../src/resources/books/book.ts';
-import { Post } from '../src/resources/posts/post.ts';
-import { Tag } from '../src/resources/tags/tag.ts';
+import { Book } from './sample/books/book.ts';
+import { Post } from './sample/posts/post.ts';
+import { Tag } from './sample/tags/tag.ts';
 import { User } from '../src/resources/users/user.ts';
 import { resources } from '../src/resources/api.ts';
 import { aCaller, admin, CREDENTIALS } from './support/callers.ts';
 import { anyhow, storeAnyhow } from './support/database.ts';
 import { transaction } from '../src/mongo/transaction.ts';
-import { aBook, aPost, aTag, aUser } from './support/factories.ts';
+import { aBook, aPost, aTag, aUser } from './sample/factories.ts';
 import { useApi } from './support/harness.ts';
 import { loaderOf, modelOf } from '../src/schema/model.ts';
 

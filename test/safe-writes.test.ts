@@ -3,12 +3,12 @@ import mongoose from 'mongoose';
 import { AuditEntry } from '../src/http/audit.ts';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';
-import { Book } from '../src/resources/books/book.ts';
-import { Post } from '../src/resources/posts/post.ts';
-import { Tag } from '../src/resources/tags/tag.ts';
+import { Book } from './sample/books/book.ts';
+import { Post } from './sample/posts/post.ts';
+import { Tag } from './sample/tags/tag.ts';
 import { User } from '../src/resources/users/user.ts';
 import { aCaller, users } from './support/callers.ts';
-import { aBook, aPost, aTag, aUser } from './support/factories.ts';
+import { aBook, aPost, aTag, aUser } from './sample/factories.ts';
 import { useApi, type Answer } from './support/harness.ts';
 import { modelOf } from '../src/schema/model.ts';
 

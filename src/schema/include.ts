@@ -101,6 +101,7 @@ const join = (
   selection: Selection | undefined,
 ): PopulateOptions => ({
   path: field,
+  model: modelOf(target),
   match: visible(target),
   select: projectionOf(selection, path),
   options: { lean: true, maxTimeMS: QUERY_TIME },

@@ -80,7 +80,8 @@ function makeStorage({ name, collection, fields }: AnyResource): Storage {
     minimize: false,
     id: false,
   });
-  const model: Model<any> = mongoose.model(name, schema);
+  // Under its own collection, a name may be taken twice: nothing looks a model up by its name.
+  const model: Model<any> = mongoose.connection.model(name, schema, collection);
   return {
     model,
     load: loader((_id) => model.find({ _id }).maxTimeMS(QUERY_TIME).lean<{ _id: ObjectId }[]>()),

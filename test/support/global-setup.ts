@@ -3,15 +3,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { MongoMemoryReplSet } from 'mongodb-memory-server-core';
 import { findMongod } from '../../src/mongo/embedded/binary.ts';
-import { BUILD, compiled } from './process.ts';
+import { BUILD } from './process.ts';
 
 /** One replica set of one member for the whole run; each jest worker has a database of its own in it. */
 export default async function setUp() {
   const mongod = await findMongod({ binary: process.env['MONGOD_BINARY'], say: console.log });
   Object.assign(process.env, mongod.env, { MONGOMS_SYSTEM_BINARY_VERSION_CHECK: 'false' });
-  const document = fileURLToPath(new URL('openapi.json', BUILD));
-  const script = fileURLToPath(compiled('scripts/openapi.ts'));
-  const described = promisify(execFile)(process.execPath, [script, document]);
+  const described = Promise.all(['./', './sample/'].map((build) => describeApi(new URL(build, BUILD))));
   const replicaSet = await MongoMemoryReplSet.create({
     binary: { systemBinary: mongod.path },
     replSet: {
@@ -26,6 +24,12 @@ export default async function setUp() {
   });
   process.env['TEST_MONGODB_URI'] = replicaSet.getUri();
   (globalThis as { replicaSet?: MongoMemoryReplSet }).replicaSet = replicaSet;
-  process.env['TEST_OPENAPI'] = document;
   await described;
 }
+
+/** Writes the OpenAPI document of a compiled program beside it. */
+const describeApi = (build: URL) =>
+  promisify(execFile)(
+    process.execPath,
+    ['scripts/openapi.js', 'openapi.json'].map((path) => fileURLToPath(new URL(path, build))),
+  );

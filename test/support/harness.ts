@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { basename } from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import formats from 'ajv-formats';
 import mongoose from 'mongoose';
@@ -11,6 +12,7 @@ import { resources, routes } from '../../src/resources/api.ts';
 import { admin, CREDENTIALS, letIn } from './callers.ts';
 import { modelOf } from '../../src/schema/model.ts';
 import { renewDatabase } from './database.ts';
+import { BUILD } from './process.ts';
 
 /** One HTTP answer; `body` is the parsed JSON, or undefined where there is none. */
 export interface Answer {
@@ -31,8 +33,8 @@ interface Request {
 
 /** The replica set of this test run. */
 export const mongoUri = process.env['TEST_MONGODB_URI'] as string;
-/** Each jest worker has a database to itself. */
-export const dbName = `${process.env['TEST_DB_PREFIX'] ?? 'test'}_${process.env['JEST_WORKER_ID']}`;
+/** Each jest worker has a database to itself for each of the two programs that are tested: see build.mjs. */
+export const dbName = `test_${basename(BUILD.pathname)}_${process.env['JEST_WORKER_ID']}`;
 
 type Settings = Parameters<typeof createApp>[0];
 
@@ -59,7 +61,7 @@ export async function serve(
  * publishes the same is for openapi.test.ts to see.
  */
 export const standardDocument = async (): Promise<any> =>
-  JSON.parse(await readFile(process.env['TEST_OPENAPI'] as string, 'utf8'));
+  JSON.parse(await readFile(new URL('openapi.json', BUILD), 'utf8'));
 
 /** Its validators are compiled when they are first needed; the files of a worker share them. */
 let standardContract: Contract | undefined;

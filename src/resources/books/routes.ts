@@ -2,8 +2,7 @@ import { create, links, read, remove, replace, update } from '../../http/crud.ts
 import { list, related } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { Book } from './book.ts';
-import { Post } from '../posts/post.ts';
-import { listing as posts } from '../posts/routes.ts';
+import { Tag } from '../tags/tag.ts';
 
 export const listing = {
   filter: ['title', 'authors', 'year', 'isbn', 'language', 'tags'],
@@ -27,5 +26,5 @@ export const routes = (): Route[] => [
   update(Book, { example: { year: 1969, language: 'en-US' } }),
   remove(Book, { example: '65f000000000000000000b02' }),
   ...links(Book, 'tags'),
-  related(Book, Post, 'books', posts),
+  related(Tag, Book, 'tags', listing),
 ];

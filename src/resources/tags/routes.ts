@@ -1,14 +1,10 @@
 import { z } from 'zod';
 import { command } from '../../http/command.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
-import { list, related } from '../../http/list.ts';
+import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
-import { listing as books } from '../books/routes.ts';
-import { Book } from '../books/book.ts';
-import { Post } from '../posts/post.ts';
 import { Tag } from './tag.ts';
-import { listing as posts } from '../posts/routes.ts';
 import { merge } from './merge.ts';
 
 export const routes = (): Route[] => [
@@ -18,8 +14,6 @@ export const routes = (): Route[] => [
   replace(Tag),
   update(Tag, { example: { description: 'Other worlds, other people' } }),
   remove(Tag, { example: '65f000000000000000000a03' }),
-  related(Tag, Post, 'tags', posts),
-  related(Tag, Book, 'tags', books),
   command(Tag, 'merge', {
     summary: 'Merge a tag into another',
     description: 'Everything with this tag gets the other one instead, and this one is removed.',

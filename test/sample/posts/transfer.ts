@@ -1,8 +1,8 @@
 import type { Types } from 'mongoose';
-import { invalid } from '../../errors.ts';
-import { redirect } from '../../schema/integrity.ts';
-import { read } from '../../schema/store.ts';
-import { User } from './user.ts';
+import { invalid } from '../../../src/errors.ts';
+import { redirect } from '../../../src/schema/integrity.ts';
+import { read } from '../../../src/schema/store.ts';
+import { User } from '../../../src/resources/users/user.ts';
 
 /** Gives all posts of one user to another, so that the one can be removed. */
 export async function transfer(from: Types.ObjectId, to: Types.ObjectId): Promise<{ changed: number }> {

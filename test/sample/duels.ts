@@ -1,7 +1,7 @@
 import { Types } from 'mongoose';
-import { Book } from '../../src/resources/books/book.ts';
-import { Post } from '../../src/resources/posts/post.ts';
-import { Tag } from '../../src/resources/tags/tag.ts';
+import { Book } from './books/book.ts';
+import { Post } from './posts/post.ts';
+import { Tag } from './tags/tag.ts';
 import { User } from '../../src/resources/users/user.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
 import { modelOf } from '../../src/schema/model.ts';

@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { resources } from '../../src/resources/api.ts';
+import { modelOf } from '../../src/schema/model.ts';
+import { isPublic } from '../../src/schema/resource.ts';
+
+/** What holds for every definition that is registered. */
+
+const kindsOf = (schema: any): string[] => {
+  const { type, innerType, element, shape, in: from, out } = schema.def;
+  const inner = [innerType, element, from, out, ...Object.values(shape ?? {})].filter(Boolean);
+  return [type, ...inner.flatMap(kindsOf)];
+};
+
+describe.each(resources)('$name', (definition) => {
+  const { fields, body, patch, document, example, defaults, indexes, readable } = definition;
+
+  test('has no default inside its fields, which a PATCH would put back', () => {
+    for (const field of Object.values(fields))
+      expect(
+        kindsOf(field).filter((kind) => ['default', 'prefault', 'catch', 'optional'].includes(kind)),
+      ).toEqual([]);
+    expect(patch.parse({})).toEqual({});
+  });
+
+  test('has an example that is a valid answer', () => {
+    expect(document.safeParse(example).error).toBeUndefined();
+  });
+
+  test('has defaults that its own rules allow', () => {
+    for (const [name, value] of Object.entries(defaults))
+      expect([
+        name,
+        (fields[name] as z.ZodType).safeParse(z.encode(fields[name] as z.ZodType, value)).data,
+      ]).toEqual([name, value]);
+  });
+
+  test('refuses whatever it does not declare', () => {
+    for (const schema of [body, patch, document]) {
+      const issues = schema.safeParse({ ...example, surprise: 1 }).error?.issues ?? [];
+      expect(issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? issue.keys : []))).toContain(
+        'surprise',
+      );
+    }
+  });
+
+  test('lets no client write its id or its times', () => {
+    for (const name of ['id', '_id', 'createdAt', 'updatedAt']) {
+      expect(body.shape).not.toHaveProperty(name);
+      expect(patch.def.out.shape).not.toHaveProperty(name);
+    }
+  });
+
+  test('has indexes of its own fields only, and no two that are the same', () => {
+    for (const { key } of indexes)
+      for (const name of Object.keys(key))
+        expect([...Object.keys(fields), 'createdAt', 'updatedAt', '_id']).toContain(name);
+    const keys = indexes.map(({ key }) => JSON.stringify(key));
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
+  test('has in its model what it has in its fields', () => {
+    expect(Object.keys(modelOf(definition).schema.paths).toSorted()).toEqual(
+      [...Object.keys(fields), '_id', 'createdAt', 'updatedAt'].toSorted(),
+    );
+    // What is private stands in it, too, where the caller may see it.
+    const shown = Object.keys(document.shape).filter((name) => isPublic(definition, name));
+    expect(shown).toEqual(['id', ...readable, 'createdAt', 'updatedAt']);
+  });
+});
+
+test('no two resources have the same name or collection', () => {
+  for (const part of ['name', 'collection'] as const)
+    expect(new Set(resources.map((definition) => definition[part])).size).toBe(resources.length);
+});

@@ -1,0 +1,30 @@
+import { create, links, read, remove, replace, update } from '../../../src/http/crud.ts';
+import { list, related } from '../../../src/http/list.ts';
+import type { Route } from '../../../src/http/route.ts';
+import { Book } from './book.ts';
+import { Tag } from '../tags/tag.ts';
+
+export const listing = {
+  filter: ['title', 'authors', 'year', 'isbn', 'language', 'tags'],
+  sort: ['title', 'year', 'createdAt', '-year,title'],
+} as const;
+
+/** A book that can be created. */
+export const example = {
+  title: 'The Dispossessed',
+  authors: ['Ursula K. Le Guin'],
+  year: 1974,
+  isbn: '9780061054884',
+  language: 'en',
+};
+
+export const routes = (): Route[] => [
+  list(Book, listing),
+  create(Book, { example }),
+  read(Book),
+  replace(Book),
+  update(Book, { example: { year: 1969, language: 'en-US' } }),
+  remove(Book, { example: '65f000000000000000000b02' }),
+  ...links(Book, 'tags'),
+  related(Tag, Book, 'tags', listing),
+];

@@ -1,0 +1,17 @@
+import type { Types } from 'mongoose';
+import { invalid } from '../../../src/errors.ts';
+import { redirect } from '../../../src/schema/integrity.ts';
+import type { DocumentOf } from '../../../src/schema/resource.ts';
+import { read, remove } from '../../../src/schema/store.ts';
+import { Tag } from './tag.ts';
+
+/** What was tagged `from` becomes tagged `into`, and `from` is gone. */
+export async function merge(from: Types.ObjectId, into: Types.ObjectId): Promise<DocumentOf<typeof Tag>> {
+  if (from.equals(into))
+    throw invalid([
+      { in: 'body', pointer: '/into', code: 'same_tag', message: 'is the tag that would be merged' },
+    ]);
+  await redirect(Tag, from, into, '/into');
+  await remove(Tag, from);
+  return read(Tag, into);
+}
