@@ -35,6 +35,8 @@ export async function startServer(uri: string, env: Record<string, string> = {})
     MONGODB_URI: uri,
     PORT: '0',
     LOG_LEVEL: 'silent',
+    // The issuer of the tokens that the tests sign.
+    PUBLIC_URL: 'http://127.0.0.1:3000',
     // No test meets the limit by accident.
     RATE_LIMIT: '1000000',
     ...env,
