@@ -26,6 +26,7 @@ export const problems = {
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
   duplicate_key: { status: 409, title: 'Another document already has this value' },
   still_referenced: { status: 409, title: 'Other documents refer to this one' },
+  rule_broken: { status: 409, title: 'Documents that refer to this one would break a rule of theirs' },
   too_many_references: { status: 409, title: 'More documents would change than one transaction can' },
   last_admin: { status: 409, title: 'Without this admin there would be none' },
   patch_test_failed: { status: 409, title: 'A test in the patch does not hold' },

@@ -1,6 +1,7 @@
 import { Types } from 'mongoose';
 import { z } from 'zod';
 import { runAs, SYSTEM } from './auth/caller.ts';
+import { Problem } from './errors.ts';
 import { transaction } from './mongo/transaction.ts';
 import { modelOf } from './schema/model.ts';
 import { type AnyResource, noun } from './schema/resource.ts';
@@ -41,5 +42,12 @@ async function store(resource: AnyResource, document: Record<string, unknown>): 
     .partial(optional as never)
     .safeParse(json);
   if (error) throw new Error(`A ${noun(resource)} of the seeds is none:\n${z.prettifyError(error)}`);
-  await create(resource, data, id === undefined ? undefined : new Types.ObjectId(id as string));
+  try {
+    await create(resource, data, id === undefined ? undefined : new Types.ObjectId(id as string));
+  } catch (error) {
+    const faults = error instanceof Problem && error.code === 'validation_failed' && error.members.errors;
+    if (!faults) throw error;
+    const said = faults.map(({ pointer, message }) => `  ${pointer} ${message}`).join('\n');
+    throw new Error(`A ${noun(resource)} of the seeds breaks a rule:\n${said}`, { cause: error });
+  }
 }

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import type { Fault } from '../../src/errors.ts';
 import { bodyFaults } from '../../src/http/input.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
+import { brokenRules, faultsOf } from '../../src/schema/rules.ts';
 import { words } from '../../src/schema/words.ts';
 import type { Reason } from './row.ts';
 
@@ -33,7 +34,9 @@ export function documentMaker(resource: AnyResource): (json: unknown, line: numb
     const content: Record<string, unknown> = { ...resource.defaults, ...result.data };
     const now = new Date();
     const { id = contentId(resource, content, line), createdAt = now, updatedAt = now, ...fields } = content;
-    return { document: { _id: id as Types.ObjectId, ...fields, createdAt, updatedAt }, reasons: [] };
+    const document = { _id: id as Types.ObjectId, ...fields, createdAt, updatedAt };
+    const broken = brokenRules(resource, document);
+    return broken.length > 0 ? { reasons: faultsOf(broken).map(toReason) } : { document, reasons: [] };
   };
 }
 

@@ -5,12 +5,13 @@ import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { etagOf } from '../schema/etag.ts';
 import { expanded, include, partial } from '../schema/include.ts';
-import { cascadeOf, type Target, targetsOf } from '../schema/references.ts';
+import { removalProblems } from '../schema/integrity.ts';
+import { type Target, targetsOf } from '../schema/references.ts';
 import { demand } from '../schema/definition.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
-import { jsonPatch, patchWith } from './json-patch.ts';
+import { jsonPatch, patchDocument } from './json-patch.ts';
 import type { Limit } from './limits.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, type Route, route } from './route.ts';
@@ -125,18 +126,15 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     problems: refusals(resource),
     holds: holds(resource),
     handler: ({ params, body }) =>
-      store.update<AnyResource>(
-        resource,
-        params.id,
-        Array.isArray(body) ? (current) => patchWith(resource, current, body) : body,
-      ),
+      Array.isArray(body)
+        ? patchDocument(resource, params.id, body)
+        : store.update<AnyResource>(resource, params.id, body),
   });
 };
 
 /** DELETE /books/{id}. The example is the id of a seed that nothing needs. */
 export const remove = (resource: AnyResource, options: { example: string }): Route => {
   demand(`remove(${resource.name}, …)`, options, ['example']);
-  const takenAlong = cascadeOf(resource);
   return route({
     ...item(resource),
     params: byId(resource, options.example),
@@ -146,13 +144,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
     description: [`Removes a ${noun(resource)} for good.`, ...resource.referrers.map(consequence)].join(' '),
     policy: toWrite(resource),
     answer: { status: 204, description: 'It is gone' },
-    problems: [
-      ...(takenAlong.some(({ referrers }) => referrers.some(({ policy }) => policy === 'restrict'))
-        ? (['still_referenced'] as const)
-        : []),
-      ...takenAlong.flatMap(({ hooks }) => hooks).flatMap(({ problems }) => problems ?? []),
-      ...(resource.referrers.length > 0 ? (['too_many_references'] as const) : []),
-    ],
+    problems: removalProblems(resource),
     handler: ({ params }) => store.remove(resource, params.id),
   });
 };

@@ -1,7 +1,9 @@
+import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { type Fault, invalid, Problem } from '../errors.ts';
-import type { AnyResource } from '../schema/resource.ts';
+import type { AnyResource, DocumentOf } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
+import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
 import { apply, type Failure, type Operation } from './apply-patch.ts';
 import { bodyFaults } from './input.ts';
@@ -41,12 +43,30 @@ export const jsonPatch = (example: object): Body<z.ZodType> => ({
   example: Object.entries(example).map(([field, value]) => ({ op: 'replace', path: `/${field}`, value })),
 });
 
-/** The fields that change by a patch, validated. Faults point into the patch. */
-export function patchWith(
+/** Changes a document by a patch. Faults point into the patch, also those of what becomes of the document. */
+export async function patchDocument(
   resource: AnyResource,
-  current: unknown,
+  id: Types.ObjectId,
   patch: Operation[],
-): Record<string, unknown> {
+): Promise<DocumentOf<AnyResource>> {
+  let isApplied = false;
+  try {
+    return await store.update(resource, id, (current) => {
+      const changes = changesBy(patch, resource, current);
+      isApplied = true;
+      return changes;
+    });
+  } catch (error) {
+    if (!isApplied || !(error instanceof Problem) || !error.members.errors) throw error;
+    throw new Problem(error.code, error.message, {
+      ...error.members,
+      errors: pointInto(patch, error.members.errors),
+    });
+  }
+}
+
+/** The fields that change by a patch, validated. */
+function changesBy(patch: Operation[], resource: AnyResource, current: unknown): Record<string, unknown> {
   // As the caller sees it: a test must not tell what no answer shows.
   const before = shapeOf(resource.document)(current) as Record<string, unknown>;
   const after = patched(before, patch);
@@ -74,8 +94,7 @@ export function patchWith(
       .map((field) => fault(field, 'required', 'is required')),
     ...(result.success ? [] : bodyFaults(result.error, resource.body, fields)),
   ];
-  if (faults.length > 0)
-    throw invalid(faults.map((fault) => ({ ...fault, pointer: cause(fault.pointer as string, patch) })));
+  if (faults.length > 0) throw invalid(pointInto(patch, faults));
   return result.data as Record<string, unknown>;
 }
 
@@ -90,7 +109,8 @@ function patched(before: object, patch: Operation[]): Record<string, unknown> {
   const { document } = root;
   if (document !== null && typeof document === 'object' && !Array.isArray(document))
     return document as Record<string, unknown>;
-  throw invalid([{ ...fault('', 'invalid_type', 'must be an object'), pointer: cause('', patch) }]);
+  const notAnObject = { ...fault('', 'invalid_type', 'must be an object'), pointer: '' };
+  throw invalid(pointInto(patch, [notAnObject]));
 }
 
 const fault = (field: string, code: string, message: string): Fault => ({
@@ -100,16 +120,27 @@ const fault = (field: string, code: string, message: string): Fault => ({
   message,
 });
 
-/** The place in the last operation that touched the field at fault. */
-function cause(pointer: string, patch: Operation[]): string {
+/** Faults of a document as faults of the patch that made it so. Of a rule across fields, those that it touched. */
+function pointInto(patch: Operation[], faults: Fault[]): Fault[] {
+  const caused = faults.flatMap((fault) => {
+    const pointer = cause(fault.pointer ?? '', patch);
+    return pointer === undefined ? [] : [{ ...fault, pointer }];
+  });
+  return caused.length > 0 ? caused : faults.map((fault) => ({ ...fault, pointer: '' }));
+}
+
+/** The place in the last operation that touched the field at fault; undefined, if none did. */
+function cause(pointer: string, patch: Operation[]): string | undefined {
   const leadsTo = (path: string) => pointer === path || pointer.startsWith(`${path}/`);
   const touches = (operation: Operation) =>
+    operation.op !== 'test' &&
     [operation.path, ...('from' in operation ? [operation.from] : [])].some(
       (path) => leadsTo(path) || path.split('/')[1] === pointer.split('/')[1],
     );
   const index = patch.findLastIndex(touches);
   const operation = patch[index];
-  if (!operation || !('value' in operation)) return `/${index}/path`;
+  if (!operation) return undefined;
+  if (!('value' in operation)) return `/${index}/path`;
   return `/${index}/value${leadsTo(operation.path) ? pointer.slice(operation.path.length) : ''}`;
 }
 

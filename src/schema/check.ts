@@ -7,6 +7,7 @@ import { remove } from './integrity.ts';
 import type { Reference } from './resource.ts';
 import type { AnyResource } from './resource.ts';
 import { modelOf } from './model.ts';
+import { requireRules } from './rules.ts';
 
 /**
  * Finds references to what does not exist, and mends them as their policies say. The API leaves none behind, but
@@ -70,7 +71,8 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: b
       return found;
     });
   } catch (error) {
-    if ((error as { code?: unknown }).code !== REFUSED) throw error;
+    const reason = refusal(error);
+    if (!reason) throw error;
     const middle = Math.ceil(ids.length / 2);
     if (ids.length > 1)
       return [
@@ -78,10 +80,18 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: b
         ...(await detached(resource, ids.slice(middle), mending)),
       ];
     const found = await detached(resource, ids, false);
-    for (const one of found)
-      if (one.reference.policy === 'detach') one.reason = 'it breaks another rule of its collection';
+    for (const one of found) if (one.reference.policy === 'detach') one.reason = reason;
     return found;
   }
+}
+
+/** Why a document cannot be changed: MongoDB refuses it, or a rule of its resource. */
+function refusal(error: unknown): string | undefined {
+  if (error instanceof Problem && error.code === 'validation_failed')
+    return `it would break a rule: ${error.message}`;
+  return (error as { code?: unknown }).code === REFUSED
+    ? 'it breaks another rule of its collection'
+    : undefined;
 }
 
 const projection = ({ references }: AnyResource): Record<string, 1> =>
@@ -129,11 +139,12 @@ async function detach(dangling: Dangling): Promise<void> {
   const { from, field, many } = reference;
   // On the driver's collection, which takes values of any type.
   const detached = many ? { $pull: { [field]: { $in: missing } as never } } : {};
-  await modelOf(from).collection.updateOne(
+  const changed = await modelOf(from).collection.findOneAndUpdate(
     { _id: id },
     { ...detached, $set: { updatedAt: new Date(), ...(!many && { [field]: null }) } },
-    { session: currentSession() },
+    { session: currentSession(), returnDocument: 'after' },
   );
+  if (changed) requireRules(from, changed);
   dangling.mended = true;
 }
 

@@ -1,7 +1,8 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { ROLES } from '../auth/caller.ts';
 import { pathsOf } from './paths.ts';
 import type { AccessPolicy } from './policy.ts';
+import { checkExample, checkRules, type Rule } from './rules.ts';
 
 /**
  * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
@@ -19,6 +20,7 @@ interface Named {
   policy?: AccessPolicy;
   intake?: unknown;
   defaults?: object;
+  rules?: readonly Partial<Rule>[];
   indexes?: { key: object }[];
   search?: string[];
   collation?: unknown;
@@ -46,6 +48,7 @@ export function checkDefinition(name: string, definition: Named): void {
     access = {},
     policy = {},
     defaults = {},
+    rules = [],
     indexes = [],
     search = [],
     example,
@@ -56,7 +59,7 @@ export function checkDefinition(name: string, definition: Named): void {
   const faults: string[] = [];
   for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);
   for (const part of Object.keys(others)) faults.push(`policy has no part "${part}".`);
-  faults.push(...faultsOf(() => pathsOf(fields)));
+  const paths = pathsIn(fields, faults);
   const known = (where: string, names: string[], also: string[] = []) => {
     for (const one of names)
       if (!Object.hasOwn(fields, one) && !also.includes(one))
@@ -80,6 +83,7 @@ export function checkDefinition(name: string, definition: Named): void {
     if (fields[field]?.safeParse(value).success === false)
       faults.push(`policy.public: ${field} is never ${JSON.stringify(value)}.`);
   known('defaults', Object.keys(defaults));
+  faults.push(...checkRules(rules, paths));
   known('search', search);
   for (const { key } of indexes)
     known(
@@ -89,16 +93,20 @@ export function checkDefinition(name: string, definition: Named): void {
     );
   if (!/^[0-9a-f]{24}$/.test(example.id))
     faults.push('example.id is 24 hexadecimal digits, as of a document.');
+  const { id, ...json } = example;
+  // One that lacks a field is not complete, because answers do not show that field to everybody.
+  const stored = z.strictObject(fields).safeParse(json).data;
+  if (faults.length === 0 && stored) faults.push(...checkExample(rules as Rule[], stored));
   if (faults.length > 0)
     throw new Error(`The definition of ${name} is not usable:\n  ${faults.join('\n  ')}`);
 }
 
-/** What is wrong, where a function says so by an error. */
-function faultsOf(check: () => unknown): string[] {
+/** The paths of all fields; undefined, and a fault, if one of the fields is not supported. */
+function pathsIn(fields: Named['fields'], faults: string[]): string[] | undefined {
   try {
-    check();
-    return [];
+    return [...pathsOf(fields).keys()];
   } catch (error) {
-    return [(error as Error).message];
+    faults.push((error as Error).message);
+    return undefined;
   }
 }

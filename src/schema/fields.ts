@@ -76,6 +76,12 @@ export const references = z.registry<{ target: string; policy: Policy }>();
 export const ref = (target: { name: string } | string, policy: Policy) =>
   objectId().register(references, { target: typeof target === 'string' ? target : target.name, policy });
 
+/** What stands for a field that a document lacks: null, [] or nothing. An older version or another tool has stored it. */
+export const absent = (field: z.core.$ZodType): undefined | null | [] => {
+  const { type } = field._zod.def;
+  return type === 'nullable' ? null : type === 'array' ? [] : undefined;
+};
+
 /** A list without repetitions, of at most `max`. */
 export const setOf = <T extends z.ZodType>(element: T, max: number) =>
   z

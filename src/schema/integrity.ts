@@ -1,10 +1,11 @@
 import type { Types } from 'mongoose';
 import { restrict, visible } from './policy.ts';
-import { notFound, Problem } from '../errors.ts';
+import { notFound, Problem, type ProblemCode } from '../errors.ts';
 import { changeGuards, removeGuards } from '../mongo/guards.ts';
 import { noteChange } from './changes.ts';
+import { keepRules } from './keep-rules.ts';
 import type { Reference } from './resource.ts';
-import { guarded, type Target } from './references.ts';
+import { cascadeOf, guarded, type Target } from './references.ts';
 import { type AnyResource, noun } from './resource.ts';
 import { modelOf } from './model.ts';
 
@@ -50,9 +51,10 @@ function referenceNotFound(targets: Target[]): Problem {
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
-  const removal: Removal = { changes: MAX_CHANGES, removed: new Map() };
+  const removal: Removal = { changes: MAX_CHANGES, removed: new Map(), detached: [] };
   if ((await removeAll(resource, [id], removal)) === 0) throw notFound();
-  // At the end, so that a document that the same removal takes along restricts nothing, whatever the order.
+  // At the end, so that a document that the same removal takes along restricts nothing and breaks no rule.
+  for (const [reference, ids] of removal.detached) await detach(reference, ids, removal);
   for (const [removed, ids] of removal.removed) await refuseIfRestricted(removed, ids);
 }
 
@@ -62,6 +64,8 @@ interface Removal {
   changes: number;
   /** What it has removed and others may still refer to. */
   removed: Map<AnyResource, Types.ObjectId[]>;
+  /** The references that have lost these targets, and do not know it yet. */
+  detached: [Reference, Types.ObjectId[]][];
 }
 
 /** Each level of a cascade goes as a whole, so what is met a second time, or in a circle, is gone by then. */
@@ -73,7 +77,7 @@ async function removeAll(resource: AnyResource, ids: Types.ObjectId[], removal: 
   await removeGuards(ids.map((id) => guarded({ resource, id })));
   removal.removed.set(resource, [...(removal.removed.get(resource) ?? []), ...ids]);
   for (const reference of resource.referrers) {
-    if (reference.policy === 'detach') await detach(reference, ids, removal);
+    if (reference.policy === 'detach') removal.detached.push([reference, ids]);
     if (reference.policy === 'cascade') await cascade(reference, ids, removal);
   }
   return deletedCount;
@@ -111,16 +115,22 @@ async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]):
 }
 
 async function detach(
-  { from, field, many }: Reference,
+  reference: Reference,
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<void> {
+  const { from, field, many } = reference;
   const theirs = { [field]: { $in: ids } };
   const found = await modelOf(from)
     .find(theirs, { _id: 1 })
     .limit(budget.changes + 1)
     .lean<Identified[]>();
   spend(budget, found.length);
+  await keepRules(
+    reference,
+    found.map(({ _id }) => _id),
+    ids,
+  );
   for (const { _id } of found) noteChange(from, _id, 'update');
   await modelOf(from).updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
 }
@@ -147,7 +157,8 @@ export async function redirect(
   pointer: string,
 ): Promise<number> {
   const budget = { changes: MAX_CHANGES };
-  for (const { from: referrer, field, many, policy } of resource.referrers) {
+  for (const reference of resource.referrers) {
+    const { from: referrer, field, many, policy } = reference;
     // What goes with the document does not go over to another one: its sessions, its keys.
     if (policy === 'cascade') continue;
     const model = modelOf(referrer);
@@ -158,6 +169,12 @@ export async function redirect(
       .limit(budget.changes + 1)
       .lean<Identified[]>();
     spend(budget, theirs.length);
+    await keepRules(
+      reference,
+      theirs.map(({ _id }) => _id),
+      [from],
+      to,
+    );
     for (const { _id } of theirs) noteChange(referrer, _id, 'update');
     if (many) {
       await model.updateMany(
@@ -172,6 +189,28 @@ export async function redirect(
   }
   await hold([{ resource, id: to, pointer }]);
   return MAX_CHANGES - budget.changes;
+}
+
+/** What a removal can be refused with, for the sake of what refers to it or to what goes with it. */
+export function removalProblems(resource: AnyResource): ProblemCode[] {
+  const removed = cascadeOf(resource);
+  const referrers = removed.flatMap((one) => one.referrers);
+  const problems = removed.flatMap(({ hooks }) => hooks.flatMap((hook) => hook.problems ?? []));
+  if (referrers.some(({ policy }) => policy === 'restrict')) problems.push('still_referenced');
+  if (referrers.some(({ policy, from }) => policy === 'detach' && from.rules.length > 0))
+    problems.push('rule_broken');
+  if (referrers.length > 0) problems.push('too_many_references');
+  return [...new Set(problems)];
+}
+
+/** What a redirection can be refused with. */
+export function redirectionProblems({ referrers }: AnyResource): ProblemCode[] {
+  const redirected = referrers.filter(({ policy }) => policy !== 'cascade');
+  const problems: ProblemCode[] = ['reference_not_found', 'too_many_references'];
+  if (redirected.some(({ from }) => from.rules.length > 0)) problems.push('rule_broken');
+  if (redirected.some(({ from, field }) => from.indexes.some(({ unique, key }) => unique && field in key)))
+    problems.push('duplicate_key');
+  return problems;
 }
 
 function spend(budget: { changes: number }, changes: number): void {

@@ -3,9 +3,10 @@ import type { IndexDirection, mongo } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import { type Access, checkDefinition } from './definition.ts';
-import { objectId, type Policy, stamps } from './fields.ts';
+import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { pathsOf } from './paths.ts';
 import { type AccessPolicy, CLOSED, maySeePrivate } from './policy.ts';
+import { describeRules, type Rule } from './rules.ts';
 
 export type Fields = Record<string, z.ZodType>;
 
@@ -68,6 +69,8 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
    * a PATCH would then reset what it does not mention.
    */
   defaults?: Partial<Values<F>>;
+  /** What no field can say by itself. */
+  rules?: readonly Rule<Stored<F>>[];
   indexes?: Index[];
   /** The text fields in which `q=` searches. */
   search?: (keyof F & string)[];
@@ -91,6 +94,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     policy = CLOSED,
     intake,
     defaults = {},
+    rules = [],
     indexes = [],
     search = [],
     collation,
@@ -116,10 +120,11 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
         : schema,
     ]),
   ) as Readable<F, A>;
+  const inWords = rules.length > 0 ? { description: `Rules across fields: ${describeRules(rules)}` } : {};
   const body = z
     .strictObject(writable)
     .partial(optional as Record<string, never>)
-    .meta({ id: `${name}Body` });
+    .meta({ id: `${name}Body`, ...inWords });
   const document = z
     .strictObject({ id: objectId().describe('Made by the server'), ...shown, ...stamps })
     .meta({ id: name, description });
@@ -137,6 +142,13 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     defaults: defaults as object,
     /** The part of the defaults that a replace puts back. */
     blank,
+    rules: rules as readonly Rule[],
+    /** What stands for fields that a stored document lacks. */
+    absent: Object.fromEntries(
+      Object.entries(fields)
+        .map(([field, schema]) => [field, absent(schema)] as const)
+        .filter(([, value]) => value !== undefined),
+    ),
     indexes,
     search: search as string[],
     collation,
@@ -150,14 +162,14 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
       .strictObject({ ...readOnly(document, writable), ...body.shape })
       .meta({ id: `${name}Replacement` }),
     /** What a create takes. */
-    creation: intake ? body.extend(intake.fields).meta({ id: `${name}Creation` }) : body,
+    creation: intake ? body.extend(intake.fields).meta({ id: `${name}Creation`, ...inWords }) : body,
     /** What a merge patch takes. */
     patch: z.preprocess(
       (given) => withoutUnknownNulls(given, writable),
       z
         .strictObject(writable)
         .partial()
-        .meta({ id: `${name}Patch` }),
+        .meta({ id: `${name}Patch`, ...inWords }),
     ),
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { isObjectId } from './fields.ts';
+import { absent, isObjectId } from './fields.ts';
 import { privacy } from './resource.ts';
 
 type Shape = (stored: any) => unknown;
@@ -82,12 +82,6 @@ const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDe
     }),
   );
   return (stored) => shapes.get(stored[discriminator])?.(stored);
-};
-
-/** What stands for a field that a document does not have: nothing (JSON leaves undefined out), null or []. */
-const absent = (field: z.core.$ZodType): undefined | null | [] => {
-  const { type } = field._zod.def;
-  return type === 'nullable' ? null : type === 'array' ? [] : undefined;
 };
 
 /** What stands for null: the same, but null where a field may be missing and may be null, and then says which. */

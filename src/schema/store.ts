@@ -1,4 +1,4 @@
-import { type PipelineStage, Types } from 'mongoose';
+import { type PipelineStage, type QueryOptions, Types, type UpdateQuery } from 'mongoose';
 import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from './policy.ts';
 import { forbidden, invalid, notFound, Problem } from '../errors.ts';
@@ -7,6 +7,7 @@ import { contentOf, type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
 import type { Reference } from './resource.ts';
+import { requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
 import { type AnyResource, type DocumentOf, noun } from './resource.ts';
 
@@ -67,9 +68,10 @@ export async function create<R extends AnyResource>(
   id: Types.ObjectId = new Types.ObjectId(),
 ): Promise<DocumentOf<R>> {
   requireCreatable(resource, body as Changes);
-  const document = (
-    await modelOf<AnyResource>(resource).create({ ...resource.defaults, ...body, _id: id })
-  ).toObject();
+  const now = new Date();
+  const made = { createdAt: now, updatedAt: now, ...resource.defaults, ...body, _id: id };
+  requireRules(resource, made);
+  const document = (await modelOf<AnyResource>(resource).create(made)).toObject();
   noteChange(resource, id, 'create');
   await hold(targetsOf(resource, document));
   return document as DocumentOf<R>;
@@ -136,20 +138,15 @@ export async function update<R extends AnyResource>(
     targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
   requireOwn(resource, changes);
   const now = new Date();
-  const updated = await modelOf<AnyResource>(resource)
-    .findOneAndUpdate(restrict({ _id: id }, writable(resource)), setting(changes, now), {
-      returnDocument: 'after',
-      updatePipeline: true,
-      timestamps: false,
-      // Whatever the collection's own collation takes for equal, a change of case is a change.
-      collation: { locale: 'simple' },
-    })
-    .maxTimeMS(QUERY_TIME)
-    .lean<DocumentOf<R>>();
+  const updated = await change(resource, { _id: id }, setting(changes, now), {
+    timestamps: false,
+    // Whatever the collection's own collation takes for equal, a change of case is a change.
+    collation: { locale: 'simple' },
+  });
   if (!updated) return refuse(resource, id);
   // Nothing was changed: then MongoDB has written nothing either.
   if (updated.updatedAt?.getTime() !== now.getTime()) return updated;
-  noteChange(resource, id, 'update');
+  settle(resource, updated);
   // What it referred to before exists already, and cannot have gone meanwhile.
   await hold(targets.filter((target) => !before.some((known) => isSame(known, target))));
   return updated;
@@ -168,6 +165,28 @@ const setting = (changes: Changes, now: Date): [PipelineStage.Set] => {
   ];
 };
 
+/** Changes a document that the caller may change, if there is one; answers what has become of it. */
+const change = (
+  resource: AnyResource,
+  filter: Changes,
+  update: UpdateQuery<unknown> | PipelineStage.Set[],
+  options: QueryOptions = {},
+): Promise<DocumentOf<AnyResource>> =>
+  modelOf(resource)
+    .findOneAndUpdate(restrict(filter, writable(resource)), update, {
+      returnDocument: 'after',
+      updatePipeline: true,
+      ...options,
+    })
+    .maxTimeMS(QUERY_TIME)
+    .lean();
+
+/** Holds a changed document to the rules of its resource, and notes the change. */
+function settle(resource: AnyResource, changed: DocumentOf<AnyResource>): void {
+  requireRules(resource, changed);
+  noteChange(resource, changed._id, 'update');
+}
+
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   if (writable(resource)) await readWritable(resource, id);
@@ -185,17 +204,14 @@ export async function addToSet(
 ): Promise<void> {
   const max = maxLength(from.fields[field]);
   const list = `$${field}`;
-  const added = await modelOf(from).updateOne(
-    restrict(
-      { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
-      writable(from),
-    ),
+  const added = await change(
+    from,
+    { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
     // Not $push: other tools may have stored what is no list, and answers show that as an empty one.
     [{ $set: { [field]: { $concatArrays: [{ $cond: [{ $isArray: list }, list, []] }, [targetId]] } } }],
-    { updatePipeline: true },
   );
-  if (added.matchedCount > 0) {
-    noteChange(from, id, 'update');
+  if (added) {
+    settle(from, added);
     return hold([{ resource: target, id: targetId }]);
   }
   const found = (await readWritable(from, id)) as Record<string, Types.ObjectId[]>;
@@ -209,11 +225,8 @@ export async function pull(
   id: Types.ObjectId,
   targetId: Types.ObjectId,
 ): Promise<void> {
-  const { matchedCount } = await modelOf(from).updateOne(
-    restrict({ _id: id, [field]: targetId }, writable(from)),
-    { $pull: { [field]: targetId } },
-  );
-  if (matchedCount > 0) noteChange(from, id, 'update');
+  const pulled = await change(from, { _id: id, [field]: targetId }, { $pull: { [field]: targetId } });
+  if (pulled) settle(from, pulled);
   else await readWritable(from, id);
 }
 

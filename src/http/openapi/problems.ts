@@ -26,7 +26,7 @@ const blocker = z
     ids: z.array(z.string()).describe('A few of them'),
     link: z.string().meta({ format: 'uri-reference' }).describe('Where all of them are listed'),
   })
-  .meta({ id: 'Blocker', description: 'Documents that refer to one that was to be removed' });
+  .meta({ id: 'Blocker', description: 'Documents that refer to one that was to be removed or merged' });
 
 const problem = z
   .strictObject({
@@ -40,7 +40,7 @@ const problem = z
     code: z.enum(Object.keys(problems) as [ProblemCode]).describe('The kind of problem, for programs'),
     requestId: z.string().describe('Finds the request in the log'),
     errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
-    blockers: z.array(blocker).optional().describe('What still refers to the document, by field'),
+    blockers: z.array(blocker).optional().describe('What stands in the way, by the field that refers'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
     problem: z
       .record(z.string(), z.unknown())
@@ -112,6 +112,17 @@ const MEMBERS: { [code in ProblemCode]?: ProblemDetails } = {
     'reference_not_found',
     'there is no user with the id 65f000000000000000000c99',
   ),
+  rule_broken: {
+    blockers: [
+      {
+        resource: 'books',
+        field: 'tags',
+        count: 1,
+        ids: ['65f000000000000000000b01'],
+        link: '/books?tags=65f000000000000000000a01',
+      },
+    ],
+  },
   still_referenced: {
     blockers: [
       {

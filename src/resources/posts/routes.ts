@@ -4,6 +4,7 @@ import { command } from '../../http/command.ts';
 import { list, related } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
+import { redirectionProblems } from '../../schema/integrity.ts';
 import { Book } from '../books/book.ts';
 import { Tag } from '../tags/tag.ts';
 import { User } from '../users/user.ts';
@@ -61,7 +62,7 @@ export const routes = (): Route[] => [
         .meta({ id: 'Transferred', description: 'What was done' }),
       example: { changed: 1 },
     },
-    problems: ['reference_not_found', 'too_many_references'],
+    problems: redirectionProblems(User),
     holds: ({ body }) => [{ resource: User, id: body.to }],
     handler: ({ params, body }) => transfer(params.id, body.to),
   }),

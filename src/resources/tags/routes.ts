@@ -4,6 +4,7 @@ import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
+import { redirectionProblems } from '../../schema/integrity.ts';
 import { Tag } from './tag.ts';
 import { merge } from './merge.ts';
 
@@ -24,7 +25,7 @@ export const routes = (): Route[] => [
         .meta({ id: 'Merge', description: 'Where to merge it' }),
       example: { into: Tag.example.id },
     },
-    problems: ['reference_not_found', 'too_many_references'],
+    problems: redirectionProblems(Tag),
     holds: ({ body }) => [{ resource: Tag, id: body.into }],
     handler: ({ params, body }) => merge(params.id, body.into),
   }),
