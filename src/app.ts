@@ -1,8 +1,10 @@
 import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
-import type { Logger } from 'pino';
+import { type Logger, pino } from 'pino';
+import { changes } from './edges/changes/index.ts';
 import { compression } from './http/compression.ts';
 import { mountDocs } from './http/docs.ts';
+import type { Edge } from './http/edge.ts';
 import { endpoint } from './http/endpoint.ts';
 import { entrance } from './http/entrance.ts';
 import { generalLimit } from './http/limits.ts';
@@ -12,7 +14,7 @@ import { preconditionsOf } from './http/preconditions.ts';
 import { sendFresh } from './http/reply.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
-import { authenticate, confirm } from './resources/sessions/authenticate.ts';
+import { authenticate, authorities, confirm } from './resources/sessions/authenticate.ts';
 import { digest } from './schema/etag.ts';
 import type { AnyResource } from './schema/resource.ts';
 
@@ -44,6 +46,7 @@ export function createApp({
 }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   const limit = generalLimit(rateLimit);
+  const edges = edgesOf(api, { logger, corsOrigins });
   const mount = (route: Route, ...before: Middleware[]) =>
     router[route.method](
       route.path.replace(/\{(\w+)\}/g, ':$1'),
@@ -51,7 +54,9 @@ export function createApp({
       entrance(route, authenticate, limit),
       endpoint(route, confirm),
     );
-  for (const route of api.routes) mount(route, whenReady(requireReady));
+  // Before the resources: `changes` in a path would else be taken for an id.
+  for (const route of [...edges.flatMap(({ routes }) => routes), ...api.routes])
+    mount(route, whenReady(requireReady));
   for (const route of systemRoutes(api, requireReady)) mount(route);
   // Made when it is first asked for: it takes longer than all the rest of a start.
   let document: Buffer | undefined;
@@ -65,6 +70,7 @@ export function createApp({
     );
   });
   mountDocs(router);
+  for (const { pages } of edges) pages?.(router);
 
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
   app.on('error', (error: NodeJS.ErrnoException, ctx) => {
@@ -72,6 +78,7 @@ export function createApp({
     if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') return;
     logger.error({ err: error, requestId: ctx?.req?.id }, error.message);
   });
+  for (const { attach } of edges) attach?.(app);
   app.use(requestLog(logger));
   app.use(securityHeaders);
   app.use(compression);
@@ -85,18 +92,26 @@ export function createApp({
   return app;
 }
 
+/** What there is beyond requests and answers. Each line can be taken away, and its folder with it. */
+const edgesOf = (api: Api, settings: Required<Pick<Settings, 'logger' | 'corsOrigins'>>): Edge[] => [
+  changes({ ...api, ...settings, authenticate, confirm, authorities }),
+];
+
 /** The OpenAPI document of everything that the application answers; it needs no database. */
-export const describeApi = (api: Api) =>
-  openapi(
-    [...api.routes, ...systemRoutes(api)],
+export function describeApi(api: Api) {
+  const edges = edgesOf(api, { logger: pino({ level: 'silent' }), corsOrigins: [] });
+  return openapi(
+    [...edges.flatMap(({ routes }) => routes), ...api.routes, ...systemRoutes(api)],
     [
       ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
+      ...edges.flatMap(({ tag }) => tag ?? []),
       { name: 'auth', description: 'Logging in, and what belongs to oneself' },
       { name: 'audit', description: 'What was changed, by whom and when' },
       { name: 'batch', description: 'Several writes in one transaction' },
       { name: 'system', description: 'Links, health and the kinds of problem' },
     ],
   );
+}
 
 const systemRoutes = ({ resources }: Api, requireReady = () => {}): Route[] =>
   system(

@@ -67,6 +67,10 @@ const hosts = MEMBERS.map((host) => `${host}:27017`).join();
 const uri = `mongodb://root:${encodeURIComponent(MONGO_ROOT_PASSWORD)}@${hosts}/admin?replicaSet=rs0`;
 const db = untilDone(() => new Mongo(uri)).getDB(DATABASE);
 
+// What documents were before and after each change is kept for a week: so far back the feed of changes can go on.
+const preAndPostImages = { expireAfterSeconds: 7 * 24 * 60 * 60 };
+db.adminCommand({ setClusterParameter: { changeStreamOptions: { preAndPostImages } } });
+
 function grant(user, pwd, roles) {
   if (db.getUser(user)) db.updateUser(user, { pwd, roles });
   else db.createUser({ user, pwd, roles });
@@ -80,6 +84,7 @@ privileges.push({ resource: { db: DATABASE, collection: '' }, actions: ['listCol
 if (db.getRole('browse')) db.updateRole('browse', { privileges, roles: [] });
 else db.createRole({ role: 'browse', privileges, roles: [] });
 
+// Of these the feed of changes needs `changeStream`, which is part of readWrite, and the migrations collMod, of dbAdmin.
 grant('shelfmark', MONGO_API_PASSWORD, ['readWrite', 'dbAdmin']);
 grant('browse', MONGO_BROWSE_PASSWORD, ['browse']);
 print('The replica set and its users are there.');

@@ -82,6 +82,8 @@ function write(source: Source, difference: Difference): void {
       return;
     case 'validator':
       return writeValidator(source, collection, difference.found ?? {}, difference.wanted ?? {});
+    case 'images':
+      return source.step('structure', difference.wanted ? 'keepImages' : 'dropImages', target);
     case 'validation':
       return source.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
     case 'collation':

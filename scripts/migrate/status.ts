@@ -70,6 +70,7 @@ export function describe(difference: Difference): string {
   const name = what === 'index' ? ` ${difference.name}` : '';
   const subject = `${collection}: the ${what}${name}`;
   if (what === 'validation') return `${collection}: its validator is not enforced (${String(found)})`;
+  if (what === 'images') return `${collection}: images of its documents are ${wanted ? 'not ' : ''}kept`;
   if (!found) return `${subject} is missing`;
   if (!wanted) return `${subject} is in no definition`;
   return `${subject} is not as defined`;

@@ -16,6 +16,8 @@ export interface Caller {
   /** By what the user has shown who he is: one of the two. */
   session?: Types.ObjectId;
   key?: Types.ObjectId;
+  /** When the token, the session or the key expires. */
+  expiresAt?: Date;
   /** All that the key may be used for: `books:read`. Without a key there is no such limit. */
   scopes?: readonly string[];
 }

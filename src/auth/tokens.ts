@@ -34,6 +34,9 @@ export interface Claims {
   session: string;
 }
 
+/** Of a token whose signature is right; `expires` is a time as Date.now() gives it. */
+type Verified = Claims & { expires: number };
+
 /** The keys of this process; the first signs, all verify. */
 let keys: SigningKey[] = [];
 let ownAddress = '';
@@ -96,11 +99,11 @@ export function signToken({ user, session }: Claims): Promise<string> {
 }
 
 /** Tokens whose signature has been found right, with the time at which they expire; the oldest go first. */
-const verified = new Map<string, Claims & { expires: number }>();
+const verified = new Map<string, Verified>();
 const MAX_VERIFIED = 5_000;
 
 /** What a token says, if it is one of ours and has not expired. */
-export async function verifyToken(token: string): Promise<Claims | 'expired' | undefined> {
+export async function verifyToken(token: string): Promise<Verified | 'expired' | undefined> {
   const known = verified.get(token);
   if (known) {
     if (known.expires > Date.now()) return known;

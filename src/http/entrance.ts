@@ -22,7 +22,7 @@ export function entrance(
   if (!policy)
     throw new Error(`${method.toUpperCase()} ${path} does not say who may call it: give it a policy.`);
   const identify = async (ctx: Context): Promise<Caller> =>
-    policy.credentials ? ANONYMOUS : authenticate(ctx.get('Authorization'));
+    policy.credentials === 'body' ? ANONYMOUS : authenticate(ctx.get('Authorization'));
   return async (ctx, next) => {
     ctx.state['operation'] = operationId;
     if (secret) ctx.set('Cache-Control', 'no-store');
@@ -34,7 +34,7 @@ export function entrance(
       await count(ctx);
     }
     if (!secret && who.kind !== 'anonymous') ctx.set('Cache-Control', 'private, no-cache');
-    requireAccess(policy, who);
+    if (policy.credentials !== 'ticket') requireAccess(policy, who);
     await runAs(who, next);
   };
 }

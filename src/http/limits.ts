@@ -72,7 +72,8 @@ const addToList = (ctx: Context, name: string, item: string): void => {
   ctx.set(name, list ? `${list}, ${item}` : item);
 };
 
-const clientOf = (ctx: Context): Client => {
+/** Who is to be counted for a request. */
+export const clientOf = (ctx: Context): Client => {
   const who = ctx.state['caller'] as Caller | undefined;
   return {
     account: who?.id?.toHexString(),

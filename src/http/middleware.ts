@@ -163,6 +163,7 @@ export const crossOrigin = (origins: string[]): Middleware =>
       'If-None-Match',
       'Prefer',
       'X-Request-Id',
+      'Last-Event-ID',
     ],
     exposeHeaders: [
       'Accept-Patch',

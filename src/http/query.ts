@@ -12,7 +12,7 @@ const compare =
   (operator: string): Condition =>
   (field, value) => ({ [field]: { [operator]: value } });
 
-const OPERATORS = {
+export const OPERATORS = {
   eq: { words: 'is', condition: compare('$eq') },
   ne: { words: 'is not', condition: compare('$ne') },
   gt: { words: 'is greater than', condition: compare('$gt') },

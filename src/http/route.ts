@@ -201,7 +201,7 @@ export function problemsOf(route: Route): ProblemCode[] {
 
 /** The problems of who may not enter, or may not do what he asks for. */
 const accessProblems = ({ role, scope, credentials }: Access): ProblemCode[] =>
-  credentials
+  credentials === 'body'
     ? []
     : [
         'unauthenticated',

@@ -6,6 +6,16 @@ import { guesses } from './0004-guesses.ts';
 import { siblings } from './0005-siblings.ts';
 import { formats } from './0006-formats.ts';
 import { securityLog } from './0007-security-log.ts';
+import { images } from './0008-images.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
-export const migrations: Migration[] = [initial, accounts, views, guesses, siblings, formats, securityLog];
+export const migrations: Migration[] = [
+  initial,
+  accounts,
+  views,
+  guesses,
+  siblings,
+  formats,
+  securityLog,
+  images,
+];

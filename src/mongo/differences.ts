@@ -29,7 +29,7 @@ export type Difference =
       found: View | undefined;
     }
   | {
-      what: 'collation' | 'validation';
+      what: 'collation' | 'validation' | 'images';
       collection: string;
       wanted: unknown;
       found: unknown;
@@ -51,6 +51,8 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
       all.push({ what: 'validator', collection, wanted: want.schema, found: have.schema });
     if (want.validation !== have.validation)
       all.push({ what: 'validation', collection, wanted: want.validation, found: have.validation });
+    if (Boolean(want.images) !== Boolean(have.images))
+      all.push({ what: 'images', collection, wanted: want.images, found: have.images });
     for (const name of keysOf(want.indexes, have.indexes)) {
       const index = { wanted: want.indexes[name], found: have.indexes[name] };
       if (!isSame(index.wanted, index.found)) all.push({ what: 'index', collection, name, ...index });

@@ -13,6 +13,8 @@ export interface CollectionLayout {
   schema?: JsonSchema;
   /** By name. */
   indexes: Record<string, IndexLayout>;
+  /** Whether MongoDB keeps what documents were before and after each change, for those who follow its changes. */
+  images?: boolean;
   /** Set where MongoDB does not refuse what breaks the schema. */
   validation?: string;
   /** What it shows, if it is a view. */
@@ -53,6 +55,8 @@ export interface Collection {
     where?: Record<string, { $gt: '' }>;
     expireAfterSeconds?: number;
   }[];
+  /** Whether its changes can be followed. */
+  changes?: boolean;
   /** Text fields that a full-text search looks into. */
   search?: string[];
 }
@@ -61,11 +65,12 @@ export interface Collection {
 export const layoutOf = (collections: Collection[], views: Record<string, View> = {}): Layout => ({
   ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, { view, indexes: {} }])),
   ...Object.fromEntries(
-    collections.map(({ collection, collation, schema, indexes, search = [] }) => [
+    collections.map(({ collection, collation, schema, changes, indexes, search = [] }) => [
       collection,
       {
         ...(collation && { collation }),
         ...(schema && { schema }),
+        ...(changes && { images: true }),
         indexes: Object.fromEntries([
           ...indexes.map(({ key, unique, where, expireAfterSeconds }) => [
             nameOf(key),
@@ -127,6 +132,7 @@ export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
       // A validator need not be a schema; one that somebody has made otherwise is no schema of ours.
       ...(validator && { schema: (validator['$jsonSchema'] ?? { validator }) as JsonSchema }),
       ...(validator && validation !== 'strict error' && { validation }),
+      ...(options['changeStreamPreAndPostImages']?.enabled && { images: true }),
       indexes: Object.fromEntries(
         indexes
           .filter(({ name }) => name !== '_id_')

@@ -24,6 +24,7 @@ interface Named {
   indexes?: { key: object }[];
   search?: string[];
   collation?: unknown;
+  changes?: boolean;
   example: { id: string };
 }
 
@@ -54,7 +55,7 @@ export function checkDefinition(name: string, definition: Named): void {
     example,
     ...rest
   } = definition;
-  const { collection, description, intake, collation, ...unknown } = rest;
+  const { collection, description, intake, collation, changes, ...unknown } = rest;
   const { manage, owner, create, read, public: shown = {}, ...others } = policy;
   const faults: string[] = [];
   for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);

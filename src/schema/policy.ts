@@ -35,8 +35,11 @@ export interface Access {
   owner?: string;
   /** What an API key must be good for; 'each': that is seen at each operation. Without one no key gets in. */
   scope?: string;
-  /** Who calls says so in the body; a header is not looked at. */
-  credentials?: 'body';
+  /**
+   * Who calls says so in the body, and a header is not looked at; or a ticket may say it in place of the header: then
+   * the route itself asks requireAccess().
+   */
+  credentials?: 'body' | 'ticket';
 }
 
 export const ANYONE: Access = { role: 'anyone', scope: 'none' };
@@ -149,7 +152,7 @@ function refuseWriter({ collection, policy: { manage } }: Governed, who: Caller)
 
 /** The same in words, for OpenAPI. */
 export function describeAccess({ role, owner, scope, credentials }: Access): string {
-  if (credentials) return 'It needs no login.';
+  if (credentials === 'body') return 'It needs no login.';
   const managers = `${role}s${role === 'admin' ? '' : ' and above'}`;
   const who =
     role === 'anyone'

@@ -76,6 +76,8 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   search?: (keyof F & string)[];
   /** How its strings compare in unique indexes, filters and sorts. */
   collation?: mongo.CollationOptions;
+  /** Whether its changes can be followed: MongoDB keeps what a document was before each, which writes pay for. */
+  changes?: boolean;
   /** A document as answers show it. The seed stores it, so that what the documentation says can be tried. */
   example: { id: string } & Wire<Readable<F, A>>;
 }
@@ -98,6 +100,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     indexes = [],
     search = [],
     collation,
+    changes = false,
     example,
   } = definition;
   const allowed = (...refused: Access[]) =>
@@ -152,6 +155,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     indexes,
     search: search as string[],
     collation,
+    changes,
     example: { ...example, createdAt: '2026-01-31T12:00:00.000Z', updatedAt: '2026-01-31T12:00:00.000Z' },
     /** What an answer shows. */
     document,

@@ -144,7 +144,7 @@ test('every operation declares one success (and one for who wants no document), 
     ]).toEqual([name, true]);
     for (const status of statuses.filter((status) => Number(status) >= 400)) {
       const { content, headers } = follow(operation.responses[status]);
-      const isOAuth = status === '400' && operation['x-policy'].credentials !== undefined;
+      const isOAuth = status === '400' && operation['x-policy'].credentials === 'body';
       const type = isOAuth ? 'application/json' : 'application/problem+json';
       expect([name, Object.keys(content)]).toEqual([name, [type]]);
       for (const [code, example] of Object.entries<any>(content[type].examples)) {

@@ -68,7 +68,7 @@ const SCHEMES = {
 
 /** Where everybody may call, a token may be sent all the same: some see more. */
 const securityOf = ({ role, credentials }: Access): Record<string, string[]>[] =>
-  credentials ? [] : [...(role === 'anyone' ? [{}] : []), { login: [] }, { bearer: [] }];
+  credentials === 'body' ? [] : [...(role === 'anyone' ? [{}] : []), { login: [] }, { bearer: [] }];
 
 const CONVENTIONS = `\
 What holds for every operation:

@@ -34,6 +34,11 @@ async function settle(client: Client, host: string, patience: number): Promise<b
     await client.db('admin').command({ replSetInitiate: { _id: REPLICA_SET, members } });
   } else if (stored.members[0]?.host !== host && !(await changeAddress(client, host, patience))) return false;
   await untilWritable(client);
+  await client.db('admin').command({
+    setClusterParameter: {
+      changeStreamOptions: { preAndPostImages: { expireAfterSeconds: 24 * 60 * 60 } },
+    },
+  });
   return true;
 }
 

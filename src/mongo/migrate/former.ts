@@ -61,8 +61,11 @@ const changeable = ({ type, options }: Found): mongo.Document => {
     validator = {},
     validationLevel = 'strict',
     validationAction = 'error',
+    changeStreamPreAndPostImages = { enabled: false },
   } = options;
-  return type === 'view' ? { viewOn, pipeline } : { validator, validationLevel, validationAction };
+  return type === 'view'
+    ? { viewOn, pipeline }
+    : { validator, validationLevel, validationAction, changeStreamPreAndPostImages };
 };
 
 export async function refuseFull(db: mongo.Db, collection: string): Promise<void> {

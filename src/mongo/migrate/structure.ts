@@ -25,7 +25,7 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
     `create the collection ${name}`,
     name,
     async (db, check) => {
-      const { collation, schema, indexes = [] } = layout;
+      const { collation, schema, images, indexes = [] } = layout;
       const found = (await readLayout(db, name))[name];
       if (found && !isDeepStrictEqual(found.collation, collation))
         throw otherCollation(name, found.collation);
@@ -33,6 +33,7 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
       if (!found)
         await db.createCollection(name, { ...(collation && { collation }), ...(validator && { validator }) });
       else if (schema) await enforce(db, name, schema, check);
+      if (images) await setImages(db, name, true);
       if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
     },
     async (db) => (layout.schema ? violators(db, name, layout.schema) : {}),
@@ -141,6 +142,27 @@ const validator = (collection: string, schema: JsonSchema): Structure =>
     (db, check) => enforce(db, collection, schema, check),
     (db) => violators(db, collection, schema),
   );
+
+/** Has MongoDB keep what documents were before and after each change, so that the changes can be followed. */
+export const keepImages = (collection: string): Step => ({
+  up: images(collection, true),
+  down: images(collection, false),
+});
+
+/** The inverse of `keepImages`. */
+export const dropImages = (collection: string): Step => ({
+  up: images(collection, false),
+  down: images(collection, true),
+});
+
+const images = (collection: string, enabled: boolean): Structure =>
+  structure(`${enabled ? 'keep' : 'no longer keep'} images of ${collection}`, collection, (db) =>
+    setImages(db, collection, enabled),
+  );
+
+async function setImages(db: mongo.Db, collection: string, enabled: boolean): Promise<void> {
+  await db.command({ collMod: collection, changeStreamPreAndPostImages: { enabled } });
+}
 
 /** Changes what a view shows; without `from` it is new, without `to` it goes. */
 export const changeView = (name: string, { from, to }: { from?: View; to?: View }): Step => ({

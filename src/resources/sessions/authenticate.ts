@@ -24,7 +24,7 @@ async function byToken(token: string): Promise<Caller> {
   if (claims === 'expired') throw refused('The access token has expired.', 'expired');
   if (!claims) throw refused('The access token is not valid.', 'invalid_token');
   const [session, id] = [new Types.ObjectId(claims.session), new Types.ObjectId(claims.user)];
-  return confirm({ kind: 'user', id, session });
+  return confirm({ kind: 'user', id, session, expiresAt: new Date(claims.expires) });
 }
 
 async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
@@ -32,7 +32,8 @@ async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
   if (!found || !matches(secret, found.digest))
     throw refused('The API key is not valid.', 'invalid_key', found?.user);
   if (hasExpired(found)) throw refused('The API key has expired.', 'expired_key', found.user);
-  return { kind: 'user', id: found.user, role: found.role, key, scopes: found.scopes };
+  const { user: id, role, scopes, expiresAt } = found;
+  return { kind: 'user', id, role, key, scopes, expiresAt };
 }
 
 /**
@@ -46,7 +47,8 @@ export async function confirm(who: Caller): Promise<Caller> {
   const found = await (key ? keyById(key) : sessionById(session as Types.ObjectId));
   if (!found?.user.equals(id) || hasExpired(found))
     throw refused(`The ${key ? 'API key' : 'access token'} has been revoked.`, 'revoked', id);
-  return { ...who, role: found.role };
+  const expiresAt = who.expiresAt && who.expiresAt < found.expiresAt ? who.expiresAt : found.expiresAt;
+  return { ...who, role: found.role, expiresAt };
 }
 
 const refused = (fault: string, reason: string, account?: Types.ObjectId): Problem =>
@@ -88,3 +90,6 @@ async function read(
     .toArray();
   return found.flatMap(({ users: [user], ...rest }) => (user?.role ? [{ ...rest, role: user.role }] : []));
 }
+
+/** Where it stands that a caller may go on, and with which rights. */
+export const authorities: AnyResource[] = [User, Session, ApiKey];

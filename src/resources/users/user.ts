@@ -33,6 +33,7 @@ export const User = resource('User', {
     { key: { createdAt: 1, _id: 1 } },
   ],
   collation: { locale: 'en', strength: 2 },
+  changes: true,
   example: { id: '65f000000000000000000c01', name: 'Ann Reader', role: 'member', bio: 'Reads at night.' },
 });
 

@@ -35,6 +35,7 @@ export const Book = resource('Book', {
     { key: { year: -1, title: 1, _id: 1 } },
   ],
   search: ['title', 'authors'],
+  changes: true,
   example: {
     id: '65f000000000000000000b01',
     title: 'The Left Hand of Darkness',

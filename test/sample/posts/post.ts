@@ -30,6 +30,7 @@ export const Post = resource('Post', {
     { key: { createdAt: 1, _id: 1 } },
   ],
   search: ['title', 'body'],
+  changes: true,
   example: {
     id: '65f000000000000000000d01',
     title: 'Winter, and a long walk',

@@ -12,5 +12,6 @@ export const Tag = resource('Tag', {
   defaults: { description: null },
   indexes: [{ key: { name: 1 }, unique: true }, { key: { createdAt: 1, _id: 1 } }],
   collation: { locale: 'en', strength: 2 },
+  changes: true,
   example: { id: '65f000000000000000000a01', name: 'science fiction', description: 'What if?' },
 });

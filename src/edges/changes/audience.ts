@@ -1,0 +1,106 @@
+import type { Caller } from '../../auth/caller.ts';
+import type { AnyResource } from '../../schema/resource.ts';
+import type { Commit, Entry } from './commits.ts';
+import { write } from './position.ts';
+import { type Look, lookOf, type Sight, sightOf } from './sight.ts';
+
+/** What a feed asks for. */
+export interface Question {
+  views: { resource: AnyResource; conditions: object[]; fields?: string[] | undefined }[];
+}
+
+/** All who ask the same and may see the same: for them a change is looked at once, and put in words once. */
+export interface Audience<Member> {
+  key: string;
+  question: Question;
+  views: Map<string, { sight: Sight; look: Look }>;
+  members: Set<Member>;
+}
+
+export function audienceOf<Member>(question: Question, who: Caller): Audience<Member> {
+  const views = new Map(
+    question.views.map(({ resource, conditions, fields }) => [
+      resource.collection,
+      { sight: sightOf(resource, who, conditions), look: lookOf(resource, who, fields) },
+    ]),
+  );
+  const keys = [...views.values()].map(({ sight, look }) => [sight.key, look.key]);
+  return { key: JSON.stringify(keys), question, views, members: new Set() };
+}
+
+export type Operation = 'created' | 'updated' | 'removed';
+
+/** One change as it is told; the text is that of an event's data. */
+export interface Told {
+  id: string;
+  operation: Operation;
+  text: string;
+}
+
+/** What different audiences have in common of what is told of one entry. */
+export type Cache = Map<Entry, Map<string, unknown>>;
+
+/** What an audience is told of a commit; `mark` is that of the database. */
+export function tell(
+  { views }: Pick<Audience<never>, 'views'>,
+  commit: Commit,
+  mark: string,
+  cache: Cache,
+): Told[] {
+  const told: Told[] = [];
+  for (const entry of commit.entries) {
+    const view = views.get(entry.collection);
+    if (!view) continue;
+    const known = cache.get(entry) ?? new Map<string, unknown>();
+    cache.set(entry, known);
+    const operation = once(known, view.sight.key, () => operationOf(entry, view.sight));
+    if (!operation) continue;
+    const one = once(known, `${operation} ${view.look.key}`, () =>
+      inWords(commit, entry, operation, view.look, mark),
+    );
+    if (one) told.push(one);
+  }
+  return told;
+}
+
+function once<T>(known: Map<string, unknown>, key: string, make: () => T): T {
+  if (!known.has(key)) known.set(key, make());
+  return known.get(key) as T;
+}
+
+/** What it is to those who see this much: what comes into sight is created, and what leaves it is removed. */
+function operationOf({ before, after }: Entry, { sees }: Sight): Operation | undefined {
+  const [was, is] = [before && sees(before), after && sees(after)];
+  if (was) return is ? 'updated' : 'removed';
+  return is ? 'created' : undefined;
+}
+
+function inWords(
+  { time, at }: Commit,
+  { collection, id: document, key, before, after }: Entry,
+  operation: Operation,
+  look: Look,
+  mark: string,
+): Told | undefined {
+  const id = write({ time, key }, mark);
+  const shown = operation === 'removed' ? undefined : look.show(after as object as Record<string, unknown>);
+  const changed = operation === 'updated' ? changedIn(look.show(before as never), shown as never) : undefined;
+  // Only what is not shown has changed.
+  if (changed?.length === 0) return undefined;
+  const text = JSON.stringify({
+    id,
+    resource: collection,
+    operation,
+    documentId: String(document),
+    at: at.toISOString(),
+    transaction: time,
+    document: shown,
+    changed,
+  });
+  return { id, operation, text };
+}
+
+const changedIn = (before: Record<string, unknown>, after: Record<string, unknown>): string[] =>
+  [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
+    (field) => JSON.stringify(before[field]) !== JSON.stringify(after[field]),
+  );

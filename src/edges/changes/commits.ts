@@ -1,0 +1,218 @@
+import mongoose, { type mongo } from 'mongoose';
+import { database } from '../../mongo/connect.ts';
+import { keyOf, type Position, type Time, toTime, toTimestamp } from './position.ts';
+
+/** What MongoDB's change stream tells, as commits: each transaction at once, and each document in it once. */
+
+export type Stored = Record<string, unknown>;
+
+/** What became of one document in a commit. */
+export interface Entry {
+  collection: string;
+  id: unknown;
+  key: string;
+  /** The document before and after the commit, where there was one. */
+  before: Stored | undefined;
+  after: Stored | undefined;
+}
+
+export interface Commit {
+  time: Time;
+  at: Date;
+  entries: Entry[];
+  /** Bytes, roughly. */
+  size: number;
+  /** Why nobody can say what it changed: something is missing in the database's history, or too large. */
+  lost?: string | undefined;
+}
+
+export interface Batch {
+  commits: Commit[];
+  /** Where the history goes on after them, and after what else nobody here wants to know of. */
+  position: Position;
+}
+
+/** The collections that are followed: those that are shown, with images, and those of which a removal or an update counts. */
+export interface Followed {
+  shown: string[];
+  noticed: string[];
+}
+
+/** The position is not, or not any more, in the history that the database keeps. */
+export class HistoryLost extends Error {}
+
+const BATCH = 1_000;
+/** A batch of MongoDB has 16 MB at most; one with this much may have been cut. */
+const CUT = 8 * 1024 * 1024;
+/** What is held of one transaction; of a larger one nothing is told but that there was one. */
+const MAX_COMMIT = 32 * 1024 * 1024;
+/** Begins after a position and goes on for ever; an empty batch says that nothing has happened up to its position. */
+export async function* readCommits(
+  followed: Followed,
+  from: Position,
+  signal: AbortSignal,
+  /** How long MongoDB waits for something to happen, in milliseconds. */
+  patience = 1_000,
+): AsyncGenerator<Batch> {
+  const stream = open(followed, from, patience);
+  const stop = () => void stream.close().catch(() => {});
+  signal.addEventListener('abort', stop, { once: true });
+  const assemble = assembler(from, new Set(followed.shown));
+  try {
+    while (!signal.aborted) {
+      const { events, isCut } = await nextEvents(stream);
+      yield assemble(events, isCut, timeOfToken(stream.resumeToken));
+    }
+  } catch (error) {
+    if (signal.aborted) return;
+    throw isHistoryLost(error) ? new HistoryLost((error as Error).message) : error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await stream.close().catch(() => {});
+  }
+}
+
+type Event = mongo.ChangeStreamDocument & { _id: unknown; size: number };
+
+function open({ shown, noticed }: Followed, { time }: Position, maxAwaitTimeMS: number): mongo.ChangeStream {
+  const pipeline = [
+    {
+      $match: {
+        $or: [
+          { 'ns.coll': { $in: shown } },
+          { 'to.coll': { $in: shown } },
+          { 'ns.coll': { $in: noticed }, operationType: { $in: ['update', 'replace', 'delete'] } },
+          { operationType: { $in: ['dropDatabase', 'invalidate'] } },
+        ],
+      },
+    },
+    { $unset: 'updateDescription' },
+    // Else one document of more than a few megabytes, with its images, would end the stream for everybody.
+    { $changeStreamSplitLargeEvent: {} },
+  ];
+  return database().watch(pipeline, {
+    startAtOperationTime: toTimestamp(time),
+    fullDocument: 'whenAvailable',
+    fullDocumentBeforeChange: 'whenAvailable',
+    maxAwaitTimeMS,
+    batchSize: BATCH,
+  });
+}
+
+/** All of the next batch, perhaps nothing; `isCut`: MongoDB may have more of the same moment. */
+async function nextEvents(stream: mongo.ChangeStream): Promise<{ events: Event[]; isCut: boolean }> {
+  const events: Event[] = [];
+  let size = 0;
+  for (let next = await stream.tryNext(); next; ) {
+    const event = next as Event;
+    event.size = mongoose.mongo.BSON.calculateObjectSize(event);
+    size += event.size;
+    events.push(event);
+    next = stream.bufferedCount() > 0 ? await stream.tryNext() : null;
+  }
+  return { events, isCut: events.length >= BATCH || size >= CUT };
+}
+
+/** Makes commits of events, over the ends of batches. */
+function assembler(from: Position, shown: Set<string>) {
+  let fragments: Event | undefined;
+  let current: Commit | undefined;
+  // The entries of the current commit: a transaction may change a document several times.
+  const entries = new Map<string, Entry>();
+  let position = from;
+  // Everything up to this document has been told already.
+  let sought = from.key;
+
+  const finish = (): Commit[] => {
+    if (!current) return [];
+    const commit = { ...current, entries: current.lost ? [] : [...entries.values()] };
+    current = undefined;
+    entries.clear();
+    position = after(commit);
+    if (commit.lost || !sought || commit.time !== from.time) return [commit];
+    const rest = restOf(commit, sought);
+    if (rest) sought = undefined;
+    return rest && rest.entries.length > 0 ? [rest] : [];
+  };
+
+  return (events: Event[], isCut: boolean, reached: Time | undefined): Batch => {
+    const commits: Commit[] = [];
+    for (const part of events) {
+      const event = fragments ? { ...fragments, ...part, size: fragments.size + part.size } : part;
+      fragments = isWhole(event) ? undefined : event;
+      if (fragments) continue;
+      const time = toTime(event.clusterTime as mongo.Timestamp);
+      if (current && current.time !== time) commits.push(...finish());
+      current ??= { time, at: event.wallTime as Date, entries: [], size: 0 };
+      current.size += event.size;
+      current.lost ??= note(entries, event, shown);
+      if (current.size > MAX_COMMIT) current.lost ??= 'One transaction changed more than can be told.';
+      if (current.lost) entries.clear();
+    }
+    if (!isCut && !fragments) {
+      commits.push(...finish());
+      // Not the time of the last event: on another shard there may be one of the same time.
+      if (reached !== undefined && reached > position.time) position = { time: reached };
+    }
+    if (sought && position.time > from.time) throw new HistoryLost('The position is not in the history.');
+    return { commits, position };
+  };
+}
+
+const isWhole = (event: Event): boolean => {
+  const { splitEvent } = event as { splitEvent?: { fragment: number; of: number } };
+  return !splitEvent || splitEvent.fragment === splitEvent.of;
+};
+
+/** Right behind a commit. */
+export function after({ time, entries, lost }: Commit): Position {
+  const last = lost === undefined ? entries.at(-1) : undefined;
+  return last ? { time, key: last.key } : { time: time + 1 };
+}
+
+/** What of a commit comes behind this document; undefined if it did not change it. */
+export function restOf(commit: Commit, key: string): Commit | undefined {
+  const told = commit.entries.findIndex((entry) => entry.key === key);
+  return told < 0 ? undefined : { ...commit, entries: commit.entries.slice(told + 1) };
+}
+
+/** Notes what became of a document; answers why that cannot be said, if it cannot. */
+function note(entries: Map<string, Entry>, event: Event, shown: Set<string>): string | undefined {
+  const { operationType } = event;
+  if (!isOfDocument(event)) return `A collection was changed as a whole (${operationType}).`;
+  const collection = event.ns.coll;
+  const before = (event.fullDocumentBeforeChange ?? undefined) as Stored | undefined;
+  const after = (event.fullDocument ?? undefined) as Stored | undefined;
+  const isComplete = (before || operationType === 'insert') && (after || operationType === 'delete');
+  if (shown.has(collection) && !isComplete)
+    return `The database does not have what a document of ${collection} was before.`;
+  const id = event.documentKey._id;
+  const key = keyOf(collection, id);
+  const known = entries.get(key);
+  if (known) known.after = after;
+  else entries.set(key, { collection, id, key, before, after });
+  return undefined;
+}
+
+type DocumentEvent = Event & {
+  ns: { coll: string };
+  documentKey: { _id: unknown };
+  fullDocument?: unknown;
+  fullDocumentBeforeChange?: unknown;
+};
+
+const isOfDocument = (event: Event): event is DocumentEvent =>
+  ['insert', 'update', 'replace', 'delete'].includes(event.operationType);
+
+/** A resume token begins with a type and the cluster time, in hexadecimal digits. */
+function timeOfToken(token: unknown): Time | undefined {
+  const [, seconds, count] =
+    /^82([0-9A-F]{8})([0-9A-F]{8})/.exec((token as { _data?: string } | undefined)?._data ?? '') ?? [];
+  if (!seconds || !count) return undefined;
+  return toTime(
+    new mongoose.mongo.Timestamp({ t: Number.parseInt(seconds, 16), i: Number.parseInt(count, 16) }),
+  );
+}
+
+/** ChangeStreamFatalError, and ChangeStreamHistoryLost. */
+const isHistoryLost = (error: unknown): boolean => [280, 286].includes((error as { code: number }).code);

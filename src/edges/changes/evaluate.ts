@@ -1,0 +1,240 @@
+import { isDeepStrictEqual } from 'node:util';
+import mongoose, { type mongo } from 'mongoose';
+import type { Stored } from './commits.ts';
+
+/**
+ * MongoDB's filters, decided in this process: exactly the operators that policies and the filters of lists are made
+ * of, and what they mean to MongoDB. Any other is an error at start, because a condition that is decided otherwise
+ * here than in a list would show what is not to be seen.
+ */
+
+export type Predicate = (document: Stored) => boolean;
+type Condition = Record<string, unknown>;
+type Test = (value: unknown) => boolean;
+type Compare = (a: unknown, b: unknown) => number | undefined;
+
+/** Compiles a filter for the documents of a collection with this collation. */
+export function compile(filter: object, collation?: mongo.CollationOptions): Predicate {
+  return filterOf(filter as Condition, comparerOf(collation));
+}
+
+function filterOf(filter: Condition, compare: Compare): Predicate {
+  const parts = Object.entries(filter).map(([name, operand]): Predicate => {
+    const several = () => (operand as Condition[]).map((one) => filterOf(one, compare));
+    switch (name) {
+      case '$and':
+        return every(several());
+      case '$or':
+        return some(several());
+      case '$nor':
+        return not(some(several()));
+      case '$expr': {
+        const evaluate = expressionOf(operand, compare);
+        return (document) => isTrue(evaluate({ document, item: undefined }));
+      }
+      default:
+        if (name.startsWith('$')) throw unknown(name);
+        return fieldOf(name.split('.'), operand, compare);
+    }
+  });
+  return every(parts);
+}
+
+const every =
+  (all: Predicate[]): Predicate =>
+  (document) =>
+    all.every((holds) => holds(document));
+const some =
+  (all: Predicate[]): Predicate =>
+  (document) =>
+    all.some((holds) => holds(document));
+const not =
+  (holds: Predicate): Predicate =>
+  (document) =>
+    !holds(document);
+
+const unknown = (operator: string): Error =>
+  new Error(
+    `The feed of changes cannot decide conditions with ${operator}: add it to src/edges/changes/evaluate.ts.`,
+  );
+
+function fieldOf(path: string[], operand: unknown, compare: Compare): Predicate {
+  const operators = isOperators(operand) ? Object.entries(operand) : [['$eq', operand] as const];
+  return every(operators.map(([operator, value]) => operatorOf(path, operator, value, compare)));
+}
+
+const isOperators = (operand: unknown): operand is Condition =>
+  isPlain(operand) && Object.keys(operand).some((name) => name.startsWith('$'));
+
+const isPlain = (value: unknown): value is Condition =>
+  value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype;
+
+function operatorOf(path: string[], operator: string, operand: unknown, compare: Compare): Predicate {
+  const equals =
+    (wanted: unknown): Test =>
+    (value) =>
+      wanted === null ? value === null || value === undefined : compare(value, wanted) === 0;
+  const any =
+    (test: Test): Predicate =>
+    (document) =>
+      reaches(document, path, test);
+  const ordered = (holds: (order: number) => boolean) =>
+    any((value) => {
+      const order = compare(value, operand);
+      return order !== undefined && holds(order);
+    });
+  const oneOf = () => {
+    const tests = (operand as unknown[]).map(equals);
+    return any((value) => tests.some((test) => test(value)));
+  };
+  switch (operator) {
+    case '$eq':
+      return any(equals(operand));
+    case '$ne':
+      return not(any(equals(operand)));
+    case '$in':
+      return oneOf();
+    case '$nin':
+      return not(oneOf());
+    case '$gt':
+      return ordered((order) => order > 0);
+    case '$gte':
+      return ordered((order) => order >= 0);
+    case '$lt':
+      return ordered((order) => order < 0);
+    case '$lte':
+      return ordered((order) => order <= 0);
+    case '$not':
+      return not(fieldOf(path, operand, compare));
+    default:
+      throw unknown(operator);
+  }
+}
+
+/** Whether what stands at a path passes: a value, each element of a list, and the list itself. */
+function reaches(value: unknown, [first, ...rest]: string[], test: Test): boolean {
+  if (first === undefined) return test(value) || (Array.isArray(value) && value.some(test));
+  if (Array.isArray(value))
+    // A path goes through the objects of a list; what is no object has nothing at it, and is passed over.
+    return value.some((item) => isPlain(item) && reaches(item, [first, ...rest], test));
+  return reaches(isPlain(value) ? value[first] : undefined, rest, test);
+}
+
+/** Values of different types neither equal nor follow each other; then the order is undefined. */
+function comparerOf(collation: mongo.CollationOptions | undefined): Compare {
+  const strings = collation ? collated(collation) : compareBytes;
+  return (a, b) => {
+    if (typeof a === 'string' && typeof b === 'string') return strings(a, b);
+    const [left, right] = [ordinal(a), ordinal(b)];
+    if (left === undefined || left.type !== right?.type) return isDeepStrictEqual(a, b) ? 0 : undefined;
+    if (left.value === right.value || Object.is(left.value, right.value)) return 0;
+    if (left.value < right.value) return -1;
+    // NaN has no order.
+    return left.value > right.value ? 1 : undefined;
+  };
+}
+
+/** What MongoDB puts in an order, as JavaScript does. */
+function ordinal(value: unknown): { type: string; value: number | string } | undefined {
+  if (typeof value === 'number') return { type: 'number', value };
+  if (typeof value === 'bigint' || value instanceof mongoose.mongo.Long)
+    return { type: 'number', value: Number(value) };
+  if (typeof value === 'boolean') return { type: 'boolean', value: Number(value) };
+  if (value instanceof Date) return { type: 'date', value: value.getTime() };
+  if (value instanceof mongoose.mongo.ObjectId) return { type: 'id', value: value.toHexString() };
+  return undefined;
+}
+
+const compareBytes = (a: string, b: string): number =>
+  a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
+
+const SENSITIVITY = { 1: 'base', 2: 'accent', 3: 'variant' } as const;
+
+function collated({
+  locale,
+  strength = 3,
+  ...others
+}: mongo.CollationOptions): (a: string, b: string) => number {
+  const sensitivity = SENSITIVITY[strength as 1 | 2 | 3];
+  if (!sensitivity || Object.keys(others).length > 0)
+    throw unknown(`the collation ${JSON.stringify({ locale, strength, ...others })}`);
+  return new Intl.Collator(locale, { sensitivity }).compare;
+}
+
+interface Scope {
+  document: unknown;
+  /** Of $map. */
+  item: unknown;
+}
+type Expression = (scope: Scope) => unknown;
+
+const isTrue = (value: unknown): boolean => Boolean(value) || value === '';
+
+function expressionOf(expression: unknown, compare: Compare): Expression {
+  if (expression === '$$this') return ({ item }) => item;
+  if (typeof expression === 'string' && expression.startsWith('$')) {
+    if (expression.startsWith('$$')) throw unknown(expression);
+    const path = expression.slice(1).split('.');
+    return ({ document }) => valueAt(document, path);
+  }
+  if (!isPlain(expression)) return () => expression;
+  const [[operator, operand] = []] = Object.entries(expression);
+  if (operator === '$literal') return () => operand;
+  const one = () => expressionOf(Array.isArray(operand) ? operand[0] : operand, compare);
+  const all = () => (operand as unknown[]).map((part) => expressionOf(part, compare));
+  switch (operator) {
+    case '$and': {
+      const parts = all();
+      return (scope) => parts.every((part) => isTrue(part(scope)));
+    }
+    case '$cond': {
+      const [condition, yes, no] = all() as [Expression, Expression, Expression];
+      return (scope) => (isTrue(condition(scope)) ? yes(scope) : no(scope));
+    }
+    case '$eq': {
+      const [a, b] = all() as [Expression, Expression];
+      return (scope) => compare(a(scope), b(scope)) === 0;
+    }
+    case '$gte': {
+      const [a, b] = all() as [Expression, Expression];
+      return (scope) => (compare(a(scope), b(scope)) ?? -1) >= 0;
+    }
+    case '$isArray': {
+      const value = one();
+      return (scope) => Array.isArray(value(scope));
+    }
+    case '$anyElementTrue': {
+      const value = one();
+      return (scope) => (value(scope) as unknown[]).some(isTrue);
+    }
+    case '$type': {
+      const value = one();
+      return (scope) => (typeof value(scope) === 'string' ? 'string' : 'another');
+    }
+    case '$toLower': {
+      const value = one();
+      return (scope) => String(value(scope)).replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+    }
+    case '$indexOfCP': {
+      const [text, part] = all() as [Expression, Expression];
+      // Only whether it stands there counts, and not where: code points or not.
+      return (scope) => String(text(scope)).indexOf(String(part(scope)));
+    }
+    case '$map': {
+      const { input, in: each } = operand as { input: unknown; in: unknown };
+      const [list, made] = [expressionOf(input, compare), expressionOf(each, compare)];
+      return ({ document, item }) =>
+        (list({ document, item }) as unknown[]).map((item) => made({ document, item }));
+    }
+    default:
+      throw unknown(String(operator));
+  }
+}
+
+/** What an expression finds at a path: through a list, the list of what stands there. */
+const valueAt = (value: unknown, [first, ...rest]: string[]): unknown => {
+  if (first === undefined) return value;
+  if (Array.isArray(value))
+    return value.map((item) => valueAt(item, [first, ...rest])).filter((found) => found !== undefined);
+  return isPlain(value) ? valueAt(value[first], rest) : undefined;
+};

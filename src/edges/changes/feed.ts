@@ -1,0 +1,110 @@
+import { Types } from 'mongoose';
+import { z } from 'zod';
+import { ROLES } from '../../auth/caller.ts';
+import { type Filter, integer, oneOrMore, toConditions } from '../../http/query.ts';
+import type { Route } from '../../http/route.ts';
+import { instant, text } from '../../schema/fields.ts';
+import { type Access, toRead } from '../../schema/policy.ts';
+import type { AnyResource } from '../../schema/resource.ts';
+import type { Question } from './audience.ts';
+import { compile } from './evaluate.ts';
+import { lookOf, sightOf } from './sight.ts';
+
+/** A feed: what can be asked there, and who may. */
+export interface Feed {
+  path: string;
+  /** undefined: of all resources that the caller may read. */
+  resource: AnyResource | undefined;
+  resources: AnyResource[];
+  access: Access;
+  query: z.ZodObject;
+  questionOf: (query: any) => Question;
+}
+
+const MAX_WAIT = 60;
+
+const PARAMETERS = {
+  after: text(1, 100)
+    .describe('Only what happened after this position: the `id` of an event, or the `position` of an answer')
+    .optional(),
+  from: instant().describe('Instead: what happened since this time').optional(),
+  wait: integer(0, MAX_WAIT)
+    .meta({ default: 0, description: 'In JSON: how many seconds to wait for the first event' })
+    .optional(),
+  ticket: text(1, 200)
+    .describe('Shows who calls, where no header can be sent: see `POST /changes/tickets`')
+    .optional(),
+};
+
+/** The feed of each resource that has a list and whose changes are kept, and that of all of them. */
+export function feedsOf(resources: AnyResource[], routes: Route[]): Feed[] {
+  const listed = routes.flatMap(({ lists, path }) =>
+    lists?.resource.changes && path === `/${lists.resource.collection}` && resources.includes(lists.resource)
+      ? [lists]
+      : [],
+  );
+  if (listed.length === 0) return [];
+  for (const { resource } of listed) refuseUndecidable(resource);
+  const all = listed.map(({ resource }) => resource);
+  return [
+    {
+      path: '/changes',
+      resource: undefined,
+      resources: all,
+      access: { role: 'anyone', scope: 'each', credentials: 'ticket' },
+      query: once(z.strictObject(PARAMETERS)),
+      questionOf: () => ({ views: all.map((resource) => ({ resource, conditions: [] })) }),
+    },
+    ...listed.map(({ resource, filters }) =>
+      feedOf(
+        resource,
+        filters.filter((filter) => isDecidable(resource, filter)),
+      ),
+    ),
+  ];
+}
+
+const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
+  path: `/${resource.collection}/changes`,
+  resource,
+  resources: [resource],
+  access: { ...toRead(resource), credentials: 'ticket' },
+  query: once(
+    z.strictObject({
+      ...Object.fromEntries(filters.map(({ parameter, schema }) => [parameter, schema.optional()])),
+      fields: oneOrMore(Object.keys(resource.document.shape), 'The fields to show, beside the id').optional(),
+      ...PARAMETERS,
+    }),
+  ),
+  questionOf: (query) => ({
+    views: [{ resource, conditions: toConditions(filters, query), fields: query.fields }],
+  }),
+});
+
+const once = (query: z.ZodObject): z.ZodObject =>
+  query.superRefine(({ after, from }, ctx) => {
+    if (after !== undefined && from !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['from'], message: 'cannot be combined with after' });
+  });
+
+/** Throws at start where a policy has a condition that cannot be decided here: nobody could say who sees what. */
+function refuseUndecidable(resource: AnyResource): void {
+  const id = new Types.ObjectId();
+  for (const who of [
+    { kind: 'anonymous' as const },
+    ...ROLES.map((role) => ({ kind: 'user' as const, id, role })),
+  ]) {
+    sightOf(resource, who, []);
+    lookOf(resource, who, undefined);
+  }
+}
+
+/** A filter that looks at other documents, or is not made of operators, is the list's alone. */
+function isDecidable({ collation }: AnyResource, { condition }: Filter): boolean {
+  try {
+    compile(condition([]), collation);
+    return true;
+  } catch {
+    return false;
+  }
+}

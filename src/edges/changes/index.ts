@@ -1,0 +1,135 @@
+import type Koa from 'koa';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { callerId, caller } from '../../auth/caller.ts';
+import type { Edge } from '../../http/edge.ts';
+import type { Authenticate, Confirm } from '../../http/entrance.ts';
+import { JSON_TYPE, type Route, route } from '../../http/route.ts';
+import { requireAccess } from '../../schema/policy.ts';
+import type { AnyResource } from '../../schema/resource.ts';
+import { warnOfExpiry } from './expiry.ts';
+import { type Feed, feedsOf } from './feed.ts';
+import { createHub } from './hub.ts';
+import { livePage } from './live.ts';
+import { changesOf, exampleOf } from './schemas.ts';
+import { serve } from './serve.ts';
+import { SSE_TYPE } from './sse.ts';
+import { makeTicket, TICKET_SECONDS } from './ticket.ts';
+
+interface Surroundings {
+  resources: AnyResource[];
+  routes: Route[];
+  logger: Logger;
+  authenticate: Authenticate;
+  confirm: Confirm;
+  /** The collections on which it depends who may call: their changes are noticed. */
+  authorities: AnyResource[];
+  corsOrigins: string[];
+}
+
+/**
+ * The feed of changes: what happens to documents, as it happens, for those who may see them. It depends on the
+ * resources and routes alone; nothing depends on it.
+ */
+export function changes(surroundings: Surroundings): Edge {
+  const { resources, routes, logger, authorities, confirm } = surroundings;
+  const feeds = feedsOf(resources, routes);
+  const [all] = feeds;
+  if (!all) return { routes: [] };
+  const followed = {
+    shown: all.resources.map(({ collection }) => collection),
+    noticed: authorities.map(({ collection }) => collection),
+  };
+  const hub = createHub(followed, confirm, logger);
+  return {
+    routes: [...feeds.map((feed) => feedRoute(feed, serve(feed, { hub, ...surroundings }))), tickets(feeds)],
+    tag: { name: 'changes', description: 'What happens to documents, as it happens' },
+    pages: livePage(feeds),
+    attach: (app: Koa) => app.on('listening', () => void warnOfExpiry(logger)).on('draining', hub.drain),
+  };
+}
+
+function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<typeof serve>): Route {
+  const { path, resource, resources, access, query } = feed;
+  const example = exampleOf((resource ?? resources[0]) as AnyResource);
+  return route({
+    method: 'get',
+    path,
+    operationId: `follow${resource ? `${resource.name}Changes` : 'Changes'}`,
+    tag: 'changes',
+    summary: resource ? `Follow the changes of ${resource.collection}` : 'Follow all changes',
+    description: DESCRIPTION,
+    policy: access,
+    secret: true,
+    query,
+    answer: {
+      status: 200,
+      description: 'The changes after a position; without one, none and the current position',
+      schema: changesOf(resource ? `${resource.name}Changes` : 'Changes', resources),
+      example: { items: [example], position: example.id },
+    },
+    forms: {
+      [JSON_TYPE]: { send: sendJson },
+      [SSE_TYPE]: {
+        content: {
+          schema: {
+            type: 'string',
+            description:
+              'Server-sent events: `created`, `updated` and `removed` with an item of the JSON form as data, `reset` where something is missing, `end` where the caller may not go on',
+          },
+          example: `id: ${example.id}\nevent: created\ndata: ${JSON.stringify(example)}\n\n`,
+        },
+        send: sendEvents,
+      },
+    },
+    socket: openSocket,
+    problems: ['unauthenticated', 'history_lost', 'too_many_feeds', 'too_many_streams'],
+    handler: async () => undefined as never,
+  });
+}
+
+const DESCRIPTION =
+  'Each document that a transaction has changed, in the order of the commits. With `Accept: text/event-stream` as they happen; `Last-Event-ID` goes on where the client was cut off. A WebSocket at this address tells the same. In JSON what happened after a position, or the first that happens within `wait` seconds. See docs/changes.md.';
+
+function tickets(feeds: Feed[]): Route {
+  const paths = feeds.map(({ path }) => path);
+  return route({
+    method: 'post',
+    path: '/changes/tickets',
+    operationId: 'createFeedTicket',
+    tag: 'changes',
+    summary: 'Get a ticket for a feed',
+    description:
+      "Browsers' EventSource and WebSocket cannot send a header: `ticket=` in the URL takes its place, for this feed only, for a quarter of an hour of connecting and resuming. It ends with the session.",
+    policy: { role: 'member' },
+    secret: true,
+    body: {
+      schema: z
+        .strictObject({
+          feed: z.enum(paths, `must be one of ${paths.join(', ')}`).describe('The path of the feed'),
+        })
+        .meta({ id: 'FeedTicketBody' }),
+      example: { feed: '/changes' },
+    },
+    answer: {
+      status: 201,
+      description: 'The ticket',
+      schema: z
+        .strictObject({
+          ticket: z.string().describe('For the parameter `ticket` of the feed'),
+          expires_in: z.int().describe('Seconds until it can no longer be used to connect'),
+        })
+        .meta({ id: 'FeedTicket', description: 'Opens one feed' }),
+      example: {
+        ticket: '65f000000000000000000c01.65f000000000000000000e51.t3xk2g.…',
+        expires_in: TICKET_SECONDS,
+      },
+    },
+    handler: async ({ body }) => {
+      const { access, path } = feeds.find((feed) => feed.path === body.feed) as Feed;
+      callerId();
+      requireAccess(access, caller());
+      return { ticket: makeTicket(path, caller()), expires_in: TICKET_SECONDS };
+    },
+  });
+}

@@ -1,0 +1,187 @@
+import type { Context } from 'koa';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { ANONYMOUS, type Caller, caller } from '../../auth/caller.ts';
+import { forbidden, Problem } from '../../errors.ts';
+import type { Authenticate, Confirm } from '../../http/entrance.ts';
+import { JSON_TYPE } from '../../http/route.ts';
+import { takeConnection } from '../../http/upgrade.ts';
+import { requireAccess } from '../../schema/policy.ts';
+import type { Feed } from './feed.ts';
+import type { Follower, Hub, Outlet } from './hub.ts';
+import { type Polled, pollOutlet } from './poll.ts';
+import { parse, type Position, timeOf } from './position.ts';
+import { takeSeat } from './seats.ts';
+import { eventStream, SSE_TYPE, sseOutlet } from './sse.ts';
+import { readTicket } from './ticket.ts';
+import { close, listen, MAX_MESSAGE, type Message, webSocketOutlet } from './websocket.ts';
+
+/** How the clients of a feed are served: what all transports have in common, and each by itself. */
+
+interface Asked {
+  after?: string;
+  from?: Date;
+  wait?: number;
+  ticket?: string;
+}
+
+interface Surroundings {
+  hub: Hub;
+  authenticate: Authenticate;
+  confirm: Confirm;
+  /** Web origins whose pages may call the API. */
+  corsOrigins: string[];
+}
+
+const sockets = new WebSocketServer({
+  noServer: true,
+  maxPayload: MAX_MESSAGE,
+  perMessageDeflate: false,
+  clientTracking: false,
+});
+
+export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: Surroundings) {
+  /** Who calls: as a ticket says, or the header. */
+  async function identify({ ticket }: Asked): Promise<Pick<Follower, 'base' | 'who'>> {
+    const base = ticket === undefined ? caller() : readTicket(feed.path, ticket);
+    const who = ticket === undefined ? base : await confirm(base);
+    requireAccess(feed.access, who);
+    return { base, who };
+  }
+
+  let beat = 0;
+  const followerOf = (query: Asked, outlet: Outlet, known: Pick<Follower, 'base' | 'who'>): Follower => ({
+    ...known,
+    question: feed.questionOf(query),
+    outlet,
+    beat: beat++,
+    ended: false,
+  });
+
+  /** Where to begin; `lost` where it says a position that is none of ours. */
+  async function startOf({ after, from }: Asked, last = after): Promise<Position | 'lost' | undefined> {
+    const mark = await hub.mark();
+    if (last !== undefined) return parse(last, mark) ?? 'lost';
+    return from && { time: timeOf(from) };
+  }
+
+  function begin(follower: Follower, from: Position | 'lost' | undefined): void {
+    if (from === 'lost') hub.resetLost(follower);
+    void hub.follow(follower, from === 'lost' ? undefined : from);
+  }
+
+  async function sendEvents(ctx: Context, { query }: { query: Asked }): Promise<void> {
+    if (ctx.method === 'HEAD') {
+      ctx.body = '';
+      ctx.type = SSE_TYPE;
+      return;
+    }
+    const known = await identify(query);
+    const from = await startOf(query, ctx.get('Last-Event-ID') || query.after);
+    const leaveSeat = takeSeat(ctx);
+    const response = eventStream(ctx);
+    const follower = followerOf(query, sseOutlet(response), known);
+    response.on('close', () => {
+      leaveSeat();
+      hub.leave(follower);
+    });
+    begin(follower, from);
+  }
+
+  async function sendJson(ctx: Context, { query }: { query: Asked }): Promise<void> {
+    const known = await identify(query);
+    const from = await startOf(query);
+    if (from === 'lost') throw historyLost('The position is not one of this database.');
+    const { told, position, reset } = from
+      ? await poll(ctx, query, known, from)
+      : { told: [], position: hub.text(await hub.present()) };
+    if (reset) throw historyLost(reset.detail);
+    ctx.body = `{"items":[${told.map(({ text }) => text).join()}],"position":${JSON.stringify(position)}}`;
+    ctx.type = JSON_TYPE;
+  }
+
+  async function poll(
+    ctx: Context,
+    query: Asked,
+    known: Pick<Follower, 'base' | 'who'>,
+    from: Position,
+  ): Promise<Polled> {
+    const leaveSeat = takeSeat(ctx);
+    let follower: Follower | undefined;
+    try {
+      return await new Promise((resolve) => {
+        const { outlet, cancel } = pollOutlet((query.wait ?? 0) * 1_000, hub.text(from), resolve);
+        ctx.res.once('close', cancel);
+        follower = followerOf(query, outlet, known);
+        begin(follower, from);
+      });
+    } finally {
+      leaveSeat();
+      if (follower) hub.leave(follower);
+    }
+  }
+
+  async function openSocket(ctx: Context, { query }: { query: Asked }): Promise<void> {
+    requireOrigin(ctx, corsOrigins);
+    const hasShown = query.ticket !== undefined || ctx.get('Authorization') !== '';
+    const known = hasShown ? await identify(query) : { base: ANONYMOUS, who: ANONYMOUS };
+    // Before there is a connection that would have to be told what is wrong.
+    await hub.mark();
+    const leaveSeat = takeSeat(ctx);
+    ctx.respond = false;
+    const { socket, head } = takeConnection(ctx.req, ctx.res);
+    socket.once('close', leaveSeat);
+    sockets.handleUpgrade(ctx.req, socket, head, (webSocket) => talk(webSocket, query, known, hasShown));
+  }
+
+  function talk(
+    socket: WebSocket,
+    query: Asked,
+    known: Pick<Follower, 'base' | 'who'>,
+    hasShown: boolean,
+  ): void {
+    const follower = followerOf(query, webSocketOutlet(socket), known);
+    const go = async (after?: string) => begin(follower, await startOf(query, after));
+    const orClose = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        const problem =
+          error instanceof Problem ? error : new Problem('database_unavailable', 'Try again soon.');
+        socket.send(JSON.stringify({ operation: 'end', code: problem.code, detail: problem.message }));
+        close(socket, problem.status === 503 ? 1013 : 4000 + problem.status, problem.code);
+      }
+    };
+    const first = ({ token, after }: Message) =>
+      orClose(async () => {
+        follower.base = follower.who =
+          token === undefined ? ANONYMOUS : await authenticate(`Bearer ${token}`);
+        requireAccess(feed.access, follower.who);
+        await go(after ?? query.after);
+      });
+    const later = ({ token }: Message) =>
+      orClose(async () => {
+        if (token !== undefined) await renew(follower, await authenticate(`Bearer ${token}`));
+      });
+    listen(socket, hasShown ? undefined : first, later);
+    socket.on('close', () => hub.leave(follower));
+    if (hasShown) void orClose(() => go(query.after));
+  }
+
+  async function renew(follower: Follower, base: Caller): Promise<void> {
+    if (!base.id || !follower.who.id?.equals(base.id))
+      throw forbidden('A feed cannot become that of another caller.');
+    await hub.renew(follower, base);
+  }
+
+  return { sendEvents, sendJson, openSocket };
+}
+
+const historyLost = (detail: string): Problem => new Problem('history_lost', detail);
+
+/** Browsers let any page open a WebSocket, and say only from where it comes. */
+function requireOrigin(ctx: Context, allowed: string[]): void {
+  const origin = ctx.get('Origin');
+  if (origin === '' || allowed.includes('*') || allowed.includes(origin)) return;
+  if (URL.canParse(origin) && new URL(origin).host === ctx.host) return;
+  throw forbidden('Pages of this origin may not call the API.');
+}

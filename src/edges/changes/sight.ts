@@ -1,0 +1,53 @@
+import mongoose from 'mongoose';
+import { type Caller, runAs } from '../../auth/caller.ts';
+import { restrict, visible } from '../../schema/policy.ts';
+import { type AnyResource, privacy } from '../../schema/resource.ts';
+import { SHOWN, shapeOf } from '../../schema/shape.ts';
+import type { Stored } from './commits.ts';
+import { compile, type Predicate } from './evaluate.ts';
+
+/** What a caller sees of a resource's documents: the same as in its list. Everything that policies decide is here. */
+
+const { EJSON } = mongoose.mongo.BSON;
+
+/** Which documents. Those who have the same key see the same ones. */
+export interface Sight {
+  key: string;
+  sees: Predicate;
+}
+
+/** What of a document. Those who have the same key see the same of it. */
+export interface Look {
+  key: string;
+  show: (document: Stored) => Record<string, unknown>;
+}
+
+export function sightOf(resource: AnyResource, who: Caller, conditions: object[]): Sight {
+  const filter = restrict(
+    { $and: [{}, ...conditions] },
+    runAs(who, () => visible(resource)),
+  );
+  const sees = compile(filter, resource.collation);
+  return { key: `${resource.collection} ${EJSON.stringify(filter)}`, sees };
+}
+
+export function lookOf(resource: AnyResource, who: Caller, fields: string[] | undefined): Look {
+  const shape = shapeFor(resource);
+  const chosen = fields && new Set(['id', ...fields]);
+  const show = (document: Stored) =>
+    runAs(who, () => shape(chosen ? { ...document, [SHOWN]: chosen } : document)) as Record<string, unknown>;
+  const viewer = hasPrivate(resource) ? `${who.kind} ${who.role} ${String(who.id)}` : '';
+  return { key: `${resource.collection} ${fields?.toSorted().join() ?? '*'} ${viewer}`, show };
+}
+
+const shapes = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
+
+function shapeFor(resource: AnyResource): ReturnType<typeof shapeOf> {
+  const shape = shapes.get(resource) ?? shapeOf(resource.document);
+  shapes.set(resource, shape);
+  return shape;
+}
+
+/** Whether some of it is shown to some callers only. */
+const hasPrivate = ({ document }: AnyResource): boolean =>
+  Object.values(document.shape).some((field) => privacy.has(field as never));

@@ -1,0 +1,32 @@
+import { timingSafeEqual } from 'node:crypto';
+import { Types } from 'mongoose';
+import type { Caller } from '../../auth/caller.ts';
+import { seal } from '../../auth/tokens.ts';
+import { unauthenticated } from '../../errors.ts';
+
+/**
+ * Tickets, for clients that cannot send a header: a browser's EventSource. A ticket stands in a URL, which others may
+ * come to see; so it opens one feed, for a quarter of an hour, and ends with the session that it was given to.
+ */
+
+export const TICKET_SECONDS = 15 * 60;
+
+const PURPOSE = 'feed ticket';
+
+export function makeTicket(path: string, { id, session }: Caller): string {
+  const until = Math.floor(Date.now() / 1000) + TICKET_SECONDS;
+  const claims = `${String(id)}.${String(session)}.${until.toString(36)}`;
+  return `${claims}.${sealOf(path, claims)}`;
+}
+
+/** The user and session of a ticket for this feed; that the session has not ended is still to be seen. */
+export function readTicket(path: string, ticket: string): Caller {
+  const [, claims = '', user, session, until = '', seal = ''] =
+    /^(([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-z]{1,9}))\.([\w-]{43})$/.exec(ticket) ?? [];
+  const isOurs = claims !== '' && timingSafeEqual(Buffer.from(seal), Buffer.from(sealOf(path, claims)));
+  if (!isOurs) throw unauthenticated('The ticket is not valid for this feed.');
+  if (Number.parseInt(until, 36) * 1000 <= Date.now()) throw unauthenticated('The ticket has expired.');
+  return { kind: 'user', id: new Types.ObjectId(user), session: new Types.ObjectId(session) };
+}
+
+const sealOf = (path: string, claims: string): string => seal(`${PURPOSE} ${path} ${claims}`);

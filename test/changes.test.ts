@@ -1,0 +1,531 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
+import { Types } from 'mongoose';
+import { compile } from '../src/edges/changes/evaluate.ts';
+import { OPERATORS } from '../src/http/query.ts';
+import { database } from '../src/mongo/connect.ts';
+import { transaction } from '../src/mongo/transaction.ts';
+import { Book } from './sample/books/book.ts';
+import { Post } from './sample/posts/post.ts';
+import { User } from '../src/resources/users/user.ts';
+import { Session } from '../src/resources/sessions/session.ts';
+import { modelOf } from '../src/schema/model.ts';
+import { aCaller, CREDENTIALS, tokenOf } from './support/callers.ts';
+import { liftRules } from './support/database.ts';
+import { aBook, aPost, aTag, validBook } from './sample/factories.ts';
+import { aUser } from './support/factories.ts';
+import { follow, openSocket } from './support/feeds.ts';
+import { useApi } from './support/harness.ts';
+import { exchange } from './support/socket.ts';
+
+/** The feed of changes. */
+
+const api = useApi();
+const open: { close(): void }[] = [];
+afterEach(() => {
+  for (const feed of open.splice(0)) feed.close();
+});
+
+async function feed(path: string, options?: Parameters<typeof follow>[1]) {
+  const opened = await follow(api.url() + path, options);
+  open.push(opened);
+  return opened;
+}
+
+async function socket(path: string, options?: { headers: Record<string, string> }) {
+  const opened = await openSocket(api.url() + path, options);
+  open.push(opened);
+  return opened;
+}
+
+describe('an event stream', () => {
+  test('tells what is created, updated and removed, as lists show it', async () => {
+    const books = await feed('/books/changes');
+    const { body } = await api.post('/books', validBook);
+    await api.patch(`/books/${body.id}`, { year: 1970 });
+    await api.delete(`/books/${body.id}`);
+    const [created, updated, removed] = await books.events(3);
+    expect(created).toMatchObject({
+      operation: 'created',
+      resource: 'books',
+      documentId: body.id,
+      document: body,
+    });
+    expect(updated).toMatchObject({
+      operation: 'updated',
+      changed: ['year', 'updatedAt'],
+      document: { year: 1970 },
+    });
+    expect(removed).toEqual({
+      id: expect.any(String),
+      resource: 'books',
+      operation: 'removed',
+      documentId: body.id,
+      at: expect.any(String),
+      transaction: expect.any(Number),
+    });
+  });
+
+  test('goes on after Last-Event-ID, without a gap or a double', async () => {
+    const first = await feed('/books/changes');
+    await aBook({ title: 'one' });
+    const [one] = await first.events(1);
+    first.close();
+    await aBook({ title: 'two' });
+    await aBook({ title: 'three' });
+    const second = await feed('/books/changes', { lastEventId: one.id });
+    await aBook({ title: 'four' });
+    const rest = await second.events(3);
+    expect(rest.map(({ document }) => document.title)).toEqual(['two', 'three', 'four']);
+  });
+});
+
+describe('commits', () => {
+  test('a transaction is told at once, each document once, with what it came to be', async () => {
+    const [book, other] = [await aBook({ title: 'one' }), await aBook({ title: 'other' })];
+    const books = await feed('/books/changes');
+    const session = database().client.startSession();
+    const collection = database().collection('books');
+    await session.withTransaction(async () => {
+      await collection.updateOne({ _id: book._id }, { $set: { title: 'two' } }, { session });
+      await collection.updateOne({ _id: other._id }, { $set: { title: 'changed' } }, { session });
+      await collection.updateOne({ _id: book._id }, { $set: { title: 'three' } }, { session });
+      const passing = {
+        ...validBook,
+        _id: new Types.ObjectId(),
+        createdAt: new Date(),
+        updatedAt: new Date(),
+      };
+      await collection.insertOne(passing, { session });
+      await collection.deleteOne({ _id: passing._id }, { session });
+    });
+    await session.endSession();
+    await collection.updateOne({ _id: book._id }, { $set: { title: 'four' } });
+    const [first, second, third] = await books.events(3);
+    expect([first, second, third].map(({ document, changed }) => [document.title, changed])).toEqual([
+      ['three', ['title']],
+      ['changed', ['title']],
+      ['four', ['title']],
+    ]);
+    expect(second.transaction).toBe(first.transaction);
+    expect(third.transaction).toBeGreaterThan(first.transaction);
+
+    const rest = await feed('/books/changes', { lastEventId: first.id });
+    expect((await rest.events(2)).map(({ id }) => id)).toEqual([second.id, third.id]);
+  });
+
+  test('thousands of changes in one transaction, more than a batch of MongoDB', async () => {
+    const now = new Date();
+    const stored = { ...validBook, isbn: null, createdAt: now, updatedAt: now };
+    await database()
+      .collection('books')
+      .insertMany(Array.from({ length: 2_500 }, (_, i) => ({ ...stored, title: `Book ${i}` })));
+    const books = await feed('/books/changes?fields=year');
+    await transaction(async () => {
+      await modelOf(Book).updateMany({}, { $set: { year: 1999 } });
+    });
+    const told = await books.events(2_500);
+    expect(new Set(told.map(({ transaction }) => transaction)).size).toBe(1);
+    expect(new Set(told.map(({ documentId }) => documentId)).size).toBe(2_500);
+    expect(Object.keys(told[0].document)).toEqual(['id', 'year']);
+  });
+
+  test('a document of several megabytes, which another tool has stored', async () => {
+    const { _id } = await aBook();
+    await liftRules(modelOf(Book));
+    try {
+      const books = await feed('/books/changes?fields=title,year');
+      const title = 'x'.repeat(9 * 1024 * 1024);
+      let last: any;
+      for (const changed of [title, `${title}y`, 'short']) {
+        await database()
+          .collection('books')
+          .updateOne({ _id }, { $set: { title: changed } });
+        [last] = await books.events(1, 20_000);
+      }
+      expect(last).toMatchObject({ operation: 'updated', changed: ['title'], document: { title: 'short' } });
+    } finally {
+      await database().command({ collMod: 'books', validationLevel: 'strict' });
+    }
+  });
+});
+
+describe('rights', () => {
+  test('a draft comes into sight when it is published, and leaves it', async () => {
+    const author = await aUser();
+    const [everybody, editor] = [
+      await feed('/posts/changes'),
+      await feed('/posts/changes', { token: (await aCaller('editor')).token }),
+    ];
+    const { _id } = await aPost({ author: author._id });
+    const id = String(_id);
+    await api.post(`/posts/${id}/publish`);
+    await modelOf(Post).updateOne({ _id }, { title: 'Changed' });
+    await modelOf(Post).updateOne({ _id }, { status: 'draft' });
+    await modelOf(Post).updateOne({ _id }, { title: 'Unseen' });
+    await modelOf(Post).deleteOne({ _id });
+    const seen = await everybody.events(3);
+    expect(seen.map(({ operation, documentId }) => [operation, documentId])).toEqual([
+      ['created', id],
+      ['updated', id],
+      ['removed', id],
+    ]);
+    expect(Object.keys(seen[2])).toEqual(['id', 'resource', 'operation', 'documentId', 'at', 'transaction']);
+    expect((await editor.events(6)).map(({ operation }) => operation)).toEqual([
+      'created',
+      'updated',
+      'updated',
+      'updated',
+      'updated',
+      'removed',
+    ]);
+    expect(everybody.received).toEqual([]);
+  });
+
+  test('private fields are shown to whom lists show them, and their changes are told to nobody else', async () => {
+    const { id, token } = await aCaller('member');
+    const admin = await aCaller('admin');
+    const [other, own, all] = [
+      await feed('/users/changes', { token: (await aCaller('member')).token }),
+      await feed('/users/changes', { token }),
+      await feed('/users/changes', { token: admin.token }),
+    ];
+    const users = database().collection('users');
+    await users.updateOne({ _id: id }, { $set: { email: 'new@tests.example' } });
+    await users.updateOne({ _id: id }, { $set: { passwordHash: 'x' } });
+    await users.updateOne({ _id: id }, { $set: { name: 'Renamed' } });
+    for (const one of [own, all]) {
+      const [email, name] = await one.events(2);
+      expect(email).toMatchObject({ changed: ['email'], document: { email: 'new@tests.example' } });
+      expect(name).toMatchObject({ changed: ['name'] });
+      expect(JSON.stringify([email, name])).not.toContain('passwordHash');
+    }
+    const [told] = await other.events(1);
+    expect(told).toMatchObject({ changed: ['name'], document: { name: 'Renamed' } });
+    expect(told.document).not.toHaveProperty('email');
+  });
+
+  test('another role holds from its own place in the history on', async () => {
+    const { id, token } = await aCaller('editor');
+    const posts = await feed('/changes', { token });
+    const author = (await aUser())._id;
+    await aPost({ author, title: 'seen' });
+    await modelOf(User).updateOne({ _id: id }, { role: 'member' });
+    await aPost({ author, title: 'not seen' });
+    await aPost({ author, title: 'public', status: 'published' });
+    const told = await posts.events(5);
+    expect(
+      told.map(({ operation, code, document }) => code ?? `${operation} ${document.title ?? document.role}`),
+    ).toEqual(['created member', 'created seen', 'rights_changed', 'updated member', 'created public']);
+  });
+
+  test.each([
+    ['a logout', (token: { session: Types.ObjectId }) => modelOf(Session).deleteOne({ _id: token.session })],
+    [
+      'the removal of the user',
+      (token: { id: Types.ObjectId }) => modelOf(User).deleteOne({ _id: token.id }),
+    ],
+  ])('%s ends a feed within a second', async (_, end) => {
+    const { id, token } = await aCaller('member');
+    const { _id: session } = (await modelOf(Session).findOne({ user: id }).lean()) as any;
+    const books = await feed('/books/changes', { token });
+    const start = performance.now();
+    await end({ id, session });
+    const told = await books.ended();
+    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(told.at(-1)).toMatchObject({ event: 'end', code: 'unauthenticated' });
+  });
+
+  test('a session that expires ends a feed within a second', async () => {
+    const { id, token } = await aCaller('member');
+    await database()
+      .collection('sessions')
+      .updateOne({ user: id }, { $set: { expiresAt: new Date(Date.now() + 900) } });
+    const books = await feed('/books/changes', { token });
+    const start = performance.now();
+    await books.ended();
+    expect(performance.now() - start).toBeLessThan(2_000);
+  });
+});
+
+describe('filters', () => {
+  test("are the list's own, also for what comes to match and no longer does", async () => {
+    const book = await aBook({ year: 1950 });
+    const books = await feed('/books/changes?year[gte]=1960&title[contains]=OO');
+    for (const year of [1970, 1980, 1940]) await modelOf(Book).updateOne({ _id: book._id }, { year });
+    await aBook({ title: 'Nothing of the kind' });
+    await aBook({ title: 'Good', year: 1990 });
+    expect((await books.events(4)).map(({ operation }) => operation)).toEqual([
+      'created',
+      'updated',
+      'removed',
+      'created',
+    ]);
+  });
+
+  test.each([
+    'q=x',
+    'include=tags',
+    'sort=year',
+    'yaer=1960',
+    'fields=nothing',
+    'wait=100',
+    'after=x&from=2026-01-01T00:00:00Z',
+  ])('refuses %s', async (query) => {
+    expect((await api.get(`/books/changes?${query}`)).status).toBe(422);
+  });
+
+  test('lists of values and collations mean what they mean in lists', async () => {
+    const users = await feed('/users/changes?name=ÅSA&role[in]=member,editor');
+    await aUser({ name: 'Asa' });
+    await aUser({ name: 'åsa' });
+    await aUser({ name: 'Åsa', role: 'admin' });
+    await aUser({ name: 'Åsa', role: 'editor' });
+    expect((await users.events(2)).map(({ document }) => document.name)).toEqual(['åsa', 'Åsa']);
+  });
+});
+
+describe('in JSON', () => {
+  test('without a position it tells the current one, and after it what has happened', async () => {
+    const { body: now } = await api.get('/changes');
+    expect(now).toEqual({ items: [], position: expect.any(String) });
+    const tag = await aTag();
+    await aBook();
+    const { body } = await api.get(`/tags/changes?after=${now.position}&wait=5`);
+    expect(body.items).toMatchObject([{ operation: 'created', documentId: String(tag._id) }]);
+    const { body: rest } = await api.get(`/tags/changes?after=${body.position}`);
+    expect(rest.items).toEqual([]);
+    const { body: all } = await api.get(`/changes?after=${now.position}&wait=5`);
+    expect(all.items.map(({ resource }: any) => resource)).toEqual(expect.arrayContaining(['tags']));
+  });
+
+  test('wait waits for the first', async () => {
+    const { body: now } = await api.get('/books/changes');
+    const start = performance.now();
+    const asked = api.get(`/books/changes?after=${now.position}&wait=10`);
+    await sleep(300);
+    await aBook({ title: 'late' });
+    expect((await asked).body.items).toMatchObject([{ document: { title: 'late' } }]);
+    expect(performance.now() - start).toBeLessThan(5_000);
+  });
+
+  test('from= goes back in the history, beyond what this process has seen', async () => {
+    const before = new Date(Date.now() - 1_000).toISOString();
+    await aBook({ title: 'early' });
+    const { body } = await api.get(`/books/changes?from=${before}&wait=5`);
+    expect(body.items.at(-1)).toMatchObject({ document: { title: 'early' } });
+  });
+
+  test.each(['nonsense', '2f4xq0zq4g00-3fa2b1', '2f4xq0zq4g00-3fa2b1-9c01d2e3f4a5'])(
+    'a position that is not ours (%s) is history_lost',
+    async (after) => {
+      const { status, body } = await api.get(`/books/changes?after=${after}`);
+      expect([status, body.code]).toEqual([410, 'history_lost']);
+    },
+  );
+
+  test('a position that was made up of ours is history_lost, in a stream a reset', async () => {
+    const { body: now } = await api.get('/books/changes');
+    await aBook();
+    const [time, mark] = now.position.split('-');
+    const later = (Number.parseInt(time, 36) + 2 ** 40).toString(36);
+    for (const after of [`${time}-${mark}-000000000000`, `${later}-${mark}`]) {
+      expect((await api.get(`/books/changes?after=${after}&wait=1`)).status).toBe(410);
+      const stream = await feed('/books/changes', { lastEventId: after });
+      const [reset] = await stream.events(1);
+      expect(reset).toMatchObject({ operation: 'reset', code: 'history_lost' });
+      await aBook({ title: 'after it' });
+      expect((await stream.events(1))[0]).toMatchObject({ document: { title: 'after it' } });
+    }
+  });
+});
+
+describe('a WebSocket', () => {
+  test('tells the same as messages; a client without a header says in its first message who it is', async () => {
+    const { token } = await aCaller('editor');
+    const [first, second] = [
+      await socket('/posts/changes', { headers: { authorization: `Bearer ${token}` } }),
+      await socket('/posts/changes'),
+    ];
+    second.send({ token });
+    for (const one of [first, second])
+      expect(await one.next()).toEqual({ id: expect.any(String), operation: 'position' });
+    const { _id } = await aPost();
+    const told = await first.next();
+    expect(told).toMatchObject({
+      operation: 'created',
+      documentId: String(_id),
+      document: { status: 'draft' },
+    });
+    expect(await second.next()).toEqual(told);
+
+    const third = await socket('/posts/changes');
+    third.send({ token, after: told.id });
+    await third.next();
+    await aPost({ title: 'later' });
+    expect(await third.next()).toMatchObject({ document: { title: 'later' } });
+  });
+
+  test('a newer token takes the place of the old one', async () => {
+    const { id, token } = await aCaller('member');
+    const books = await socket('/books/changes');
+    books.send({ token });
+    await books.next();
+    await sleep(1_000);
+    books.send({ token: await tokenOf(id) });
+    await sleep(200);
+    await modelOf(Session).deleteOne({ user: id });
+    await aBook({ title: 'goes on' });
+    expect(await books.next()).toMatchObject({ document: { title: 'goes on' } });
+    await modelOf(Session).deleteMany({ user: id });
+    expect(await books.next()).toMatchObject({ operation: 'end', code: 'unauthenticated' });
+    expect(await books.closed()).toBe(4401);
+  });
+
+  test.each([
+    ['a token that is not valid', { token: 'nonsense' }, 4401],
+    ['what is no message', { tokn: 'x' }, 4400],
+  ])('%s closes it', async (_, message, code) => {
+    const books = await socket('/books/changes');
+    books.send(message);
+    expect(await books.closed()).toBe(code);
+  });
+
+  test('is refused with a problem document, as any other request', async () => {
+    const refused = async (path: string, headers = {}) => {
+      const { status, body } = await socket(path, { headers }).catch((error) => error);
+      return [status, JSON.parse(body).code];
+    };
+    expect(await refused('/books/changes?yaer=1')).toEqual([422, 'unknown_parameter']);
+    expect(await refused('/books/changes', { authorization: 'Bearer nonsense' })).toEqual([
+      401,
+      'unauthenticated',
+    ]);
+    expect(await refused('/books/changes', { origin: 'https://evil.example' })).toEqual([403, 'forbidden']);
+    expect(await refused('/nothing')).toEqual([404, 'route_not_found']);
+  });
+
+  test('other upgrades are ignored: a request with a body arrives as it was sent', async () => {
+    const body = JSON.stringify(validBook);
+    const { status } = await exchange(
+      api.url(),
+      `POST /books HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nAuthorization: ${CREDENTIALS}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    expect(status).toBe(201);
+  });
+});
+
+describe('tickets', () => {
+  const ticketFor = async (as: string, path = '/posts/changes') =>
+    (await api.post('/changes/tickets', { feed: path }, { as })).body.ticket as string;
+
+  test('open one feed as their caller, and end with the session', async () => {
+    const { id, token } = await aCaller('editor');
+    const ticket = await ticketFor(token);
+    const posts = await feed(`/posts/changes?ticket=${ticket}`);
+    const { _id } = await aPost();
+    expect((await posts.events(1))[0]).toMatchObject({
+      documentId: String(_id),
+      document: { status: 'draft' },
+    });
+    expect((await api.get(`/changes?ticket=${ticket}`, { as: '' })).status).toBe(401);
+    expect((await api.get(`/posts?ticket=${ticket}`, { as: '' })).status).toBe(422);
+    expect((await api.get('/me', { as: ticket })).status).toBe(401);
+    await modelOf(Session).deleteMany({ user: id });
+    expect((await posts.ended()).at(-1)).toMatchObject({ event: 'end' });
+    expect((await api.get(`/posts/changes?ticket=${ticket}`, { as: '' })).status).toBe(401);
+  });
+
+  test('are refused when they were changed or have expired, and given to nobody who has not logged in', async () => {
+    const { token } = await aCaller('member');
+    const ticket = await ticketFor(token);
+    const [user = '', session = '', until = '', seal = ''] = ticket.split('.');
+    const longer = (Number.parseInt(until, 36) + 60).toString(36);
+    const path = (ticket: string) => `/posts/changes?ticket=${ticket}`;
+    expect((await api.get(path(ticket), { as: '' })).status).toBe(200);
+    expect((await api.get(path([user, session, longer, seal].join('.')), { as: '' })).status).toBe(401);
+    expect((await api.post('/changes/tickets', { feed: '/changes' }, { as: '' })).status).toBe(401);
+    expect((await api.post('/changes/tickets', { feed: '/audit' })).status).toBe(422);
+  });
+});
+
+/** Documents and conditions of the kinds that policies and filters are made of, whatever other tools have stored. */
+describe('conditions', () => {
+  const ids = Array.from({ length: 3 }, () => new Types.ObjectId());
+  const dates = [new Date(0), new Date('2026-01-31T12:00:00Z'), new Date(-62_135_596_800_000)];
+  const texts = ['', 'a', 'A', 'ä', 'Ä', 'ab', 'AB', 'b', '\u{1F600}', '\uFFFD', 'straße', 'STRASSE', '$a'];
+  const numbers = [-1, 0, 1, 1.5, 2 ** 40, Number.NaN, Number.POSITIVE_INFINITY];
+  const scalars = [...ids, ...dates, ...texts, ...numbers, true, false, null];
+  let seed = 7;
+  const below = (n: number) => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return Math.floor((seed / 2 ** 31) * n);
+  };
+  const pick = <T>(from: readonly T[]): T => from[below(from.length)] as T;
+  const some = <T>(make: () => T): T[] => Array.from({ length: below(4) }, make);
+
+  const value = (depth = 0): unknown => {
+    const kind = below(depth < 2 ? 10 : 7);
+    if (kind < 7) return pick(scalars);
+    return kind < 9 ? some(() => value(depth + 1)) : { x: value(depth + 1) };
+  };
+  const paths = ['a', 'b', 'c', 'c.x', 'a.x'];
+  const document = () => ({
+    ...(below(8) > 0 && { a: value() }),
+    ...(below(8) > 0 && { b: value() }),
+    ...(below(8) > 0 && {
+      c: pick([() => some(() => ({ x: value(1) })), () => ({ x: value(1) }), value])(),
+    }),
+  });
+  const operand = () => pick(scalars.filter((one) => one !== null));
+  const leaf = (): object => {
+    const field = pick(paths);
+    return pick([
+      () => ({ [field]: { [pick(['$eq', '$ne', '$gt', '$gte', '$lt', '$lte'])]: operand() } }),
+      () => ({ [field]: { [pick(['$in', '$nin'])]: some(() => pick(scalars)) } }),
+      () => ({ [field]: { [pick(['$eq', '$ne'])]: null } }),
+      () => ({ [field]: pick(scalars) }),
+      () => OPERATORS.contains.condition(pick(['a', 'b', 'c']), pick(texts)),
+    ])();
+  };
+  const condition = (depth = 0): object =>
+    depth < 2 && below(3) === 0
+      ? { [pick(['$and', '$or', '$nor'])]: [condition(depth + 1), ...some(() => condition(depth + 1))] }
+      : leaf();
+
+  test.each([
+    ['byte by byte', undefined],
+    ['with a collation', { locale: 'en', strength: 2 }],
+  ])('are decided as MongoDB decides them, %s', async (_, collation) => {
+    const name = `conditions_${collation ? 'collated' : 'plain'}`;
+    const collection = database().collection(name);
+    await collection.drop();
+    await database().createCollection(name, { ...(collation && { collation }) });
+    const documents = Array.from({ length: 400 }, (_, n) => ({ _id: n as never, ...document() }));
+    await collection.insertMany(documents);
+    const stored = await collection.find().toArray();
+    for (let round = 0; round < 400; round++) {
+      const filter = condition();
+      const wanted = await collection.find(filter, { projection: { _id: 1 } }).toArray();
+      const ids = new Set(wanted.map(({ _id }) => _id));
+      const holds = compile(filter, collation);
+      const otherwise = stored.filter((one) => holds(one) !== ids.has(one._id));
+      if (otherwise.length > 0)
+        throw new Error(
+          `${inspect(filter, { depth: 9 })} is decided otherwise for ${inspect(otherwise.slice(0, 3), { depth: 9 })}`,
+        );
+    }
+    await collection.drop();
+  });
+
+  test('of any other kind are refused', () => {
+    for (const filter of [
+      { a: { $regex: 'x' } },
+      { $where: 'x' },
+      { $expr: { $function: {} } },
+      { a: { $size: 1 } },
+    ])
+      expect(() => compile(filter)).toThrow('cannot decide');
+    expect(() => compile({}, { locale: 'en', strength: 2, caseLevel: true })).toThrow('cannot decide');
+  });
+});
