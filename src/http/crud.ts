@@ -21,7 +21,7 @@ import { byId, type Route, route } from './route.ts';
 type WireOf<R extends AnyResource> = Partial<{ [K in keyof R['fields']]: z.input<R['fields'][K]> }>;
 type Id = ReturnType<typeof objectId>;
 
-interface Example<R extends AnyResource> {
+export interface Example<R extends AnyResource> {
   /** The body that Swagger UI sends. */
   example: WireOf<R>;
 }
@@ -70,23 +70,32 @@ export const read = (resource: AnyResource): Route =>
     summary: `Read ${a(resource)}`,
     description: `One ${noun(resource)} by its id.`,
     policy: toRead(resource),
-    query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach),
-    answer: {
-      status: 200,
-      description: `The ${noun(resource)}`,
-      schema: z.union([expanded(resource), partial(resource)]),
-      example: resource.example,
-      // What is shown in another shape is not what a write would replace.
-      etag: (found, { include, fields }) => (include || fields ? undefined : etagOf(resource, found)),
-    },
-    handler: async ({ params, query }) => {
-      const { include: paths, fields } = query as { include?: string[]; fields?: string[] };
-      const selection = selectionOf(fields);
-      const found = await store.read(resource, params.id, projectionOf(selection));
-      await include(resource, [found], paths, selection);
-      return found;
-    },
+    ...reading(resource, ({ params }, projection) => store.read(resource, params.id, projection)),
   });
+
+/** The query, the answer and the handler of what reads one document, in the shape that the client chooses. */
+export const reading = (
+  resource: AnyResource,
+  find: (input: { params: any }, projection?: Record<string, 1>) => Promise<any>,
+) => ({
+  query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach(resource)),
+  answer: {
+    status: 200 as const,
+    description: `The ${noun(resource)}`,
+    schema: z.union([expanded(resource), partial(resource)]),
+    example: resource.example as any,
+    // What is shown in another shape is not what a write would replace.
+    etag: (found: unknown, { include, fields }: any) =>
+      include || fields ? undefined : etagOf(resource, found),
+  },
+  handler: async ({ params, query }: { params: any; query: any }) => {
+    const { include: paths, fields } = query as { include?: string[]; fields?: string[] };
+    const selection = selectionOf(fields);
+    const found = await find({ params }, projectionOf(selection));
+    await include(resource, [found], paths, selection);
+    return found;
+  },
+});
 
 /** PUT /books/{id}. */
 export const replace = <R extends AnyResource>(
@@ -211,7 +220,8 @@ const holds =
   ({ body }: { body: Record<string, unknown> }): Target[] =>
     targetsOf(resource, body);
 
-const refusals = ({ indexes, references }: AnyResource): ProblemCode[] => [
+/** With what a write may be refused, because of its indexes and references. */
+export const refusals = ({ indexes, references }: AnyResource): ProblemCode[] => [
   ...(indexes.some(({ unique }) => unique) ? (['duplicate_key'] as const) : []),
   ...(references.length > 0 ? (['reference_not_found'] as const) : []),
 ];

@@ -7,7 +7,7 @@ import { transaction } from '../mongo/transaction.ts';
 import type { SecurityEvent } from '../auth/events.ts';
 import { logEvents } from './security.ts';
 import { recording } from '../schema/changes.ts';
-import { digest } from '../schema/etag.ts';
+import { digest, requireMatch } from '../schema/etag.ts';
 import { guarded } from '../schema/references.ts';
 import { shapeOf } from '../schema/shape.ts';
 import { requireVersion } from '../schema/store.ts';
@@ -21,7 +21,7 @@ import { routeLimits } from './limits.ts';
 import { asOAuth } from './oauth.ts';
 import { preconditionsOf, refusePreconditions } from './preconditions.ts';
 import { type Reply, send, sendFresh, sendPreferred } from './reply.ts';
-import { isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
+import { Created, isIdempotent, isPreferable, JSON_TYPE, queryOf, type Route, writes } from './route.ts';
 import { wantsSocket } from './upgrade.ts';
 
 /**
@@ -37,7 +37,9 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   const countRequest = routeLimits(route.limits);
   const readBody = bodyReader([body, route.alternative].filter((taken) => taken !== undefined));
 
-  const reply = (ctx: Context, value: unknown, query: unknown): Reply => {
+  const reply = (ctx: Context, result: unknown, query: unknown): Reply => {
+    const isNew = result instanceof Created;
+    const value = isNew ? result.document : result;
     const text = shape ? JSON.stringify(shape(value)) : null;
     const made: Record<string, string> = {};
     for (const [name, header] of headers) {
@@ -46,7 +48,11 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     }
     const etag =
       answer.etag?.(value, query) ?? (writes(route) || text === null ? undefined : `W/"${digest(text)}"`);
-    return { status: answer.status, headers: { ...made, ...(etag && { ETag: etag }) }, body: text };
+    return {
+      status: isNew ? 201 : answer.status,
+      headers: { ...made, ...(etag && { ETag: etag }) },
+      body: text,
+    };
   };
 
   const answerTo = async (ctx: Context): Promise<void> => {
@@ -83,7 +89,10 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     const workAs = async (): Promise<Reply | Problem> => {
       const earlier = key && (await recall(key));
       if (earlier) return earlier;
-      if (about && preconditions) await requireVersion(about, params.id as Types.ObjectId, preconditions);
+      if (about && preconditions) {
+        if (route.current) requireMatch(about, await route.current(params), preconditions);
+        else await requireVersion(about, params.id as Types.ObjectId, preconditions);
+      }
       const { value, done } = await recording(() => handler(input));
       await record({ operation: route.operationId, method: ctx.method, path: ctx.path }, done);
       events = done.events;

@@ -1,14 +1,15 @@
 import mongoose, { type Query, type Types } from 'mongoose';
 import { z } from 'zod';
-import { restrict, toRead, visible } from '../schema/policy.ts';
-import { notFound, Problem } from '../errors.ts';
+import { toRead, visible } from '../schema/policy.ts';
+import { Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, include, partial } from '../schema/include.ts';
 import { includable, reverseName } from '../schema/references.ts';
-import { modelOf, QUERY_TIME } from '../schema/model.ts';
-import type { AnyResource } from '../schema/resource.ts';
+import { modelOf } from '../schema/model.ts';
+import type { AnyResource, Reference } from '../schema/resource.ts';
+import { requireVisible } from '../schema/store.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
 import { type OwnParameter, ownFilters } from './own-parameters.ts';
@@ -23,7 +24,14 @@ import {
   type SortField,
   timeFor,
 } from './paging.ts';
-import { COUNT_CAP, PAGING, refuseContradictions, refuseInStream, shapeParameters } from './parameters.ts';
+import {
+  COUNT_CAP,
+  PAGING,
+  refuseContradictions,
+  refuseInStream,
+  refuseOutOfReach,
+  shapeParameters,
+} from './parameters.ts';
 import { filters, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
 import { streams } from './stream.ts';
@@ -57,15 +65,18 @@ export const related = <R extends AnyResource>(
   resource: R,
   field: FieldOf<R>,
   listing: Listing<R>,
+  { name = resource.collection, along = [] }: { name?: string; along?: Reference[] } = {},
 ): Route =>
   route({
-    ...pages(resource, listing, async (id) => {
-      const seen = restrict({ _id: id }, visible(parent));
-      if (!(await modelOf(parent).exists(seen).maxTimeMS(QUERY_TIME))) throw notFound();
-      return [{ [field]: { $eq: id } }];
+    ...pages(resource, listing, {
+      along,
+      scope: async (id) => {
+        await requireVisible(parent, id);
+        return [{ [field]: { $eq: id } }];
+      },
     }),
-    path: `/${parent.collection}/{id}/${resource.collection}`,
-    operationId: `list${parent.name}${capital(resource.collection)}`,
+    path: `/${parent.collection}/{id}/${name}`,
+    operationId: `list${parent.name}${capital(name)}`,
     tag: parent.collection,
     summary: `List ${resource.collection} of a ${parent.name.toLowerCase()}`,
     params: byId(parent),
@@ -76,13 +87,23 @@ const NEWEST = '-id';
 const STREAM_TIME = 10 * 60_000;
 const STREAM_BATCH = 500;
 
-/** What all lists of a resource have in common; `scope` narrows them to what belongs to a parent. */
+/** What makes a list another than that of all documents. */
+interface Scope {
+  /** Narrows it to what belongs to a parent. */
+  scope?: (parent: Types.ObjectId) => Promise<object[]>;
+  /** What is included without being asked for. */
+  along?: Reference[];
+}
+
+/** What all lists of a resource have in common. */
 function pages<R extends AnyResource>(
   resource: R,
   listing: Listing<R>,
-  scope: (parent: Types.ObjectId) => Promise<object[]> = async () => [],
+  { scope = async () => [], along = [] }: Scope = {},
 ) {
   const { collection } = resource;
+  const always = along.map(({ field }) => field);
+  const included = ({ include: asked = [] }: { include?: string[] }) => [...always, ...asked];
   demand(`The list of ${resource.name}`, listing, ['filter', 'sort']);
   const orders = sortOrders(resource, listing.sort);
   const derived = filters(resource, listing.filter);
@@ -132,12 +153,16 @@ function pages<R extends AnyResource>(
         ...standard,
         ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
       })
-      .superRefine(refuseContradictions),
+      .superRefine(refuseContradictions)
+      .superRefine(refuseOutOfReach(resource, always)),
     answer: {
       status: 200 as const,
       description: `A page of ${collection}`,
       schema: pageOf(resource),
-      example: { items: [resource.example], page: { limit: 20, next: null, prev: null } },
+      example: {
+        items: [{ ...resource.example, ...examplesOf(along) }],
+        page: { limit: 20, next: null, prev: null },
+      },
       headers: { Link: LINK },
     },
     problems: ['invalid_cursor' as const, 'too_many_streams' as const],
@@ -161,7 +186,7 @@ function pages<R extends AnyResource>(
         }),
         count(resource, conditions, asked.count),
       ]);
-      await include(resource, page.items, asked.include, selection);
+      await include(resource, page.items, included(asked), selection);
       return { ...page, page: { ...page.page, ...total } };
     },
     forms: streams({
@@ -172,7 +197,8 @@ function pages<R extends AnyResource>(
           throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
-        return batches(resource, await conditionsOf(params, asked), order, asked, signal);
+        const wanted = { ...asked, include: included(asked) };
+        return batches(resource, await conditionsOf(params, asked), order, wanted, signal);
       },
       columns: ({ fields, include: paths = [] }: { fields?: string[]; include?: string[] }): string[] => {
         const shown = selectionOf(fields)?.get('');
@@ -187,6 +213,9 @@ function pages<R extends AnyResource>(
     }),
   };
 }
+
+const examplesOf = (references: Reference[]): object =>
+  Object.fromEntries(references.map(({ field, target }) => [field, target.example]));
 
 /** Streams that a process may have under way. */
 const MAX_STREAMS = 50;

@@ -41,22 +41,25 @@ export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType
   };
 };
 
-export function refuseContradictions(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+export const refuseContradictions: Refusal = (asked, ctx) => {
   const given = ['after', 'before', 'offset'].filter((name) => asked[name] !== undefined);
   const [first, second] = given;
   if (second) ctx.addIssue({ code: 'custom', path: [second], message: `cannot be combined with ${first}` });
-  refuseOutOfReach(asked, ctx);
-}
+};
 
-/** A field of another document is there only where that is included. */
-export function refuseOutOfReach(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
-  for (const path of outOfReach(asked['fields'] as string[], asked['include'] as string[]))
-    ctx.addIssue({
-      code: 'custom',
-      path: ['fields'],
-      message: `names ${path}, which is shown only where that is included`,
-    });
-}
+/** A field of another document is there only where that is included; `always` is, without being asked for. */
+export const refuseOutOfReach =
+  (resource: AnyResource, always: string[] = []): Refusal =>
+  ({ fields = [], include = [] }, ctx) => {
+    for (const path of outOfReach(resource, fields as string[], [...always, ...(include as string[])]))
+      ctx.addIssue({
+        code: 'custom',
+        path: ['fields'],
+        message: `names ${path}, which is shown only where that is included`,
+      });
+  };
+
+type Refusal = (asked: Record<string, unknown>, ctx: z.core.$RefinementCtx) => void;
 
 /** A stream has no pages. */
 export function refuseInStream(asked: Record<string, unknown>): void {

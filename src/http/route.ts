@@ -38,6 +38,8 @@ export interface Body<B extends z.ZodType> {
 
 export interface Answer<A extends z.ZodType> {
   status: 200 | 201 | 204;
+  /** It may also be 201: where the handler answers with `Created`. */
+  creates?: true;
   description: string;
   /** Without one the answer has no body. */
   schema?: A;
@@ -45,6 +47,14 @@ export interface Answer<A extends z.ZodType> {
   headers?: Record<string, Header<StoredAs<z.output<A>>>>;
   /** The strong entity tag of what is answered; without one, and if it gives none, a GET has a weak one. */
   etag?: (stored: any, query: any) => string | undefined;
+}
+
+/** What a handler answers with where the document was not there before. */
+export class Created<T> {
+  readonly document: T;
+  constructor(document: T) {
+    this.document = document;
+  }
 }
 
 interface Header<S> {
@@ -98,6 +108,8 @@ export interface Definition<
    * inside the transaction; a write without it refuses them.
    */
   about?: AnyResource;
+  /** How that document is found, where `{id}` is another's; undefined, if it is not there and the caller could make it. */
+  current?: (params: any) => Promise<object | undefined>;
   /** Path parameters. One that does not fit its schema is answered with 404. */
   params?: P;
   /** Query parameters, each decoded from one string. */
@@ -126,7 +138,7 @@ export interface Definition<
     params: z.output<P>;
     query: z.output<Q>;
     body: I;
-  }) => Promise<StoredAs<z.output<A>> | Problem | void>;
+  }) => Promise<StoredAs<z.output<A>> | Created<StoredAs<z.output<A>>> | Problem | void>;
 }
 
 export type Route = Definition<any, any, any, any, any>;

@@ -22,6 +22,7 @@ interface Named {
   defaults?: object;
   rules?: readonly Partial<Rule>[];
   indexes?: { key: object }[];
+  link?: readonly string[];
   search?: string[];
   collation?: unknown;
   changes?: boolean;
@@ -51,6 +52,7 @@ export function checkDefinition(name: string, definition: Named): void {
     defaults = {},
     rules = [],
     indexes = [],
+    link = [],
     search = [],
     example,
     ...rest
@@ -85,6 +87,7 @@ export function checkDefinition(name: string, definition: Named): void {
       faults.push(`policy.public: ${field} is never ${JSON.stringify(value)}.`);
   known('defaults', Object.keys(defaults));
   faults.push(...checkRules(rules, paths));
+  known('link', [...link]);
   known('search', search);
   for (const { key } of indexes)
     known(

@@ -35,12 +35,20 @@ export interface Preconditions {
 /** A tag for a comparison in which strong and weak ones can be equal (RFC 9110, section 8.8.3.2). */
 export const weak = (etag: string): string => etag.replace(/^W\//, '');
 
-/** Refuses to change a document whose version does not meet the preconditions; the answer carries the current tag. */
+/**
+ * Refuses to change a document whose version does not meet the preconditions; the answer carries the current tag. Of a
+ * document that is not there only If-None-Match can be met.
+ */
 export function requireMatch(
   resource: AnyResource,
   current: unknown,
   { match, noneMatch }: Preconditions,
 ): void {
+  if (current === undefined) {
+    if (match)
+      throw new Problem('precondition_failed', 'There is no document whose version If-Match could name.');
+    return;
+  }
   const etag = etagOf(resource, current);
   const refuse = (detail: string) => {
     throw new Problem('precondition_failed', detail, { headers: { ETag: etag } });

@@ -1,12 +1,12 @@
 import type { PopulateOptions } from 'mongoose';
 import { z } from 'zod';
-import { visible } from './policy.ts';
 import { objectId } from './fields.ts';
-import { modelOf, QUERY_TIME } from './model.ts';
+import { modelOf } from './model.ts';
 import { includable, reverseName } from './references.ts';
 import type { AnyResource, Reference } from './resource.ts';
+import { join } from './join.ts';
 import { addReferring, type Included, optional, partlyReferring, referring } from './reverse.ts';
-import { projectionOf, type Selection, show } from './selection.ts';
+import { type Selection, show } from './selection.ts';
 
 /**
  * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those
@@ -93,19 +93,3 @@ function populateOptions(
     populate: deeper.map((next) => join(next.field, next.target, `${field}.${next.field}`, selection)),
   };
 }
-
-const join = (
-  field: string,
-  target: AnyResource,
-  path: string,
-  selection: Selection | undefined,
-): PopulateOptions => ({
-  path: field,
-  model: modelOf(target),
-  match: visible(target),
-  select: projectionOf(selection, path),
-  options: { lean: true, maxTimeMS: QUERY_TIME },
-  // What the caller may not see, what other tools have removed, what is no id: show that rather than nothing.
-  skipInvalidIds: true,
-  transform: (found: unknown, id: unknown) => show(selection, path, found ?? id),
-});

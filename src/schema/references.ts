@@ -47,10 +47,42 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
         faults.push(
           `${reference.from.name}.${reference.field} is included in a ${name} as "${reverseName(reference)}", which is a field of it: rename one.`,
         );
-  faults.push(...unstartable(resources));
+  faults.push(...resources.flatMap(faultsOfLink), ...unstartable(resources));
   if (faults.length > 0) throw new Error(`The resources do not fit together:\n  ${faults.join('\n  ')}`);
   return resources;
 }
+
+/** What keeps a resource from being the link that it is declared to be. */
+function faultsOfLink({ name, link, references, indexes }: AnyResource): string[] {
+  if (!link) return [];
+  const [one, other] = link;
+  const pair = [one, other].toSorted().join();
+  const isUnique = indexes.some(
+    ({ key, unique, where }) => unique && !where && Object.keys(key).toSorted().join() === pair,
+  );
+  return [
+    ...link
+      .filter((side) => !references.some(({ field, many, nullable }) => field === side && !many && !nullable))
+      .map((side) => `${name}.${side} is a side of a link, and no required reference to one document.`),
+    ...(one === other ? [`${name} links ${one} to itself: name two fields.`] : []),
+    ...(isUnique
+      ? []
+      : [
+          `${name} is a link, and may have a pair twice: add { key: { ${one}: 1, ${other}: 1 }, unique: true } to its indexes.`,
+        ]),
+  ];
+}
+
+/** The two references of a link: the side on which it is put, and the other one. */
+export function sidesOf({ name, link, references }: AnyResource): [Reference, Reference] {
+  const [one, other] = (link ?? []).map((side) => references.find(({ field }) => field === side));
+  if (!one || !other) throw new Error(`${name} is no link: its definition does not say \`link: [ …, … ]\`.`);
+  return [one, other];
+}
+
+/** Of a link that is seen from one side: the reference to the other. */
+export const otherSide = ({ from, field }: Reference): Reference | undefined =>
+  from.link?.includes(field) ? sidesOf(from).find((side) => side.field !== field) : undefined;
 
 /** A circle of required references: no first document of its resources could be created, because each needs another. */
 function unstartable(resources: AnyResource[]): string[] {
@@ -124,4 +156,4 @@ export function cascadeOf(resource: AnyResource): AnyResource[] {
 
 /** Who refers to a resource and can be shown beside it; what is its owner's alone cannot. */
 export const includable = ({ referrers }: AnyResource): Reference[] =>
-  referrers.filter(({ from }) => from.policy.read !== 'owner');
+  referrers.filter(({ from: { policy } }) => policy.read !== 'owner' || policy.manage !== undefined);

@@ -72,6 +72,11 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   /** What no field can say by itself. */
   rules?: readonly Rule<Stored<F>>[];
   indexes?: Index[];
+  /**
+   * Two required references that make of each document a link of many to many, one for each pair. The first is the side
+   * on which it is put and removed: ['user', 'book'] makes PUT /users/{id}/readings/{bookId}. See linked().
+   */
+  link?: readonly [keyof F & string, keyof F & string];
   /** The text fields in which `q=` searches. */
   search?: (keyof F & string)[];
   /** How its strings compare in unique indexes, filters and sorts. */
@@ -98,6 +103,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     defaults = {},
     rules = [],
     indexes = [],
+    link,
     search = [],
     collation,
     changes = false,
@@ -153,6 +159,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
         .filter(([, value]) => value !== undefined),
     ),
     indexes,
+    link: link as readonly [string, string] | undefined,
     search: search as string[],
     collation,
     changes,

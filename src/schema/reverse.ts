@@ -2,7 +2,9 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { visible } from './policy.ts';
 import { modelOf, QUERY_TIME } from './model.ts';
-import { includable, isOneToOne, reverseName } from './references.ts';
+import { objectId } from './fields.ts';
+import { join } from './join.ts';
+import { includable, isOneToOne, otherSide, reverseName } from './references.ts';
 import type { AnyResource, Reference } from './resource.ts';
 import { projectionOf, type Selection, show } from './selection.ts';
 
@@ -20,16 +22,33 @@ const whole = (reference: Reference): z.ZodType => {
     return from.document
       .nullable()
       .meta({ description: `The ${from.name.toLowerCase()} that refers to it by \`${field}\`, if one does` });
-  return newestOf(from.document).meta({
-    id: `Newest${from.name}s`,
+  return newestOf(withOtherSide(reference, from.document, (target) => target.document)).meta({
+    id: `Newest${from.name}s${otherSide(reference) ? `Of${field.charAt(0).toUpperCase()}${field.slice(1)}` : ''}`,
     description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
   });
 };
 
+/** Of a link, the document with what is on its other side in the place of the id. */
+function withOtherSide(
+  reference: Reference,
+  document: z.ZodObject,
+  documentOf: (target: AnyResource) => z.ZodObject,
+): z.ZodObject {
+  const other = otherSide(reference);
+  if (!other || !(other.field in document.shape)) return document;
+  return document.extend({
+    [other.field]: z.union([objectId(), documentOf(other.target)]).meta({
+      description: `The ${other.target.name.toLowerCase()}, or its id where the caller may not see it`,
+    }),
+  });
+}
+
 /** The same where a client chose the fields. */
 export const partlyReferring = (resource: AnyResource): Record<string, z.ZodType> =>
   members(resource, (reference) => {
-    const some = optional(reference.from.document);
+    const some = optional(
+      withOtherSide(reference, reference.from.document, (target) => optional(target.document)),
+    );
     return isOneToOne(reference) ? some.nullable() : newestOf(some);
   });
 
@@ -78,6 +97,13 @@ export async function addReferring(
     ])
     .option({ maxTimeMS: QUERY_TIME });
   const byParent = new Map(found.map(({ _id, newest }) => [String(_id), newest]));
+  const other = otherSide(reference);
+  if (other) {
+    const path = `${name}.${other.field}`;
+    await modelOf(from).populate(found.flatMap(({ newest }) => newest.slice(0, NEWEST)) as never[], [
+      join(other.field, other.target, path, selection),
+    ]);
+  }
   for (const parent of parents) {
     const all = byParent.get(String(parent._id)) ?? [];
     const items = all.slice(0, NEWEST).map((item) => show(selection, name, item));

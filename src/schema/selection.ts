@@ -1,4 +1,4 @@
-import { includable, reverseName } from './references.ts';
+import { includable, otherSide, reverseName } from './references.ts';
 import type { AnyResource } from './resource.ts';
 import { SHOWN } from './shape.ts';
 
@@ -13,7 +13,15 @@ export const selectable = (resource: AnyResource): string[] => [
     ...target.references.flatMap((next) => shownOf(next.target, `${field}.${next.field}.`)),
   ]),
   ...includable(resource).flatMap((reference) => shownOf(reference.from, `${reverseName(reference)}.`)),
+  ...comingAlong(resource).flatMap(({ path, target }) => shownOf(target, `${path}.`)),
 ];
+
+/** What is shown without being asked for: with a link that is included, what is on its other side. */
+const comingAlong = (resource: AnyResource): { path: string; with: string; target: AnyResource }[] =>
+  includable(resource).flatMap((reference) => {
+    const [other, name] = [otherSide(reference), reverseName(reference)];
+    return other ? [{ path: `${name}.${other.field}`, with: name, target: other.target }] : [];
+  });
 
 const shownOf = ({ document }: AnyResource, prefix: string): string[] =>
   Object.keys(document.shape).map((field) => prefix + field);
@@ -55,7 +63,12 @@ export function show<T>(selection: Selection | undefined, path: string, document
 }
 
 /** The chosen fields of documents that are not included, and so cannot be shown. */
-export function outOfReach(fields: string[] = [], include: string[] = []): string[] {
-  const reached = new Set(['', ...include.flatMap((path) => [path, path.split('.')[0]])]);
+export function outOfReach(resource: AnyResource, fields: string[], include: string[]): string[] {
+  const along = comingAlong(resource).filter((one) => include.includes(one.with));
+  const reached = new Set([
+    '',
+    ...include.flatMap((path) => [path, path.split('.')[0]]),
+    ...along.map(({ path }) => path),
+  ]);
   return fields.filter((path) => !reached.has(path.split('.').slice(0, -1).join('.')));
 }

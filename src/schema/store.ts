@@ -33,6 +33,12 @@ export async function read<R extends AnyResource>(
   return found ?? missing();
 }
 
+/** Refuses to go on where the caller sees no document with this id. */
+export async function requireVisible(resource: AnyResource, id: Types.ObjectId): Promise<void> {
+  const seen = restrict({ _id: id }, visible(resource));
+  if (!(await modelOf(resource).exists(seen).maxTimeMS(QUERY_TIME))) missing();
+}
+
 /** A document that the caller may change. */
 async function readWritable<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
   const found = await modelOf<AnyResource>(resource)

@@ -47,9 +47,15 @@ export const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
         headers: { ETag: ETAG, ...rateLimitOf(route) },
       },
     };
-  return route.answer.status === 200 && isPreferable(route)
-    ? { 204: { description: 'Done; Prefer asked for no document', ...headersOf(route) } }
-    : {};
+  return {
+    ...(route.answer.creates && {
+      201: { ...success(route), description: `${route.answer.description}, which is new` },
+    }),
+    ...(route.answer.status === 200 &&
+      isPreferable(route) && {
+        204: { description: 'Done; Prefer asked for no document', ...headersOf(route) },
+      }),
+  };
 };
 
 const ETAG = {

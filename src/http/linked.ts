@@ -1,0 +1,100 @@
+import { z } from 'zod';
+import type { Types } from 'mongoose';
+import { demand } from '../schema/definition.ts';
+import * as link from '../schema/link.ts';
+import { toRead, toWrite } from '../schema/policy.ts';
+import { reverseName, sidesOf } from '../schema/references.ts';
+import { type AnyResource, noun } from '../schema/resource.ts';
+import { type Example, reading, refusals, theDocument } from './crud.ts';
+import { type Listing, related } from './list.ts';
+import { byId, Created, type Route, route } from './route.ts';
+
+/**
+ * The routes of a link, beside those that every resource may have: the list of each side, whose items show what is on
+ * the other side, and GET, PUT and DELETE of one by its pair: /users/{id}/readings/{bookId}.
+ */
+export function linked<R extends AnyResource>(
+  resource: R,
+  options: Example<R> & { listing: Listing<R> },
+): Route[] {
+  demand(`linked(${resource.name}, …)`, options, ['example', 'listing']);
+  const { example, listing } = options;
+  const [side, other] = sidesOf(resource);
+  const otherId = `${other.field}Id`;
+  const name = reverseName(side);
+  const pairOf = (params: Record<string, Types.ObjectId>): link.Pair => ({
+    [side.field]: params['id'] as Types.ObjectId,
+    [other.field]: params[otherId] as Types.ObjectId,
+  });
+  const [owner, thing] = [noun(side.target), noun(other.target)];
+  const common = {
+    path: `/${side.target.collection}/{id}/${name}/{${otherId}}`,
+    tag: side.target.collection,
+    about: resource,
+    current: (params: Record<string, Types.ObjectId>) => link.findWritable(resource, pairOf(params)),
+    params: z.strictObject({
+      id: byId(side.target).shape.id,
+      [otherId]: byId(other.target).shape.id,
+    } as Record<string, ReturnType<typeof byId>['shape']['id']>),
+  };
+  const lists = (
+    [
+      [side, other],
+      [other, side],
+    ] as const
+  ).map(([from, to]) =>
+    related(from.target, resource, from.field, listing, { name: reverseName(from), along: [to] }),
+  );
+  return [
+    ...lists,
+    route({
+      ...common,
+      ...reading(resource, ({ params }, projection) => link.read(resource, pairOf(params), projection)),
+      method: 'get',
+      operationId: `read${side.target.name}${resource.name}`,
+      summary: `Read the ${noun(resource)} of a ${owner} and a ${thing}`,
+      description: `The ${noun(resource)} that links the two, if there is one.`,
+      policy: toRead(resource),
+    }),
+    route({
+      ...common,
+      method: 'put',
+      operationId: `put${side.target.name}${resource.name}`,
+      summary: `Put a ${noun(resource)} of a ${owner} and a ${thing}`,
+      description: `Links the two (201), or replaces what their ${noun(resource)} says (200); what the body leaves out gets its default. To send it again changes nothing.`,
+      policy: toWrite(resource),
+      body: { schema: bodyOf(resource), example },
+      answer: { status: 200, ...theDocument(resource, example), creates: true },
+      problems: refusals(resource),
+      holds: ({ params }) =>
+        [side, other].map(({ field, target }) => ({
+          resource: target,
+          id: pairOf(params)[field] as Types.ObjectId,
+        })),
+      handler: async ({ params, body }) => {
+        const { link: stored, isNew } = await link.put(
+          resource,
+          pairOf(params),
+          body as object as Record<string, unknown>,
+        );
+        return isNew ? new Created(stored) : stored;
+      },
+    }),
+    route({
+      ...common,
+      method: 'delete',
+      operationId: `remove${side.target.name}${resource.name}`,
+      summary: `Remove the ${noun(resource)} of a ${owner} and a ${thing}`,
+      description: 'Ends the link of the two, if there is one.',
+      policy: toWrite(resource),
+      answer: { status: 204, description: 'Done, or so already' },
+      handler: ({ params }) => link.remove(resource, pairOf(params)),
+    }),
+  ];
+}
+
+/** What a replace takes; the path says which two are linked, and the body may repeat it. */
+const bodyOf = ({ name, replacement, link = [] as never }: AnyResource) =>
+  replacement
+    .partial(Object.fromEntries(link.map((side) => [side, true as const])) as Record<string, never>)
+    .meta({ id: `${name}LinkBody` });

@@ -1,0 +1,103 @@
+import type { ObjectId } from 'bson';
+import { forbidden, invalid, notFound, Problem } from '../errors.ts';
+import { modelOf, QUERY_TIME } from './model.ts';
+import { requireCreatable, restrict, visible, writable } from './policy.ts';
+import { sidesOf } from './references.ts';
+import { type AnyResource, noun } from './resource.ts';
+import * as store from './store.ts';
+
+/** Links by their pairs: `{ user, book }` names at most one reading. What writes runs inside transaction(). */
+
+export type Pair = Record<string, ObjectId>;
+type Stored = { _id: ObjectId } & Record<string, unknown>;
+
+const find = (
+  resource: AnyResource,
+  condition: Pair,
+  projection?: Record<string, 1>,
+): Promise<Stored | null> =>
+  modelOf(resource).findOne(condition, projection).maxTimeMS(QUERY_TIME).lean<Stored>();
+
+export async function read(
+  resource: AnyResource,
+  pair: Pair,
+  projection?: Record<string, 1>,
+): Promise<Stored> {
+  const found = await find(resource, restrict(pair, visible(resource)) as Pair, projection);
+  if (!found) throw notFound();
+  return found;
+}
+
+/**
+ * The link of a pair, if there is one. Refuses where the caller may neither change it nor make it: of another's pair it
+ * cannot be told whether it is linked.
+ */
+export async function findWritable(resource: AnyResource, pair: Pair): Promise<Stored | undefined> {
+  const found = await find(resource, restrict(pair, writable(resource)) as Pair);
+  if (found) return found;
+  if (await find(resource, restrict(pair, visible(resource)) as Pair))
+    throw forbidden(`This ${noun(resource)} is another's.`);
+  requireCreatable(resource, pair);
+  return undefined;
+}
+
+/** Links a pair, or replaces what its link says. Whether it has made it is part of the answer. */
+export async function put(
+  resource: AnyResource,
+  pair: Pair,
+  body: Record<string, unknown>,
+): Promise<{ link: Stored; isNew: boolean }> {
+  const fields = withoutSides(pair, body);
+  const found = await findWritable(resource, pair);
+  if (found) return { link: await store.replace(resource, found._id, fields), isNew: false };
+  refuseReadOnly(resource, fields);
+  try {
+    return { link: await store.create(resource, { ...fields, ...pair }), isNew: true };
+  } catch (error) {
+    // It was the path that named them.
+    if (error instanceof Problem && error.code === 'reference_not_found' && isOfSides(resource, error))
+      throw notFound();
+    throw error;
+  }
+}
+
+/** Ends a link; that there is none is no fault. */
+export async function remove(resource: AnyResource, pair: Pair): Promise<void> {
+  const found = await findWritable(resource, pair);
+  if (found) return store.remove(resource, found._id);
+  const [side] = sidesOf(resource);
+  await store.requireVisible(side.target, pair[side.field] as ObjectId);
+}
+
+/** The body without the sides of the link, which may stand there as a read has given them. */
+function withoutSides(pair: Pair, body: Record<string, unknown>) {
+  const others = Object.keys(pair).filter(
+    (side) => body[side] !== undefined && !pair[side]?.equals(body[side] as ObjectId),
+  );
+  if (others.length > 0)
+    throw invalid(
+      others.map((side) => ({
+        in: 'body',
+        pointer: `/${side}`,
+        code: 'read_only',
+        message: 'is what the path says: leave it out, or send it as it is',
+      })),
+    );
+  return Object.fromEntries(Object.entries(body).filter(([field]) => !(field in pair)));
+}
+
+/** What a read has given of a link that is gone cannot come back: its id, its times. */
+function refuseReadOnly(resource: AnyResource, fields: object): void {
+  const faults = Object.keys(fields)
+    .filter((field) => !(field in resource.body.shape))
+    .map((field) => ({
+      in: 'body' as const,
+      pointer: `/${field}`,
+      code: 'read_only',
+      message: 'cannot be written where there is no link yet: leave it out',
+    }));
+  if (faults.length > 0) throw invalid(faults);
+}
+
+const isOfSides = ({ link = [] as never }: AnyResource, { members }: Problem): boolean =>
+  (members['errors'] as { pointer: string }[]).every(({ pointer }) => link.includes(pointer.slice(1)));
