@@ -25,7 +25,7 @@ export async function seed(seeds: Seed[], say: (line: string) => void): Promise<
       return true;
     }),
   );
-  if (stored) say('The database was empty: a few users, tags, books and posts have been put in.');
+  if (stored) say('The database was empty: a few documents to look at have been put in.');
 }
 
 async function isEmpty(seeds: Seed[]): Promise<boolean> {

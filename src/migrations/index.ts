@@ -7,6 +7,7 @@ import { siblings } from './0005-siblings.ts';
 import { formats } from './0006-formats.ts';
 import { securityLog } from './0007-security-log.ts';
 import { images } from './0008-images.ts';
+import { readings } from './0009-readings.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
 export const migrations: Migration[] = [
@@ -18,4 +19,5 @@ export const migrations: Migration[] = [
   formats,
   securityLog,
   images,
+  readings,
 ];

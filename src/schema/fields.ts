@@ -58,6 +58,9 @@ export const instant = () =>
     encode: (date) => date.toISOString(),
   });
 
+/** A date without a time, YYYY-MM-DD on the wire and in MongoDB: a birthday has no time zone. */
+export const day = () => z.iso.date('must be a date like 2026-01-31');
+
 /** What every document has beside its id and its own fields. */
 export const stamps = {
   createdAt: instant().describe('When it was created'),
