@@ -75,7 +75,7 @@ export function createApp({
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
   app.on('error', (error: NodeJS.ErrnoException, ctx) => {
     // A client that leaves a stream is no error; the request's own line tells of it.
-    if (error.code === 'ERR_STREAM_PREMATURE_CLOSE') return;
+    if (['ERR_STREAM_PREMATURE_CLOSE', 'EPIPE', 'ECONNRESET'].includes(error.code ?? '')) return;
     logger.error({ err: error, requestId: ctx?.req?.id }, error.message);
   });
   for (const { attach } of edges) attach?.(app);

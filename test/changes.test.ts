@@ -1,22 +1,29 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Types } from 'mongoose';
+import { pino } from 'pino';
 import { compile } from '../src/edges/changes/evaluate.ts';
 import { OPERATORS } from '../src/http/query.ts';
+import { drain } from '../src/http/server.ts';
 import { database } from '../src/mongo/connect.ts';
+import { differences } from '../src/mongo/differences.ts';
+import { readLayout } from '../src/mongo/layout.ts';
+import { keepImages } from '../src/mongo/migrate/structure.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book } from './sample/books/book.ts';
 import { Post } from './sample/posts/post.ts';
 import { User } from '../src/resources/users/user.ts';
 import { Session } from '../src/resources/sessions/session.ts';
+import { collections } from '../src/resources/api.ts';
+import { databaseOf } from '../src/schema/layout.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aCaller, CREDENTIALS, tokenOf } from './support/callers.ts';
 import { liftRules } from './support/database.ts';
 import { aBook, aPost, aTag, validBook } from './sample/factories.ts';
 import { aUser } from './support/factories.ts';
 import { follow, openSocket } from './support/feeds.ts';
-import { useApi } from './support/harness.ts';
-import { exchange } from './support/socket.ts';
+import { serve, useApi } from './support/harness.ts';
+import { dial, exchange } from './support/socket.ts';
 
 /** The feed of changes. */
 
@@ -528,4 +535,108 @@ describe('conditions', () => {
       expect(() => compile(filter)).toThrow('cannot decide');
     expect(() => compile({}, { locale: 'en', strength: 2, caseLevel: true })).toThrow('cannot decide');
   });
+});
+
+describe('connections', () => {
+  test('a client that does not read is cut off with a reset', async () => {
+    const logger = pino({ level: 'silent' });
+    const own = await serve({ logger });
+    const client = await dial(own.url);
+    client.pause();
+    client.send('GET /books/changes HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n');
+    const reader = await follow(`${own.url}/books/changes`);
+    open.push(reader);
+    const title = 'x'.repeat(300);
+    const authors = Array.from({ length: 100 }, (_, i) => `${i} ${'y'.repeat(190)}`);
+    const books = Array.from({ length: 300 }, () => ({ ...validBook, isbn: null, title, authors }));
+    for (let i = 0; i < 4; i++) {
+      await modelOf(Book).insertMany(books);
+      await reader.events(300);
+    }
+    client.resume();
+    const told = await client.rest();
+    expect(told).toMatch(/event: reset\ndata: {"operation":"reset","code":"too_slow"/);
+    await drain(own.server);
+  });
+
+  test('a server that stops sends its clients away at once, to come back', async () => {
+    const own = await serve({ logger: pino({ level: 'silent' }) });
+    const url = new URL('/books/changes', own.url).href;
+    const [stream, webSocket] = [await follow(url), await openSocket(url)];
+    webSocket.send({});
+    await webSocket.next();
+    const asked = fetch(`${url}?after=${stream.position()}&wait=20`);
+    await sleep(300);
+    const start = performance.now();
+    await drain(own.server);
+    expect(performance.now() - start).toBeLessThan(4_000);
+    await stream.ended();
+    expect(await webSocket.next()).toMatchObject({ operation: 'end', code: 'draining' });
+    expect(await webSocket.closed()).toBe(1012);
+    expect(await (await asked).json()).toMatchObject({ items: [] });
+  });
+
+  test('another process goes on where the first was, with what happened meanwhile', async () => {
+    const first = await serve({ logger: pino({ level: 'silent' }) });
+    const stream = await follow(`${first.url}/books/changes`);
+    await aBook({ title: 'one' });
+    await stream.events(1);
+    await drain(first.server);
+    for (let i = 0; i < 30; i++) await aBook({ title: `away ${i}` });
+    const second = await serve({ logger: pino({ level: 'silent' }) });
+    const rest = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        follow(`${second.url}/books/changes`, { lastEventId: stream.position() }),
+      ),
+    );
+    await aBook({ title: 'last' });
+    for (const one of rest) {
+      const titles = (await one.events(31)).map(({ document }) => document.title);
+      expect(titles).toEqual([...Array.from({ length: 30 }, (_, i) => `away ${i}`), 'last']);
+      one.close();
+    }
+    await drain(second.server);
+  });
+
+  test('an account may have 50 feeds open', async () => {
+    const { token } = await aCaller('member');
+    const feeds = await Promise.all(Array.from({ length: 50 }, () => feed('/tags/changes', { token })));
+    const refused = () =>
+      feed('/tags/changes', { token }).then(
+        () => 200,
+        (error) => error.status,
+      );
+    expect(await refused()).toBe(429);
+    feeds[0]?.close();
+    await sleep(200);
+    expect(await refused()).toBe(200);
+  });
+});
+
+test('the page that shows changes loads only what is served, under a strict policy', async () => {
+  const page = await fetch(`${api.url()}/docs/live`);
+  expect(page.headers.get('content-security-policy')).toMatch(
+    /default-src 'none'; script-src 'self'; style-src 'self'/,
+  );
+  const html = await page.text();
+  const loaded = [...html.matchAll(/(?:href|src)="(\/docs\/assets[^"]*)"/g)].map(([, path]) => path);
+  expect(loaded).toHaveLength(2);
+  for (const path of loaded) expect((await fetch(api.url() + path)).status).toBe(200);
+  expect(html).not.toMatch(/<script>|<style>| style=| on\w+=/);
+});
+
+test('images that are not kept are a difference, and a step keeps them', async () => {
+  const layout = async () => differences(databaseOf(collections), await readLayout(database()));
+  const step = keepImages('books');
+  const apply = async (action: typeof step.up | typeof step.down) => {
+    if (typeof action !== 'string' && action.kind === 'structure')
+      await action.apply(database(), async () => {});
+  };
+  try {
+    await apply(step.down);
+    expect(await layout()).toEqual([{ what: 'images', collection: 'books', wanted: true, found: undefined }]);
+  } finally {
+    await apply(step.up);
+  }
+  expect(await layout()).toEqual([]);
 });

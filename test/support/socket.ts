@@ -67,6 +67,16 @@ export async function dial(url: string) {
       return reset;
     },
 
+    /** Reads nothing more, until it is to go on. */
+    pause: () => void socket.pause(),
+    resume: () => void socket.resume(),
+
+    /** All that comes until the server ends its side. */
+    async rest(): Promise<string> {
+      while (!ended) await once(news, 'any');
+      return received.toString();
+    },
+
     hangUp: () => socket.destroy(),
   };
 }
