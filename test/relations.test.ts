@@ -1,8 +1,11 @@
+import { Types } from 'mongoose';
 import { z } from 'zod';
+import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { command } from '../src/http/command.ts';
 import { create, read, remove, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
 import type { Route } from '../src/http/route.ts';
+import { checkReferences } from '../src/schema/check.ts';
 import { objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { redirect } from '../src/schema/integrity.ts';
 import { modelOf } from '../src/schema/model.ts';
@@ -62,7 +65,14 @@ const Trail = resource('Trail', {
   defaults: { parent: null, like: [] },
   indexes: [{ key: { parent: 1, _id: 1 } }, { key: { like: 1, _id: 1 } }],
 });
-const own: AnyResource[] = connect([Climber, Rope, Logbook, Bill, Hire, Trail]);
+const Branch = resource('Branch', {
+  ...definition,
+  collection: 'branches',
+  fields: { parent: ref('Branch', 'cascade').nullable() },
+  defaults: { parent: null },
+  indexes: [{ key: { parent: 1, _id: 1 } }],
+});
+const own: AnyResource[] = connect([Climber, Rope, Logbook, Bill, Hire, Trail, Branch]);
 
 const api = useApi({
   resources: own,
@@ -164,6 +174,37 @@ describe('a reference to a document of the same resource', () => {
     await gone(Trail, a);
     expect(await shown(`/trails/${b}`)).toMatchObject({ parent: null, like: [b] });
     await gone(Trail, b);
+  });
+
+  test('cannot come to dangle: of one who adds a branch and one who removes the tree, either is refused or all goes', async () => {
+    const outcomes = await Promise.all(
+      Array.from({ length: 12 }, async () => {
+        const top = await make(Branch);
+        const middle = await make(Branch, { parent: top });
+        const [added, removed] = await Promise.all([
+          api.post('/branches', { parent: middle }),
+          api.delete(`/branches/${top}`),
+        ]);
+        return `${added.status} ${removed.status}`;
+      }),
+    );
+    expect(outcomes.filter((outcome) => !['201 204', '422 204'].includes(outcome))).toEqual([]);
+    expect(await idsOf(Branch)).toEqual([]);
+  });
+
+  test('that another tool has broken is found, and goes with all that depends on it', async () => {
+    const [kept, broken] = [await make(Branch), await make(Branch)];
+    await make(Branch, { parent: broken });
+    await modelOf(Branch).collection.updateOne(
+      { _id: new Types.ObjectId(broken) },
+      { $set: { parent: new Types.ObjectId(nobody) } },
+    );
+    const found: unknown[] = [];
+    await runAs(SYSTEM, async () => {
+      for await (const { dangling } of checkReferences(Branch, true)) found.push(...dangling);
+    });
+    expect(found).toMatchObject([{ mended: true }]);
+    expect(await idsOf(Branch)).toEqual([kept]);
   });
 
   test('does not come to lead to itself where two are merged', async () => {
