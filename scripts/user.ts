@@ -9,6 +9,7 @@ import { makeSecret } from '../src/auth/tokens.ts';
 import { databaseProblem } from '../src/mongo/failures.ts';
 import { User } from '../src/resources/users/user.ts';
 import { setRole } from '../src/resources/users/admins.ts';
+import { endKeys } from '../src/resources/keys/end.ts';
 import { endOthers } from '../src/resources/sessions/end.ts';
 import { create, update } from '../src/schema/store.ts';
 import { noteEvent } from '../src/schema/changes.ts';
@@ -21,7 +22,7 @@ const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|
 
 Makes users, gives them roles and new passwords. A password is read from standard input where a file or a pipe is
 there (echo … | npm run …); otherwise, or if that is empty, one is made and written to standard output, this once,
-when the user has it. A new password ends all sessions of the user.
+when the user has it. A new password ends all sessions and API keys of the user.
 
 Exit codes: 0 done, 2 it could not run or was refused.`;
 
@@ -46,7 +47,9 @@ async function createUser(fields: { email: string; name: string }, role: Role): 
   const { password, isMade } = await givenOrMade();
   const passwordHash = await hashPassword(password);
   try {
-    await audited('user create', () => create(User, { ...fields, role, passwordHash }));
+    await audited('user create', () =>
+      create(User, { ...fields, role, passwordHash, verifiedAt: new Date() }),
+    );
   } catch (error) {
     // Another was faster; the address is all that is unique.
     throw databaseProblem(error)?.code === 'duplicate_key' ? taken() : error;
@@ -65,8 +68,9 @@ async function changePassword(email: string): Promise<void> {
   const { password, isMade } = await givenOrMade();
   const passwordHash = await hashPassword(password);
   await audited('user password', async () => {
-    await update(User, id, { passwordHash });
+    await update(User, id, { passwordHash, verifiedAt: new Date() });
     await endOthers(id);
+    await endKeys(id);
     noteEvent({ event: 'password_changed', account: id });
   });
   say(`${email} has a new password now.`);

@@ -3,6 +3,7 @@ import Koa, { type Middleware } from 'koa';
 import { type Logger, pino } from 'pino';
 import { changes } from './edges/changes/index.ts';
 import { compression } from './http/compression.ts';
+import { mountAccountPage } from './http/account-page.ts';
 import { mountDocs } from './http/docs.ts';
 import type { Edge } from './http/edge.ts';
 import { endpoint } from './http/endpoint.ts';
@@ -33,6 +34,8 @@ interface Settings {
   trustProxy?: number;
   /** Throws the problem that resources answer with as long as the database is not as this version needs it. */
   requireReady?: () => void;
+  /** Pages of a development set-up. */
+  mountOwn?: ((router: Router) => void) | undefined;
 }
 
 /** The application; nothing of it needs the database before the first request. */
@@ -42,6 +45,7 @@ export function createApp({
   rateLimit,
   trustProxy = 0,
   requireReady = () => {},
+  mountOwn,
   ...api
 }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
@@ -71,6 +75,8 @@ export function createApp({
   });
   mountDocs(router);
   for (const { pages } of edges) pages?.(router);
+  mountAccountPage(router);
+  mountOwn?.(router);
 
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
   app.on('error', (error: NodeJS.ErrnoException, ctx) => {

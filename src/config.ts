@@ -57,6 +57,15 @@ const environment = z.object({
     .optional(),
   ADMIN_EMAIL: email().optional(),
   ADMIN_PASSWORD: password().optional(),
+  /** Sends the mails about accounts. */
+  SMTP_URL: z
+    .string()
+    .regex(/^smtps?:\/\/[^/\s]+$/, 'must be like smtp://user:password@mail.example.org:587')
+    .optional(),
+  MAIL_FROM: z
+    .string()
+    .regex(/^[^\r\n]*[^\s<>@]+@[^\s<>@]+>?$/, 'must be an address like Shelfmark <no-reply@example.org>')
+    .optional(),
   /** Requests that a client may send in a minute. */
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
   /** How many proxies stand in front; what they say of a client is believed. */
@@ -69,7 +78,8 @@ export type Config = z.output<typeof environment>;
 /** What is not wrong by itself, but beside what else is set. */
 function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
   const fault = (name: string, message: string) => ctx.addIssue({ code: 'custom', path: [name], message });
-  const { HOST, MONGODB_URI, NODE_ENV, ADMIN_EMAIL, ADMIN_PASSWORD } = config;
+  const { HOST, MONGODB_URI, NODE_ENV, ADMIN_EMAIL, ADMIN_PASSWORD, SMTP_URL, MAIL_FROM, PUBLIC_URL } =
+    config;
   if (!MONGODB_URI && !LOOPBACK.test(HOST))
     fault(
       'HOST',
@@ -80,6 +90,9 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
       'MONGODB_URI',
       'must be set where NODE_ENV is production: the embedded database is for development',
     );
+  if (SMTP_URL && !MAIL_FROM) fault('MAIL_FROM', 'must be set where SMTP_URL is: mails need a sender');
+  if (SMTP_URL && !PUBLIC_URL)
+    fault('PUBLIC_URL', 'must be set where SMTP_URL is: the links in mails lead there');
   if (ADMIN_EMAIL && !ADMIN_PASSWORD)
     fault('ADMIN_PASSWORD', 'must be set where ADMIN_EMAIL is: the first admin needs both');
   if (ADMIN_PASSWORD && !ADMIN_EMAIL)

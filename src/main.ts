@@ -8,6 +8,9 @@ import { addressOf, type Config, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { DEMO_PASSWORD } from './auth/passwords.ts';
+import { mailsSent, useMailer } from './auth/mail.ts';
+import { smtpMailer } from './auth/smtp.ts';
+import { localMails } from './http/mails-page.ts';
 import { useKeys } from './auth/tokens.ts';
 import { migrations } from './migrations/index.ts';
 import { database as db, openDatabase } from './mongo/connect.ts';
@@ -44,6 +47,8 @@ async function main(): Promise<void> {
     });
     let server: Server | undefined;
     try {
+      const mails = database.embedded && !config.SMTP_URL ? localMails(say) : undefined;
+      useMailer(mails?.mailer ?? (await configuredMailer(config)));
       const app = createApp({
         resources,
         routes,
@@ -52,22 +57,28 @@ async function main(): Promise<void> {
         rateLimit: config.RATE_LIMIT,
         trustProxy: config.TRUST_PROXY,
         requireReady: readiness.require,
+        mountOwn: mails?.mount,
       });
       server = await listen(config, app, logger);
       const { port } = server.address() as AddressInfo;
       const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
       say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
+      if (mails) say(`Mails are shown at  ${url}/mails`);
       if (database.embedded) await tellDemoAccounts(say);
       await Promise.race([stopped, readiness.failure]);
       say('Stopping: the requests under way may end.');
     } finally {
       readiness.stop();
       if (server) await drain(server);
+      await mailsSent(3_000);
     }
   } finally {
     await database.close();
   }
 }
+
+const configuredMailer = async ({ SMTP_URL, MAIL_FROM }: Config) =>
+  SMTP_URL && MAIL_FROM ? smtpMailer(SMTP_URL, MAIL_FROM) : undefined;
 
 async function tellDemoAccounts(say: (line: string) => void): Promise<void> {
   const accounts = await openDemoAccounts();

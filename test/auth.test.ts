@@ -2,6 +2,7 @@ import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Types } from 'mongoose';
 import { createLocalJWKSet, jwtVerify } from 'jose';
+import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import { digestOf, makeKey, readKeys, signToken, useKeys } from '../src/auth/tokens.ts';
 import { AuditEntry } from '../src/http/audit.ts';
 import { database } from '../src/mongo/connect.ts';
@@ -321,7 +322,7 @@ describe('one’s own logins', () => {
     expect((await api.delete(`/me/sessions/${body.items[0].id}`, { as: two.access })).status).toBe(404);
     const { body: key } = await api.post(
       '/me/keys',
-      { name: 'x', scopes: ['users:write'] },
+      { currentPassword: PASSWORD, name: 'x', scopes: ['users:write'] },
       { as: one.access },
     );
     expect((await api.get('/me/sessions', { as: key.secret })).status).toBe(403);
@@ -399,7 +400,10 @@ test('a role that is taken away, and a user who is removed, count at once', asyn
   const { user, access } = await loggedIn({ role: 'editor' });
   const create = () => api.post('/tags', { name: 'new' }, { as: access });
   expect((await create()).status).toBe(201);
-  const demoted = await api.put(`/users/${user._id}/role`, { role: 'member' });
+  const demoted = await api.put(`/users/${user._id}/role`, {
+    role: 'member',
+    currentPassword: DEMO_PASSWORD,
+  });
   expect([demoted.status, demoted.body.role]).toEqual([200, 'member']);
   expect((await create()).body.code).toBe('forbidden');
   expect((await api.delete(`/users/${user._id}`)).status).toBe(204);
@@ -411,9 +415,16 @@ test('a role that is taken away does not come back by what its owner has sent be
   for (let round = 0; round < 4; round++) {
     const fallen = await aCaller('admin');
     const again = Array.from({ length: 15 }, () =>
-      api.put(`/users/${fallen.id}/role`, { role: 'admin' }, { as: fallen.token }),
+      api.put(
+        `/users/${fallen.id}/role`,
+        { role: 'admin', currentPassword: DEMO_PASSWORD },
+        { as: fallen.token },
+      ),
     );
-    const demoted = await api.put(`/users/${fallen.id}/role`, { role: 'member' });
+    const demoted = await api.put(`/users/${fallen.id}/role`, {
+      role: 'member',
+      currentPassword: DEMO_PASSWORD,
+    });
     expect(demoted.status).toBe(200);
     for (const { status } of await Promise.all(again)) expect([200, 403]).toContain(status);
     expect((await modelOf(User).findById(fallen.id).lean())?.role).toBe('member');
@@ -592,7 +603,8 @@ describe('the keys that sign', () => {
 });
 
 describe('an API key', () => {
-  const make = (as: string, body: object) => api.post('/me/keys', body, { as });
+  const make = (as: string, body: object) =>
+    api.post('/me/keys', { currentPassword: DEMO_PASSWORD, ...body }, { as });
 
   test('is one of 50 at most, also where several are made at once', async () => {
     const { id: user, token } = await aCaller('member');
@@ -647,10 +659,10 @@ describe('an API key', () => {
     const as = { as: body.secret };
     for (const answer of [
       await api.get('/me/keys', as),
-      await api.post('/me/keys', { name: 'x', scopes }, as),
+      await api.post('/me/keys', { currentPassword: DEMO_PASSWORD, name: 'x', scopes }, as),
       await api.delete(`/me/keys/${body.id}`, as),
       await api.put('/me/password', { currentPassword: PASSWORD, newPassword: 'ancillary justice' }, as),
-      await api.put(`/users/${id}/role`, { role: 'member' }, as),
+      await api.put(`/users/${id}/role`, { role: 'member', currentPassword: DEMO_PASSWORD }, as),
       await api.get('/audit', as),
     ])
       expect([answer.status, ['forbidden', 'insufficient_scope'].includes(answer.body.code)]).toEqual([
@@ -728,7 +740,11 @@ describe('an API key', () => {
 
 test('logins and keys are shown with no user, and cannot be reached by a batch', async () => {
   const { user, access } = await loggedIn();
-  await api.post('/me/keys', { name: 'x', scopes: ['books:read'] }, { as: access });
+  await api.post(
+    '/me/keys',
+    { currentPassword: PASSWORD, name: 'x', scopes: ['books:read'] },
+    { as: access },
+  );
   for (const collection of ['sessions', 'keys', 'audit']) {
     expect((await api.get(`/users?include=${collection}`)).status).toBe(422);
     const operations = [{ method: 'remove', resource: collection, id: String(user._id) }];
@@ -745,11 +761,15 @@ describe('admins', () => {
   test('the last one can neither be demoted nor removed, nor by a batch', async () => {
     const path = `/users/${admin._id}`;
     const remove = { method: 'remove', resource: 'users', id: String(admin._id) };
-    expect((await api.put(`${path}/role`, { role: 'editor' })).body.code).toBe('last_admin');
+    expect(
+      (await api.put(`${path}/role`, { role: 'editor', currentPassword: DEMO_PASSWORD })).body.code,
+    ).toBe('last_admin');
     expect((await api.delete(path)).body.code).toBe('last_admin');
     expect((await api.post('/batch', { operations: [remove] })).body.problem.code).toBe('last_admin');
     const other = await aCaller('admin');
-    expect((await api.put(`/users/${other.id}/role`, { role: 'editor' })).status).toBe(200);
+    expect(
+      (await api.put(`/users/${other.id}/role`, { role: 'editor', currentPassword: DEMO_PASSWORD })).status,
+    ).toBe(200);
     expect((await modelOf(User).findById(admin._id).lean())?.role).toBe('admin');
   });
 
@@ -758,7 +778,7 @@ describe('admins', () => {
       const [one, two] = [await aCaller('admin'), await aCaller('admin')];
       await modelOf(User).updateOne({ _id: admin._id }, { role: 'member' });
       const demote = (by: string, id: Types.ObjectId) =>
-        api.put(`/users/${id}/role`, { role: 'member' }, { as: by });
+        api.put(`/users/${id}/role`, { role: 'member', currentPassword: DEMO_PASSWORD }, { as: by });
       const answers = await Promise.all([demote(one.token, two.id), demote(two.token, one.id)]);
       expect(await modelOf(User).countDocuments({ role: 'admin' })).toBe(1);
       expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
@@ -810,7 +830,11 @@ describe('the audit trail', () => {
 
   test('has logins and what a removal took along, and names the key', async () => {
     const { user, access } = await loggedIn({ role: 'admin' });
-    const { body: key } = await api.post('/me/keys', { name: 'x', scopes: ['tags:write'] }, { as: access });
+    const { body: key } = await api.post(
+      '/me/keys',
+      { currentPassword: PASSWORD, name: 'x', scopes: ['tags:write'] },
+      { as: access },
+    );
     await api.post('/tags', { name: 'by key' }, { as: key.secret });
     await api.delete(`/users/${user._id}`);
     const [removal, byKey, made, login] = await entries();

@@ -4,6 +4,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { pino } from 'pino';
 import { drain } from '../src/http/server.ts';
 import { Post } from './sample/posts/post.ts';
+import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aCaller } from './support/callers.ts';
 import { aBook, aPost, aTag } from './sample/factories.ts';
@@ -109,7 +110,7 @@ describe('preconditions', () => {
     ).toBe(412);
     const user = `/users/${(await aCaller('member')).id}`;
     for (const [method, command, body] of [
-      ['PUT', 'role', { role: 'editor' }],
+      ['PUT', 'role', { role: 'editor', currentPassword: DEMO_PASSWORD }],
       ['POST', 'transfer', { to: (await aCaller('member')).id }],
     ] as const)
       expect((await send(method, `${user}/${command}`, { 'if-match': '"stale"' }, body)).status).toBe(412);
@@ -266,7 +267,7 @@ test('messages are in the words of the API, and what is missing is required', as
       code,
       message,
     ]);
-  expect(await messages('/me/keys', { name: 5, scopes: 'all' })).toEqual([
+  expect(await messages('/me/keys', { currentPassword: 'x', name: 5, scopes: 'all' })).toEqual([
     ['/name', 'invalid_type', 'must be a text, not a number'],
     ['/scopes', 'invalid_type', 'must be a list, not a text'],
   ]);
@@ -282,7 +283,7 @@ test('messages are in the words of the API, and what is missing is required', as
     ['/operations/1/resource', 'required', 'is required'],
   ]);
   const user = `/users/${(await aCaller('member')).id}/role`;
-  expect((await api.put(user, {})).body.errors).toMatchObject([
+  expect((await api.put(user, { currentPassword: 'x' })).body.errors).toMatchObject([
     { pointer: '/role', code: 'required', message: 'is required' },
   ]);
 });

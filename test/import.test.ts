@@ -282,6 +282,8 @@ test('an export goes back into an empty database as it was, and hides what the A
     role: 'admin',
     bio: null,
     passwordHash: 'x',
+    verifiedAt: null,
+    lockedAt: null,
     ...times,
   });
 
@@ -297,6 +299,8 @@ test('an export goes back into an empty database as it was, and hides what the A
     'email',
     'role',
     'bio',
+    'verifiedAt',
+    'lockedAt',
     'createdAt',
     'updatedAt',
   ]);

@@ -300,32 +300,40 @@ describe('users', () => {
     expect(created.status).toBe(201);
     const { id, createdAt } = created.body;
     expect(created.headers.get('location')).toBe(`/users/${id}`);
-    expect(created.body).toEqual({ id, ...ann, role: 'member', createdAt, updatedAt: createdAt });
+    const states = { role: 'member', verifiedAt: null, lockedAt: null };
+    expect(created.body).toEqual({ id, ...ann, ...states, createdAt, updatedAt: createdAt });
     expect((await api.get(`/users/${id}`)).body).toEqual(created.body);
     expect(await stored(id)).toMatchObject({ ...ann, role: 'member', passwordHash: null });
   });
 
-  test('PUT replaces what a client may write and nothing else: role and password stay', async () => {
+  test('PUT replaces what a client may write and nothing else: address, role and password stay', async () => {
     const user = await aUser({ ...secret, bio: 'Old' });
-    const { status, body } = await api.put(`/users/${user._id}`, { name: 'New', email: 'new@example.org' });
+    const refused = await api.put(`/users/${user._id}`, { name: 'New', email: 'new@example.org' });
+    expect([refused.status, refused.body.errors]).toMatchObject([
+      422,
+      [{ pointer: '/email', code: 'read_only' }],
+    ]);
+    const { status, body } = await api.put(`/users/${user._id}`, { name: 'New', email: user.email });
     expect(status).toBe(200);
     expect(body).toMatchObject({ name: 'New', bio: null, role: 'admin' });
     expect(await stored(user._id)).toMatchObject({
       name: 'New',
-      email: 'new@example.org',
+      email: secret.email,
       bio: null,
       role: 'admin',
       passwordHash: secret.passwordHash,
     });
   });
 
-  test('PATCH changes what it names, the e-mail too; DELETE removes', async () => {
+  test('PATCH changes what it names, but no e-mail; DELETE removes', async () => {
     const user = await aUser({ ...secret, bio: 'Old' });
     const path = `/users/${user._id}`;
-    const { status, body } = await api.patch(path, { email: 'new@example.org', bio: null });
+    const refused = await api.patch(path, { email: 'new@example.org' });
+    expect(refused.body.errors).toMatchObject([{ pointer: '/email', code: 'unknown_field' }]);
+    const { status, body } = await api.patch(path, { bio: null });
     expect([status, body.name, body.bio]).toEqual([200, user.name, null]);
     expect(await stored(user._id)).toMatchObject({
-      email: 'new@example.org',
+      email: secret.email,
       role: 'admin',
       passwordHash: secret.passwordHash,
     });
@@ -388,7 +396,7 @@ describe('users', () => {
       await modelOf(User).deleteMany({ email: /^secret[23]/ });
     }
     const answer = await ask(id, String(post._id), {});
-    expect([200, 201, 409]).toContain(answer.status);
+    expect([200, 201, 409, 422]).toContain(answer.status);
     expect(text(answer)).not.toMatch(/scrypt|passwordhash|argon2/);
   });
 

@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import { AuditEntry } from '../src/http/audit.ts';
 import { Session } from '../src/resources/sessions/session.ts';
 import { User } from '../src/resources/users/user.ts';
@@ -115,12 +116,16 @@ test('guesses that have to wait, siblings, stolen tokens, keys, roles and passwo
   await refresh(next.refresh_token);
   await api.get('/me', { as: access });
 
-  const { body: key } = await api.post('/me/keys', { name: 'x', scopes: ['books:read'] }, { as: access });
+  const { body: key } = await api.post(
+    '/me/keys',
+    { currentPassword: PASSWORD, name: 'x', scopes: ['books:read'] },
+    { as: access },
+  );
   expect((await traceOf('key_created')).entry).toMatchObject({ actor: account, reason: 'books:read' });
   await api.delete(`/me/keys/${key.id}`, { as: access });
   expect((await traceOf('key_removed')).line.account).toBe(account);
 
-  await api.put(`/users/${account}/role`, { role: 'editor' });
+  await api.put(`/users/${account}/role`, { role: 'editor', currentPassword: DEMO_PASSWORD });
   const { entry } = await traceOf('role_changed');
   expect(entry).toMatchObject({ actor: String(admin._id), reason: 'editor' });
   expect(entry.documents).toEqual([account]);
@@ -155,7 +160,11 @@ test('the trail is filtered by time, actor and event, and exported', async () =>
   const { user, access } = await loggedIn();
   await logIn(user.email, 'a wrong one indeed');
   const between = new Date().toISOString();
-  await api.post('/me/keys', { name: 'x', scopes: ['books:read'] }, { as: access });
+  await api.post(
+    '/me/keys',
+    { currentPassword: PASSWORD, name: 'x', scopes: ['books:read'] },
+    { as: access },
+  );
   const eventsOf = (items: any[]) => items.flatMap(({ events }) => events);
   expect(eventsOf(await entries(`?createdAt[lt]=${between}`))).toEqual(['login_failed', 'login']);
   expect(eventsOf(await entries(`?createdAt[gte]=${between}`))).toEqual(['key_created']);

@@ -20,8 +20,10 @@ export interface Made {
  * What a row may say: what the body of a create may and, so that an export goes back in as it was, what else a
  * document shows: its id, its times, and what otherwise only the API's commands write.
  */
-export function rowSchema({ body, document }: AnyResource) {
-  const shown = Object.entries(document.partial().shape).filter(([name]) => !(name in body.shape));
+export function rowSchema({ body, document, fields, defaults }: AnyResource) {
+  const shown = Object.entries(document.partial().shape)
+    .filter(([name]) => !(name in body.shape))
+    .map(([name, optional]) => [name, name in defaults ? optional : (fields[name] ?? optional)]);
   return body.extend(Object.fromEntries(shown)) as z.ZodObject<Record<string, z.ZodType>>;
 }
 

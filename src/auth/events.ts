@@ -15,7 +15,14 @@ export type EventName =
   | 'duplicate_tried'
   | 'password_wrong'
   | 'password_changed'
-  | 'role_changed';
+  | 'role_changed'
+  | 'email_requested'
+  | 'email_changed'
+  | 'email_verified'
+  | 'reset_requested'
+  | 'locked'
+  | 'unlocked'
+  | 'account_removed';
 
 export interface SecurityEvent {
   event: EventName;

@@ -82,7 +82,10 @@ export interface Operation {
 }
 
 /** Writes down what a request or a script has done; inside its transaction, if it has changed something. */
-export async function record(operation: Operation, { changes, events }: Done): Promise<void> {
+export async function record(
+  operation: Operation,
+  { changes, events }: Pick<Done, 'changes' | 'events'>,
+): Promise<void> {
   if (changes.length === 0 && events.length === 0) return;
   const { id, key } = caller();
   const { address = null, request = randomUUID(), clientRequest = null } = origin() ?? {};

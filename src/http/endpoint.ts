@@ -4,9 +4,9 @@ import { caller, runAs } from '../auth/caller.ts';
 import { requireAccess } from '../schema/policy.ts';
 import { invalid, notFound, Problem, unauthenticated } from '../errors.ts';
 import { transaction } from '../mongo/transaction.ts';
-import type { SecurityEvent } from '../auth/events.ts';
+import { sendMails } from '../auth/mail.ts';
 import { logEvents } from './security.ts';
-import { recording } from '../schema/changes.ts';
+import { type Done, recording } from '../schema/changes.ts';
 import { digest, requireMatch } from '../schema/etag.ts';
 import { guarded } from '../schema/references.ts';
 import { shapeOf } from '../schema/shape.ts';
@@ -79,7 +79,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
 
     if (route.prepare) input.body = await route.prepare(input);
     const key = isIdempotent(route) && !query['dryRun'] ? keyOf(ctx, given?.json) : undefined;
-    let events: SecurityEvent[] = [];
+    let noted: Done | undefined;
     const work = async (): Promise<Reply | Problem> => {
       // Who has waited for a turn may have lost his rights meanwhile.
       const who = await confirm(caller());
@@ -95,7 +95,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       }
       const { value, done } = await recording(() => handler(input));
       await record({ operation: route.operationId, method: ctx.method, path: ctx.path }, done);
-      events = done.events;
+      noted = done;
       if (value instanceof Problem) return value;
       const made = reply(ctx, value, query);
       if (query['dryRun']) throw new DryRun(made);
@@ -104,7 +104,10 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     };
     const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
     const outcome = await transaction(work, claims).catch(dryRunReply);
-    if (!query['dryRun']) logEvents(ctx, events);
+    if (noted && !query['dryRun']) {
+      logEvents(ctx, noted.events);
+      sendMails(noted.mails, ctx.req.log);
+    }
     if (outcome instanceof Problem) throw outcome;
     return isPreferable(route) ? sendPreferred(ctx, outcome) : send(ctx, outcome);
   };

@@ -8,6 +8,7 @@ import { formats } from './0006-formats.ts';
 import { securityLog } from './0007-security-log.ts';
 import { images } from './0008-images.ts';
 import { readings } from './0009-readings.ts';
+import { accountStates } from './0010-account-states.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
 export const migrations: Migration[] = [
@@ -20,4 +21,5 @@ export const migrations: Migration[] = [
   securityLog,
   images,
   readings,
+  accountStates,
 ];

@@ -6,10 +6,11 @@ import { checkExample, checkRules, type Rule } from './rules.ts';
 
 /**
  * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
- * `private`: write it; only its owner and those who manage it read it. `hidden`: neither.
+ * `private`: write it; only the document's owner and those who manage it read it. `confidential`: the same two read it,
+ * and only commands write it. `hidden`: neither.
  */
 export type Access = (typeof ACCESS)[number];
-const ACCESS = ['readonly', 'private', 'hidden'] as const;
+const ACCESS = ['readonly', 'private', 'confidential', 'hidden'] as const;
 
 /** A resource's definition: what of it is checked here, and which parts there are. */
 interface Named {

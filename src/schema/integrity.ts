@@ -51,11 +51,17 @@ function referenceNotFound(targets: Target[]): Problem {
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
-  const removal: Removal = { changes: MAX_CHANGES, removed: new Map(), detached: [] };
+  const removal = beginning();
   if ((await removeAll(resource, [id], removal)) === 0) throw notFound();
-  // At the end, so that a document that the same removal takes along restricts nothing and breaks no rule.
-  for (const [reference, ids] of removal.detached) await detach(reference, ids, removal);
-  for (const [removed, ids] of removal.removed) await refuseIfRestricted(removed, ids);
+  await settle(removal);
+}
+
+/** Removes what would keep a document from being removed, and what refers to that in turn, by its policies. */
+export async function removeDependents(resource: AnyResource, id: Types.ObjectId): Promise<void> {
+  const removal = beginning();
+  for (const reference of resource.referrers)
+    if (reference.policy === 'restrict' && !reference.many) await cascade(reference, [id], removal);
+  await settle(removal);
 }
 
 /** What one removal does. */
@@ -66,6 +72,14 @@ interface Removal {
   removed: Map<AnyResource, Types.ObjectId[]>;
   /** The references that have lost these targets, and do not know it yet. */
   detached: [Reference, Types.ObjectId[]][];
+}
+
+const beginning = (): Removal => ({ changes: MAX_CHANGES, removed: new Map(), detached: [] });
+
+/** At the end, so that a document that the same removal takes along restricts nothing and breaks no rule. */
+async function settle(removal: Removal): Promise<void> {
+  for (const [reference, ids] of removal.detached) await detach(reference, ids, removal);
+  for (const [removed, ids] of removal.removed) await refuseIfRestricted(removed, ids);
 }
 
 /** Each level of a cascade goes as a whole, so what is met a second time, or in a circle, is gone by then. */

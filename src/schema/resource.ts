@@ -32,7 +32,11 @@ export interface Index {
 
 type AccessOf<F extends Fields> = { [K in keyof F]?: Access };
 type Readable<F extends Fields, A> = {
-  [K in keyof F as K extends keyof A ? (A[K] extends 'private' | 'hidden' ? never : K) : K]: F[K];
+  [K in keyof F as K extends keyof A
+    ? A[K] extends 'private' | 'confidential' | 'hidden'
+      ? never
+      : K
+    : K]: F[K];
 };
 
 /** What a folder has to say when documents of a resource are created or removed, by whatever route. */
@@ -42,6 +46,10 @@ export interface Hook {
   problems?: ProblemCode[];
   /** Before each create, outside of its transaction: runs once, also for a dry run. */
   beforeCreate?: () => Promise<void>;
+  /** In the transaction that has created a document. */
+  afterCreate?: (document: object) => Promise<void>;
+  /** In the transaction that would change or remove a document. */
+  beforeChange?: (id: ObjectId) => Promise<void>;
   /** In the transaction that would remove these documents. */
   beforeRemove?: (ids: ObjectId[]) => Promise<void>;
 }
@@ -113,15 +121,15 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     Object.fromEntries(
       Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
     );
-  const readable = allowed('private', 'hidden') as unknown as Readable<F, A>;
-  const writable = allowed('readonly', 'hidden') as Fields;
+  const readable = allowed('private', 'confidential', 'hidden') as unknown as Readable<F, A>;
+  const writable = allowed('readonly', 'confidential', 'hidden') as Fields;
   const blank = Object.fromEntries(Object.entries(defaults).filter(([field]) => field in writable));
   const optional = Object.fromEntries(Object.keys(blank).map((field) => [field, true as const]));
   const isShown = (stored: Record<string, unknown>): boolean => maySeePrivate(made, stored);
   const shown = Object.fromEntries(
     Object.entries(allowed('hidden')).map(([field, schema]) => [
       field,
-      access?.[field] === 'private'
+      access?.[field] === 'private' || access?.[field] === 'confidential'
         ? schema
             .optional()
             .meta({ ...schema.meta() })

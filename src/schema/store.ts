@@ -80,6 +80,7 @@ export async function create<R extends AnyResource>(
   const document = (await modelOf<AnyResource>(resource).create(made)).toObject();
   noteChange(resource, id, 'create');
   await hold(targetsOf(resource, document));
+  for (const { afterCreate } of resource.hooks) await afterCreate?.(document);
   return document as DocumentOf<R>;
 }
 
@@ -114,7 +115,10 @@ export function replace<R extends AnyResource>(resource: R, id: Types.ObjectId, 
 }
 
 function requireSame(resource: AnyResource, current: object, { id, ...given }: Changes): void {
-  const [is, said] = [contentOf(resource, current), contentOf(resource, { ...given, _id: id })];
+  const [is, said] = [
+    contentOf(resource, current),
+    contentOf(resource, { ...current, ...given, ...(id !== undefined && { _id: id }) }),
+  ];
   const faults = Object.keys({ ...(id !== undefined && { id }), ...given })
     .filter((field) => JSON.stringify(is[field]) !== JSON.stringify(said[field]))
     .map((field) => ({
@@ -139,6 +143,7 @@ export async function update<R extends AnyResource>(
   // A patch that names nothing changes nothing, the time of the last change neither.
   if (Object.keys(changes).length === 0) return known ?? readWritable(resource, id);
 
+  for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
   const targets = targetsOf(resource, changes);
   const before =
     targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
@@ -196,6 +201,7 @@ function settle(resource: AnyResource, changed: DocumentOf<AnyResource>): void {
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   if (writable(resource)) await readWritable(resource, id);
+  for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
   await removeReferred(resource, id);
 }
 

@@ -1,20 +1,23 @@
 import { type mongo, Types } from 'mongoose';
 import type { Role } from '../../src/auth/caller.ts';
 import { makeKey, readKeys, signToken, useKeys } from '../../src/auth/tokens.ts';
+import { demoPasswordHash } from '../../src/resources/users/demo.ts';
 import { Session } from '../../src/resources/sessions/session.ts';
 import { User } from '../../src/resources/users/user.ts';
 import { modelOf } from '../../src/schema/model.ts';
 
 /** Who calls: real users in the database, with real tokens. */
 
-/** The admin on whose behalf a test calls that does not say otherwise. Stored as any user, with a session. */
+/** The admin on whose behalf a test calls that does not say otherwise. Stored as any user, with a session; the password is DEMO_PASSWORD. */
 export const admin = {
   _id: new Types.ObjectId('65f000000000000000000fff'),
   name: 'The Caller',
   email: 'caller@tests.example',
   role: 'admin' as const,
   bio: null,
-  passwordHash: null,
+  passwordHash: demoPasswordHash,
+  verifiedAt: new Date(),
+  lockedAt: null,
 };
 
 /** All users but that admin. */

@@ -16,4 +16,9 @@ export async function stored<R extends AnyResource>(
 let count = 0;
 
 export const aUser = (overrides: object = {}) =>
-  stored(User, { name: `User ${++count}`, email: `user${count}@example.org`, ...overrides });
+  stored(User, {
+    name: `User ${++count}`,
+    email: `user${count}@example.org`,
+    verifiedAt: new Date(),
+    ...overrides,
+  });

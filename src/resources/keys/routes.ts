@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { callerId } from '../../auth/caller.ts';
 import type { Access } from '../../schema/policy.ts';
+import { DEMO_PASSWORD } from '../../auth/passwords.ts';
 import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { invalid, Problem } from '../../errors.ts';
 import { byId, type Route, route } from '../../http/route.ts';
@@ -11,6 +12,7 @@ import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { AnyResource, DocumentOf } from '../../schema/resource.ts';
 import { create, remove } from '../../schema/store.ts';
 import { ApiKey } from './key.ts';
+import { confirmPassword, currentPassword } from '../users/own-password.ts';
 import { User } from '../users/user.ts';
 
 const DAY = 24 * 60 * 60 * 1_000;
@@ -57,6 +59,7 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     body: {
       schema: z
         .strictObject({
+          currentPassword: currentPassword(),
           name: ApiKey.fields.name,
           scopes: scopesOf(resources),
           expiresAt: instant()
@@ -64,7 +67,11 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
             .describe(`In ${DAYS.default} days, if not given; in ${DAYS.most} days at the latest`),
         })
         .meta({ id: 'ApiKeyBody', description: 'What the key is for' }),
-      example: { name: 'Nightly report', scopes: ['books:read', 'posts:read'] },
+      example: {
+        currentPassword: DEMO_PASSWORD,
+        name: 'Nightly report',
+        scopes: ['books:read', 'posts:read'],
+      },
     },
     answer: {
       status: 201,
@@ -73,6 +80,10 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
         .strictObject({ ...ApiKey.document.shape, secret: text(1, 200).describe('Shown this once') })
         .meta({ id: 'NewApiKey', description: 'An API key with its secret' }),
       example: { ...ApiKey.example, secret: 'sk_65f000000000000000000e01_…' },
+    },
+    prepare: async ({ body }) => {
+      await confirmPassword(body.currentPassword);
+      return body;
     },
     handler: async ({ body: { name, scopes, expiresAt = new Date(Date.now() + DAYS.default * DAY) } }) => {
       const days = (expiresAt.getTime() - Date.now()) / DAY;

@@ -69,7 +69,7 @@ interface Standing {
 /** Not `<=`: what other tools have stored and is no time must not last for ever. */
 const hasExpired = ({ expiresAt }: Standing): boolean => !(expiresAt > new Date());
 
-/** undefined where there is no such session or key, or its user is gone. */
+/** undefined where there is no such session or key, or its user is gone or locked. */
 const sessionById = loader((ids) => read(Session, ids));
 const keyById = loader((ids) => read(ApiKey, ids));
 
@@ -80,7 +80,7 @@ async function read(
 ): Promise<Standing[]> {
   // No more stages and conditions than these, though all of the user comes along: with them MongoDB needs twice the time.
   const found = await modelOf(authority as AnyResource)
-    .collection.aggregate<Standing & { users: { role?: Role }[] }>(
+    .collection.aggregate<Standing & { users: { role?: Role; lockedAt?: Date | null }[] }>(
       [
         { $match: { _id } },
         { $lookup: { from: User.collection, localField: 'user', foreignField: '_id', as: 'users' } },
@@ -88,7 +88,9 @@ async function read(
       { maxTimeMS: QUERY_TIME, ...inSession() },
     )
     .toArray();
-  return found.flatMap(({ users: [user], ...rest }) => (user?.role ? [{ ...rest, role: user.role }] : []));
+  return found.flatMap(({ users: [user], ...rest }) =>
+    user?.role && !user.lockedAt ? [{ ...rest, role: user.role }] : [],
+  );
 }
 
 /** Where it stands that a caller may go on, and with which rights. */

@@ -32,12 +32,18 @@ interface Counter {
   apart?: true;
 }
 
-/** Runs a login's guess at a password; one that is not let in throws a 429. */
-export async function guessingAs<T>(name: string, work: () => Promise<T>): Promise<T> {
+/** Where a guess at an account comes from. */
+function placeOf(name: string) {
   const [address = '', wide] = origin()?.networks ?? [];
   // What clients type may be long, and nobody else's business.
   const account = digest(name.toLowerCase());
   const here = digest(JSON.stringify([account, address]));
+  return { account, address, wide, here, known: `login:${here}` };
+}
+
+/** Runs a login's guess at a password; one that is not let in throws a 429. */
+export async function guessingAs<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const { account, address, wide, here, known } = placeOf(name);
   const place = wide ?? address;
   const asKnown: Counter[] = [{ patience: KNOWN, key: here }];
   const asStranger: Counter[] = [
@@ -45,7 +51,6 @@ export async function guessingAs<T>(name: string, work: () => Promise<T>): Promi
     ...(wide === undefined ? [] : [{ patience: WIDE, key: wide }]),
     { patience: ACCOUNT, key: account, apart: true },
   ];
-  const known = `login:${here}`;
   const found = await look([known, ...[...asKnown, ...asStranger].map((counter) => idOf(counter, place))]);
   const counters = found.has(known) ? asKnown : asStranger;
   // Whoever has to wait costs this one read: the counts are written where it is certain by then.
@@ -57,6 +62,9 @@ export async function guessingAs<T>(name: string, work: () => Promise<T>): Promi
   await remember(known, LATELY);
   return result;
 }
+
+/** Whoever has shown by mail that an account is his gets in from here, whatever others try. */
+export const knownFromHere = (name: string): Promise<void> => remember(placeOf(name).known, LATELY);
 
 const idOf = ({ patience, key, apart }: Counter, place: string): string =>
   [patience.name, key, ...(apart ? [place] : [])].join(':');

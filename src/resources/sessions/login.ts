@@ -1,5 +1,6 @@
 import type { Types } from 'mongoose';
 import { runAs } from '../../auth/caller.ts';
+import { sendsMail } from '../../auth/mail.ts';
 import { isPassword } from '../../auth/passwords.ts';
 import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { Problem } from '../../errors.ts';
@@ -35,13 +36,15 @@ async function check(email: string, password: string): Promise<Proof> {
   const isRight = await isPassword(password, user?.passwordHash);
   if (!user?.passwordHash || !isRight)
     throw refused(user?._id, !user ? 'unknown_name' : user.passwordHash ? 'wrong_password' : 'no_password');
+  if (user.lockedAt) throw refused(user._id, 'locked');
+  if (sendsMail() && !user.verifiedAt) throw unverified(user._id);
   return { user: user._id, passwordHash: user.passwordHash };
 }
 
 /** Begins a session, unless the password has changed since it was shown. */
 export async function login(proof: Proof): Promise<Tokens> {
   const user = await modelOf(User).findById(proof.user).lean();
-  if (user?.passwordHash !== proof.passwordHash) throw refused(proof.user, 'wrong_password');
+  if (user?.passwordHash !== proof.passwordHash || user.lockedAt) throw refused(proof.user, 'wrong_password');
   const [origin, secret] = [makeSecret(), makeSecret()];
   const { _id: session } = await runAs({ kind: 'user', id: user._id, role: user.role }, () =>
     create(Session, {
@@ -56,6 +59,14 @@ export async function login(proof: Proof): Promise<Tokens> {
   noteEvent({ event: 'login', account: user._id });
   return tokensOf(user._id, { session, origin, secret });
 }
+
+/** Only who knows the password learns of it. */
+const unverified = (account: Types.ObjectId): Problem =>
+  new Problem(
+    'invalid_grant',
+    'Confirm your e-mail address first, by the link that was sent to it; POST /auth/verification sends another.',
+    { event: { event: 'login_failed', account, reason: 'unverified' } },
+  );
 
 /** The reason is for the log: the caller must not learn which names exist. */
 const refused = (account: Types.ObjectId | undefined, reason: string): Problem =>

@@ -1,9 +1,9 @@
 import { Types } from 'mongoose';
-import { Problem } from '../../errors.ts';
+import { forbidden, Problem } from '../../errors.ts';
 import { removeGuards } from '../../mongo/guards.ts';
 import { noteEvent } from '../../schema/changes.ts';
 import { update } from '../../schema/store.ts';
-import type { Role } from '../../auth/caller.ts';
+import { caller, hasRole, type Role } from '../../auth/caller.ts';
 import { User } from './user.ts';
 import { modelOf } from '../../schema/model.ts';
 
@@ -17,7 +17,7 @@ const OFFICE = { collection: 'users', id: new Types.ObjectId('000000000000000000
 export async function keepAnAdmin(leaving: Types.ObjectId[]): Promise<void> {
   if (!(await modelOf(User).exists({ _id: { $in: leaving }, role: 'admin' }))) return;
   await removeGuards([OFFICE]);
-  if (await modelOf(User).exists({ _id: { $nin: leaving }, role: 'admin' })) return;
+  if (await modelOf(User).exists({ _id: { $nin: leaving }, role: 'admin', lockedAt: null })) return;
   throw new Problem('last_admin', 'There must be an admin: make another user one first.');
 }
 
@@ -25,4 +25,19 @@ export async function setRole(id: Types.ObjectId, role: Role) {
   if (role !== 'admin') await keepAnAdmin([id]);
   noteEvent({ event: 'role_changed', account: id, reason: role });
   return update(User, id, { role });
+}
+
+/** Refuses an API key that would change an admin other than the one whose key it is. */
+export async function refuseKeyOnAdmins(id: Types.ObjectId): Promise<void> {
+  const { key, id: own } = caller();
+  if (!key || own?.equals(id)) return;
+  if (await modelOf(User).exists({ _id: id, role: 'admin' }))
+    throw forbidden('An API key cannot change another admin: log in.');
+}
+
+/** An account is removed by an admin, or by its owner at DELETE /me, who has to know the password. */
+export async function refuseRemovalByToken(): Promise<void> {
+  const who = caller();
+  if (!hasRole(who, 'admin'))
+    throw forbidden('Remove your account by DELETE /me, which asks for your password.');
 }

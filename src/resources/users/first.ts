@@ -4,8 +4,8 @@ import { DEMO_PASSWORD, hashPassword, isPassword } from '../../auth/passwords.ts
 import { type Config, isProduction } from '../../config.ts';
 import { databaseProblem } from '../../mongo/failures.ts';
 import { transaction } from '../../mongo/transaction.ts';
-import { create, remove, update } from '../../schema/store.ts';
-import { ApiKey } from '../keys/key.ts';
+import { create, update } from '../../schema/store.ts';
+import { endKeys } from '../keys/end.ts';
 import { User } from './user.ts';
 import { endOthers } from '../sessions/end.ts';
 import { demoAccounts } from './demo.ts';
@@ -56,11 +56,10 @@ async function makeAdmin(email: string, passwordHash: string): Promise<void> {
     .findOne({ email: { $eq: email } })
     .lean();
   if (!known) {
-    await create(User, { name: 'Admin', email, role: 'admin', passwordHash });
+    await create(User, { name: 'Admin', email, role: 'admin', passwordHash, verifiedAt: new Date() });
     return;
   }
-  await update(User, known._id, { role: 'admin', passwordHash });
+  await update(User, known._id, { role: 'admin', passwordHash, verifiedAt: new Date(), lockedAt: null });
   await endOthers(known._id);
-  for (const { _id } of await modelOf(ApiKey).find({ user: known._id }, { _id: 1 }).lean())
-    await remove(ApiKey, _id);
+  await endKeys(known._id);
 }

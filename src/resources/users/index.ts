@@ -1,14 +1,38 @@
 import type { Route } from '../../http/route.ts';
 import type { Hook } from '../../schema/resource.ts';
-import { keepAnAdmin } from './admins.ts';
+import { keepAnAdmin, refuseKeyOnAdmins, refuseRemovalByToken } from './admins.ts';
+import { data } from './data.ts';
+import { emails } from './emails.ts';
+import { locks } from './locks.ts';
+import { mailVerification } from './mails.ts';
 import { me } from './me.ts';
+import { recovery } from './recovery.ts';
 import { countRegistration } from './registrations.ts';
+import { removal } from './removal.ts';
 import { users } from './routes.ts';
 import { User } from './user.ts';
 
 export const resources = [User];
-export const routes = (): Route[] => [...me(), ...users()];
+export const routes = (): Route[] => [
+  ...recovery(),
+  ...me(),
+  ...emails(),
+  ...data(),
+  ...removal(),
+  ...users(),
+  ...locks(),
+];
 export const hooks: Hook[] = [
-  { resource: User, beforeCreate: countRegistration, problems: ['last_admin'], beforeRemove: keepAnAdmin },
+  {
+    resource: User,
+    beforeCreate: countRegistration,
+    afterCreate: async (user) => mailVerification(user as never),
+    beforeChange: refuseKeyOnAdmins,
+    problems: ['last_admin'],
+    beforeRemove: async (ids) => {
+      await refuseRemovalByToken();
+      await keepAnAdmin(ids);
+    },
+  },
 ];
 export { seeds } from './seeds.ts';

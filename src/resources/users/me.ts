@@ -6,6 +6,7 @@ import { type Route, route } from '../../http/route.ts';
 import { noteEvent } from '../../schema/changes.ts';
 import { read, update } from '../../schema/store.ts';
 import { User } from './user.ts';
+import { endKeys } from '../keys/end.ts';
 import { endOthers } from '../sessions/end.ts';
 import { confirmPassword, currentPassword } from './own-password.ts';
 
@@ -28,7 +29,7 @@ export const me = (): Route[] => [
     operationId: 'changePassword',
     tag: 'auth',
     summary: 'Change your password',
-    description: 'All of your other sessions end. API keys stay: remove those that you do not trust.',
+    description: 'All of your other sessions end, and your API keys are removed unless you keep them.',
     policy: { role: 'member' },
     secret: true,
     body: {
@@ -36,18 +37,20 @@ export const me = (): Route[] => [
         .strictObject({
           currentPassword: currentPassword(),
           newPassword: password(),
+          keepKeys: z.boolean().optional().describe('Whether your API keys stay; false unless given'),
         })
         .meta({ id: 'PasswordChange', description: 'The password that you have, and the one that you want' }),
       example: { currentPassword: DEMO_PASSWORD, newPassword: 'a long way home' },
     },
     answer: { status: 204, description: 'It is changed' },
-    prepare: async ({ body: { currentPassword, newPassword } }) => {
+    prepare: async ({ body: { currentPassword, newPassword, keepKeys = false } }) => {
       await confirmPassword(currentPassword);
-      return { passwordHash: await hashPassword(newPassword) };
+      return { passwordHash: await hashPassword(newPassword), keepKeys };
     },
-    handler: async ({ body: { passwordHash } }) => {
+    handler: async ({ body: { passwordHash, keepKeys } }) => {
       await update(User, callerId(), { passwordHash });
       await endOthers(callerId(), caller().session);
+      if (!keepKeys) await endKeys(callerId());
       noteEvent({ event: 'password_changed', account: callerId() });
     },
   }),

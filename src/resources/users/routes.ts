@@ -3,19 +3,25 @@ import { command } from '../../http/command.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
+import { DEMO_PASSWORD } from '../../auth/passwords.ts';
 import { User } from './user.ts';
+import { confirmPassword, currentPassword } from './own-password.ts';
 import { setRole } from './admins.ts';
 
 export const users = (): Route[] => [
-  list(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
+  list(User, { filter: ['name'], sort: ['name', 'createdAt'] }),
   create(User, {
-    example: { name: 'Ben Writer', email: 'ben@example.org', bio: null },
-    intake: { password: 'a long way home' },
+    example: { name: 'Ben Writer', bio: null },
+    intake: { email: 'ben@example.org', password: 'a long way home' },
   }),
   read(User),
   replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),
   update(User, { example: { bio: 'Reads at night, and in trains.' } }),
-  remove(User, { example: '65f000000000000000000c03' }),
+  // Its owner does that by DELETE /me.
+  {
+    ...remove(User, { example: '65f000000000000000000c03' }),
+    policy: { role: 'admin', scope: 'users:write' },
+  },
   command(User, 'role', {
     method: 'put',
     operationId: 'setRole',
@@ -25,11 +31,15 @@ export const users = (): Route[] => [
     example: '65f000000000000000000c02',
     body: {
       schema: z
-        .strictObject({ role: User.fields.role })
+        .strictObject({ role: User.fields.role, currentPassword: currentPassword() })
         .meta({ id: 'RoleBody', description: 'What the user may do' }),
-      example: { role: 'editor' },
+      example: { role: 'editor', currentPassword: DEMO_PASSWORD },
     },
     problems: ['last_admin'],
+    prepare: async ({ body }) => {
+      await confirmPassword(body.currentPassword);
+      return body;
+    },
     handler: ({ params, body }) => setRole(params.id, body.role),
   }),
 ];

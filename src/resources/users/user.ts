@@ -3,29 +3,41 @@ import { caller, hasRole, ROLES } from '../../auth/caller.ts';
 import { hashPassword } from '../../auth/passwords.ts';
 import { password } from '../../schema/password.ts';
 import { invalid } from '../../errors.ts';
-import { text } from '../../schema/fields.ts';
+import { instant, text } from '../../schema/fields.ts';
 import { email } from '../../schema/formats.ts';
 import { resource } from '../../schema/resource.ts';
+
+const address = () => email().describe('Unique, whatever its case');
 
 export const User = resource('User', {
   collection: 'users',
   description: 'Somebody who writes posts',
   fields: {
     name: text(1, 100),
-    email: email().describe('Unique, whatever its case'),
+    email: address(),
     role: z.enum(ROLES).describe('What the user may do'),
     bio: text(0, 2000).nullable(),
     passwordHash: z.string().max(500).nullable(),
+    verifiedAt: instant().nullable().describe('When the user has shown that the address is theirs'),
+    lockedAt: instant().nullable().describe('Since when an admin has locked the account'),
   },
   policy: { manage: 'admin', owner: 'id', create: 'anyone' },
   intake: {
-    fields: { password: password().optional() },
-    toStored: async ({ password }) => ({
+    // Later it is changed by commands only, that ask for the password: it is the name to log in with.
+    fields: { email: address(), password: password().optional() },
+    toStored: async ({ email, password }) => ({
+      email,
       passwordHash: typeof password === 'string' ? await hashPassword(password) : withoutPassword(),
     }),
   },
-  access: { email: 'private', role: 'readonly', passwordHash: 'hidden' },
-  defaults: { role: 'member', bio: null, passwordHash: null },
+  access: {
+    email: 'confidential',
+    role: 'confidential',
+    passwordHash: 'hidden',
+    verifiedAt: 'confidential',
+    lockedAt: 'confidential',
+  },
+  defaults: { role: 'member', bio: null, passwordHash: null, verifiedAt: null, lockedAt: null },
   indexes: [
     { key: { email: 1 }, unique: true },
     { key: { name: 1, _id: 1 } },
@@ -34,7 +46,7 @@ export const User = resource('User', {
   ],
   collation: { locale: 'en', strength: 2 },
   changes: true,
-  example: { id: '65f000000000000000000c01', name: 'Ann Reader', role: 'member', bio: 'Reads at night.' },
+  example: { id: '65f000000000000000000c01', name: 'Ann Reader', bio: 'Reads at night.' },
 });
 
 /** Whoever registers needs one; an admin may make an account that gets its password later. */

@@ -1,0 +1,96 @@
+import type { Types } from 'mongoose';
+import { z } from 'zod';
+import { callerId } from '../../auth/caller.ts';
+import { sendsMail } from '../../auth/mail.ts';
+import { DEMO_PASSWORD } from '../../auth/passwords.ts';
+import { byId, type Route, route } from '../../http/route.ts';
+import { noteEvent } from '../../schema/changes.ts';
+import { modelOf } from '../../schema/model.ts';
+import { read, update } from '../../schema/store.ts';
+import { asCommand } from './acting.ts';
+import { mailChange, mailChanged, mailTaken, mailVerification } from './mails.ts';
+import { confirmPassword, currentPassword } from './own-password.ts';
+import { User } from './user.ts';
+
+/** An address is the name to log in with, and gets the mail that resets a password: no token and no key changes one. */
+
+const body = (example: string) => ({
+  schema: z
+    .strictObject({ email: User.fields.email, currentPassword: currentPassword() })
+    .meta({ id: 'EmailChange', description: 'The new address, and the password of whoever sends this' }),
+  example: { email: example, currentPassword: DEMO_PASSWORD },
+});
+
+const HOUR = 60 * 60;
+
+export const emails = (): Route[] => [
+  route({
+    method: 'put',
+    path: '/me/email',
+    operationId: 'changeEmail',
+    tag: 'auth',
+    summary: 'Change your e-mail address',
+    description:
+      'Where the server sends mail, the new address gets a link and is yours when that is opened; the old one is told. Elsewhere it is changed at once.',
+    policy: { role: 'member' },
+    secret: true,
+    body: body('admin.new@example.org'),
+    answer: {
+      status: 200,
+      description: 'What your address is, and what it will be',
+      schema: z
+        .strictObject({
+          email: User.fields.email,
+          pending: User.fields.email.nullable().describe('The one that waits for its link to be opened'),
+        })
+        .meta({ id: 'EmailChanged', description: 'An e-mail address, and the next' }),
+      example: { email: 'admin.new@example.org', pending: null },
+    },
+    // The answer tells whether somebody has the address, where no mail is sent.
+    limits: [{ name: 'emails', points: 5, seconds: HOUR, by: ({ account }) => [account as string] }],
+    problems: ['duplicate_key'],
+    prepare: async ({ body }) => {
+      await confirmPassword(body.currentPassword);
+      return body;
+    },
+    handler: async ({ body: { email } }) => {
+      const user = await read(User, callerId());
+      if (!sendsMail()) return { email: (await setEmail(user._id, email)).email, pending: null };
+      noteEvent({ event: 'email_requested', account: user._id });
+      // The same answer for one that is taken: its owner learns of it, and nobody else.
+      if (await modelOf(User).exists({ email: { $eq: email } })) mailTaken(email);
+      else mailChange(user, email);
+      return { email: user.email, pending: email };
+    },
+  }),
+  route({
+    method: 'put',
+    path: '/users/{id}/email',
+    operationId: 'setEmail',
+    tag: 'users',
+    summary: 'Change the e-mail address of a user',
+    description: 'The old address is told and the new one asked to confirm, where the server sends mail.',
+    policy: { role: 'admin' },
+    about: User,
+    secret: true,
+    params: byId(User, '65f000000000000000000c03'),
+    body: body('theo.silent@example.org'),
+    answer: { status: 200, description: 'The user', schema: User.document, example: User.example },
+    problems: ['duplicate_key'],
+    prepare: async ({ body }) => {
+      await confirmPassword(body.currentPassword);
+      return body;
+    },
+    handler: ({ params, body }) => setEmail(params.id, body.email),
+  }),
+];
+
+/** Changes an address that nobody has confirmed yet. */
+async function setEmail(id: Types.ObjectId, email: string) {
+  const { email: old } = await read(User, id);
+  const user = await asCommand(() => update(User, id, { email, verifiedAt: null }));
+  noteEvent({ event: 'email_changed', account: id });
+  mailChanged(old);
+  mailVerification(user);
+  return user;
+}

@@ -1,0 +1,76 @@
+import type { Types } from 'mongoose';
+import { byId, type Route, route } from '../../http/route.ts';
+import { noteEvent } from '../../schema/changes.ts';
+import { read, update } from '../../schema/store.ts';
+import { endKeys } from '../keys/end.ts';
+import { endOthers } from '../sessions/end.ts';
+import { asCommand } from './acting.ts';
+import { keepAnAdmin } from './admins.ts';
+import { User } from './user.ts';
+
+const common = {
+  tag: 'users',
+  policy: { role: 'admin' as const },
+  params: byId(User, '65f000000000000000000c03'),
+};
+const theUser = {
+  status: 200 as const,
+  description: 'The user',
+  schema: User.document,
+  example: User.example,
+};
+
+export const locks = (): Route[] => [
+  route({
+    ...common,
+    method: 'put',
+    path: '/users/{id}/lock',
+    operationId: 'lockUser',
+    about: User,
+    summary: 'Lock an account',
+    description:
+      'Nobody can log in to it or reset its password any more; its sessions end, and its API keys are removed. What it has written stays.',
+    answer: theUser,
+    problems: ['last_admin'],
+    handler: async ({ params: { id } }) => {
+      const { lockedAt } = await read(User, id);
+      await keepAnAdmin([id]);
+      await endAccess(id);
+      noteEvent({ event: 'locked', account: id });
+      return asCommand(() => update(User, id, { lockedAt: lockedAt ?? new Date() }));
+    },
+  }),
+  route({
+    ...common,
+    method: 'delete',
+    path: '/users/{id}/lock',
+    operationId: 'unlockUser',
+    about: User,
+    summary: 'Unlock an account',
+    description: 'Its owner can log in again, by the same password.',
+    answer: theUser,
+    handler: ({ params: { id } }) => {
+      noteEvent({ event: 'unlocked', account: id });
+      return asCommand(() => update(User, id, { lockedAt: null }));
+    },
+  }),
+  route({
+    ...common,
+    method: 'delete',
+    path: '/users/{id}/sessions',
+    operationId: 'endAccess',
+    summary: 'End all sessions and keys of a user',
+    description: 'None of the tokens and API keys of the user is good any more; a login still is possible.',
+    answer: { status: 204, description: 'They have ended' },
+    handler: async ({ params: { id } }) => {
+      await read(User, id);
+      await endAccess(id);
+      noteEvent({ event: 'session_ended', account: id, reason: 'all' });
+    },
+  }),
+];
+
+async function endAccess(user: Types.ObjectId): Promise<void> {
+  await endOthers(user);
+  await endKeys(user);
+}

@@ -1,0 +1,159 @@
+import { Types } from 'mongoose';
+import { z } from 'zod';
+import { isGenuine, type Purpose, readLink } from '../../auth/links.ts';
+import { sendsMail } from '../../auth/mail.ts';
+import { hashPassword } from '../../auth/passwords.ts';
+import { Problem } from '../../errors.ts';
+import type { Limit } from '../../http/limits.ts';
+import { type Route, route } from '../../http/route.ts';
+import { noteEvent } from '../../schema/changes.ts';
+import { modelOf, QUERY_TIME } from '../../schema/model.ts';
+import { password } from '../../schema/password.ts';
+import type { Access } from '../../schema/policy.ts';
+import type { DocumentOf } from '../../schema/resource.ts';
+import { update } from '../../schema/store.ts';
+import { endKeys } from '../keys/end.ts';
+import { endOthers } from '../sessions/end.ts';
+import { knownFromHere } from '../sessions/guesses.ts';
+import { asOwner } from './acting.ts';
+import { mailChanged, mailReset, mailVerification, stateOf } from './mails.ts';
+import { User } from './user.ts';
+
+/** What a mailbox is good for: to get in again, and to show that an address is one's own. */
+
+type Account = DocumentOf<typeof User>;
+
+const open: Access = { role: 'anyone', credentials: 'body' };
+const HOUR = 60 * 60;
+
+/** Nobody's mailbox is to be filled by others. Names that nobody has count, too: the answers tell nothing. */
+const limitsOf = (what: string): Limit<{ email: string }>[] => [
+  { name: what, points: 10, seconds: HOUR, by: ({ body }) => [body.email.toLowerCase()] },
+  { name: `${what}-from`, points: 30, seconds: HOUR, by: ({ address }) => [address] },
+];
+
+const askFor = (what: string, send: (user: Account) => void) => ({
+  method: 'post' as const,
+  tag: 'auth',
+  policy: open,
+  secret: true as const,
+  body: {
+    schema: z
+      .strictObject({ email: User.fields.email })
+      .meta({ id: what, description: 'Whose account it is' }),
+    example: { email: 'theo@example.org' },
+  },
+  answer: { status: 204 as const, description: 'If there is such an account, a mail is on its way' },
+  limits: limitsOf(what),
+  problems: ['no_mail' as const],
+  handler: async ({ body: { email } }: { body: { email: string } }) => {
+    if (!sendsMail())
+      throw new Problem(
+        'no_mail',
+        'This server sends no mail (SMTP_URL is not set): ask an administrator for a new password.',
+      );
+    const user = await modelOf(User)
+      .findOne({ email: { $eq: email } })
+      .maxTimeMS(QUERY_TIME)
+      .lean();
+    if (user && !user.lockedAt) send(user);
+  },
+});
+
+const token = z.string().max(2_000).describe('What stands behind the # of the link in the mail');
+
+export const recovery = (): Route[] => [
+  route({
+    ...askFor('ResetRequest', (user) => {
+      mailReset(user);
+      noteEvent({ event: 'reset_requested', account: user._id });
+    }),
+    path: '/auth/reset',
+    operationId: 'requestReset',
+    summary: 'Ask for a new password',
+    description:
+      'Sends a link by which a new password can be chosen. The answer is the same whether there is such an account or not.',
+  }),
+  route({
+    method: 'post',
+    path: '/auth/password',
+    operationId: 'resetPassword',
+    tag: 'auth',
+    summary: 'Choose a new password by a link',
+    description: 'Ends all sessions and removes all API keys of the account. A link is good once.',
+    policy: open,
+    secret: true,
+    body: {
+      schema: z
+        .strictObject({ token, newPassword: password() })
+        .meta({ id: 'PasswordReset', description: 'The token of the link, and the password that you want' }),
+      example: { token: 'reset.65f000000000000000000c03…', newPassword: 'a long way home' },
+    },
+    answer: { status: 204, description: 'It is changed: log in' },
+    problems: ['invalid_link'],
+    prepare: async ({ body: { token, newPassword } }) => {
+      await accountOf(token, 'reset');
+      return { token, passwordHash: await hashPassword(newPassword) };
+    },
+    handler: async ({ body: { token, passwordHash } }) => {
+      const { user } = await accountOf(token, 'reset');
+      // Whoever reads the mail of an address has shown that it is his.
+      const verifiedAt = user.verifiedAt ?? new Date();
+      await asOwner(user._id, () => update(User, user._id, { passwordHash, verifiedAt }));
+      await asOwner(user._id, () => endOthers(user._id));
+      await asOwner(user._id, () => endKeys(user._id));
+      noteEvent({ event: 'password_changed', account: user._id, reason: 'reset' });
+      await knownFromHere(user.email);
+    },
+  }),
+  route({
+    ...askFor('VerificationRequest', (user) => {
+      if (!user.verifiedAt) mailVerification(user);
+    }),
+    path: '/auth/verification',
+    operationId: 'requestVerification',
+    summary: 'Ask for a link that confirms an address',
+    description:
+      'A new account needs one before the first login, where the server sends mail: it gets the first by itself.',
+  }),
+  route({
+    method: 'post',
+    path: '/auth/verify',
+    operationId: 'verifyEmail',
+    tag: 'auth',
+    summary: 'Confirm an address by a link',
+    description: 'The address of a new account, or the one that an account is to have. A link is good once.',
+    policy: open,
+    secret: true,
+    body: {
+      schema: z.strictObject({ token }).meta({ id: 'Verification', description: 'The token of the link' }),
+      example: { token: 'verify.65f000000000000000000c03…' },
+    },
+    answer: { status: 204, description: 'It is confirmed' },
+    problems: ['invalid_link', 'duplicate_key'],
+    handler: async ({ body: { token } }) => {
+      const { user, wish } = await accountOf(token, 'verify', 'change-email');
+      const email = wish || user.email;
+      await asOwner(user._id, () => update(User, user._id, { email, verifiedAt: new Date() }));
+      if (wish) {
+        noteEvent({ event: 'email_changed', account: user._id });
+        mailChanged(user.email);
+      } else noteEvent({ event: 'email_verified', account: user._id });
+    },
+  }),
+];
+
+/** The account that a link is for, as long as the link is good. */
+async function accountOf(token: string, ...purposes: Purpose[]): Promise<{ user: Account; wish: string }> {
+  const link = readLink(token);
+  const user =
+    link && purposes.includes(link.purpose)
+      ? await modelOf(User).findById(new Types.ObjectId(link.user)).maxTimeMS(QUERY_TIME).lean()
+      : null;
+  if (link && user && !user.lockedAt && isGenuine(token, stateOf[link.purpose](user)))
+    return { user, wish: link.wish };
+  throw new Problem(
+    'invalid_link',
+    'The link has been used, has expired, or is not one of ours: ask for a new one.',
+  );
+}
