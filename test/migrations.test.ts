@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { type Arguments, readArguments } from '../scripts/migrate/arguments.ts';
 import { migrate } from '../scripts/migrate/command.ts';
 import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { migrations as product } from '../src/migrations/index.ts';
-import { layoutOf, readLayout } from '../src/mongo/layout.ts';
+import { type Layout, layoutOf, readLayout } from '../src/mongo/layout.ts';
 import { writeConflict } from '../src/mongo/failures.ts';
 import { backfill, change } from '../src/mongo/migrate/documents.ts';
 import { JOURNAL, journalOf } from '../src/mongo/migrate/journal.ts';
@@ -590,13 +590,14 @@ function startRunner(): Runner {
 describe('npm run migrate', () => {
   const wanted = layoutOf([{ collection: 'things', schema, indexes: [{ key: { n: 1 } }] }, JOURNAL, LOCK]);
 
-  async function command(line: string, migrations: Migration[], layout = wanted) {
+  async function command(line: string, migrations: Migration[], layout = wanted, sources = folder) {
     const printed: string[] = [];
     const said: string[] = [];
     const code = await migrate(readArguments(line.split(' ')) as Arguments, {
       db,
       migrations,
       wanted: layout,
+      folder: sources,
       signal: new AbortController().signal,
       say: (line) => said.push(line),
       print: (text) => printed.push(text),
@@ -707,7 +708,26 @@ describe('npm run migrate', () => {
     expect(text).toContain(`  ✗ ${refusal}`);
   });
 
-  test('new prints a migration that makes the database as the definitions say', async () => {
+  /** Writes migrations by `new` into a folder of their own, has a test fill them in, and loads them. */
+  async function generate(line: string, list: Migration[], layout: Layout, fill = (text: string) => text) {
+    const own = await mkdtemp(join(folder, 'sources-'));
+    const index = join(own, 'index.ts');
+    await writeFile(index, "import { a } from './0001-initial.ts';\n\nexport const migrations = [a];\n");
+    await writeFile(join(own, '0001-initial.ts'), '');
+    const { text } = await command(line, list, layout, own);
+    const files = (await readdir(own)).filter((name) => name > '0001-initial.ts' && name !== 'index.ts');
+    const loaded: Migration[] = [];
+    for (const name of files.toSorted()) {
+      const path = join(own, name);
+      const source = fill(await readFile(path, 'utf8'));
+      await writeFile(path, source.replaceAll("'../mongo", `'${process.cwd()}/src/mongo`));
+      const exported = Object.entries(await tsImport(path, import.meta.url));
+      loaded.push(...exported.filter(([name]) => name !== 'default').map(([, one]) => one as Migration));
+    }
+    return { text, loaded, index: await readFile(index, 'utf8') };
+  }
+
+  test('new writes and registers what makes the database as the definitions say, in two parts', async () => {
     const list = [await initial()];
     await expect(command('new more', list)).rejects.toThrow('Apply what is pending first (0001-initial)');
     await up(db, list);
@@ -722,22 +742,100 @@ describe('npm run migrate', () => {
       JOURNAL,
       LOCK,
     ]);
-    const { text } = await command('new add-label', list, layout);
-    expect(text).toContain('export const addLabel = migration(import.meta.url, [');
-    expect(text).toContain('$set: { label: TODO');
-
-    const path = join(folder, '0002-add-label.ts');
-    const source = text.replace(/TODO[^}]*/, "'x' ").replaceAll("'../mongo", `'${process.cwd()}/src/mongo`);
-    await writeFile(path, source.replace(', unique: true', ''));
-    const { addLabel } = (await tsImport(path, import.meta.url)) as { addLabel: Migration };
+    const { text, loaded, index } = await generate('new add-label', list, layout, (text) =>
+      text.replaceAll(/TODO[^}]*/g, "'x' ").replace(', unique: true', ''),
+    );
+    expect(text).toMatch(
+      /0002-add-label\.ts: fill in what says TODO[^]*0003-add-label-after\.ts \(for after/,
+    );
+    expect(index).toBe(
+      "import { a } from './0001-initial.ts';\nimport { addLabel } from './0002-add-label.ts';\n" +
+        "import { addLabelAfter } from './0003-add-label-after.ts';\n\n" +
+        'export const migrations = [a, addLabel, addLabelAfter];\n',
+    );
     await store(2_500);
-    await up(db, [...list, addLabel]);
+    const all = [...list, ...loaded];
+    expect(await command('up', all)).toMatchObject({
+      text: '0002-add-label: applied',
+      said: expect.stringContaining(
+        '0003-add-label-after: pending until no server of the version before runs',
+      ),
+    });
+    // The version before knows nothing of it.
+    await things.insertOne({ _id: 0, n: 0 });
     expect(await things.countDocuments({ label: 'x' })).toBe(2_500);
+    expect((await command('status', all)).text).toContain('up --all, when no server of the version before');
+    expect(await command('up --all', all)).toMatchObject({ text: '0003-add-label-after: applied' });
+    expect(await things.countDocuments({ label: 'x' })).toBe(2_501);
     const found = await readLayout(db);
     expect(found['others']).toEqual(layout['others']);
     expect(found['things']?.schema).toEqual(layout['things']?.schema);
-    await down(db, [...list, addLabel]);
+    await down(db, all, { to: '0001' });
     expect(await things.countDocuments({ label: { $exists: true } })).toBe(0);
+    expect((await readLayout(db))['things']?.schema).toEqual(schema);
+  });
+
+  test('new --rename keeps the values of a field, also those that the version before goes on storing', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    const { n, ...others } = schema.properties;
+    const renamed = { ...schema, properties: { ...others, m: n }, required: ['_id', 'm'] };
+    const layout = layoutOf([{ collection: 'things', schema: renamed, indexes: [] }, JOURNAL, LOCK]);
+    await expect(command('new rename --rename n:x', list, layout)).rejects.toThrow(
+      'there is no collection in',
+    );
+    const { loaded } = await generate('new rename --rename n:m', list, layout);
+    await things.insertMany([1, 2, 3].map((n) => ({ _id: n, n })));
+    const all = [...list, ...loaded];
+    await command('up', all);
+    expect(await things.countDocuments({ $expr: { $eq: ['$n', '$m'] } })).toBe(3);
+    await things.insertOne({ _id: 4, n: 4 });
+    await things.updateOne({ _id: 2 }, { $set: { n: 20 } });
+    // What the new version stores has no former name.
+    await things.updateOne({ _id: 3 }, { $set: { m: 30 }, $unset: { n: '' } });
+    await command('up --all', all);
+    expect(await things.find().sort({ _id: 1 }).toArray()).toEqual([
+      { _id: 1, m: 1 },
+      { _id: 2, m: 20 },
+      { _id: 3, m: 30 },
+      { _id: 4, m: 4 },
+    ]);
+    expect((await readLayout(db))['things']?.schema).toEqual(renamed);
+    await down(db, all, { to: '0001' });
+    expect(await things.find().sort({ _id: 1 }).toArray()).toEqual(
+      [1, 20, 30, 4].map((n, i) => ({ _id: i + 1, n })),
+    );
+  });
+
+  test('new loosens a rule before the deployment and tightens it after; a field and a collection go after it', async () => {
+    await db.createCollection('old');
+    const list = [await initial()];
+    await up(db, list);
+    const wanted = {
+      ...schema,
+      properties: { _id: {}, n: { bsonType: ['int', 'null'] }, m: { bsonType: 'int' } },
+      required: ['_id', 'n'],
+    };
+    const looser = layoutOf([{ collection: 'things', schema: wanted, indexes: [] }, JOURNAL, LOCK]);
+    const first = await generate('new looser', list, { ...looser, old: { indexes: {} } });
+    expect(first.loaded.map(({ afterDeployment }) => afterDeployment)).toEqual([false]);
+    list.push(...first.loaded);
+    await up(db, list);
+    await things.insertMany([
+      { _id: 1, n: 1, m: 1 },
+      { _id: 2, n: 2 },
+    ]);
+    const tighter = layoutOf([{ collection: 'things', schema, indexes: [] }, JOURNAL, LOCK]);
+    const second = await generate('new tighter', list, tighter);
+    expect(second.text).toMatch(/^Wrote and registered \S+-tighter\.ts \(for after the deployment\)\.$/);
+    list.push(...second.loaded.map((one) => ({ ...one, id: '0003-tighter' })));
+    expect(await command('up', list)).toMatchObject({ text: 'Nothing to do: none is pending.' });
+    await command('up --all', list);
+    expect(await things.find().toArray()).toEqual([
+      { _id: 1, n: 1 },
+      { _id: 2, n: 2 },
+    ]);
+    expect(Object.keys(await readLayout(db))).not.toContain('old');
     expect((await readLayout(db))['things']?.schema).toEqual(schema);
   });
 
@@ -749,6 +847,8 @@ describe('npm run migrate', () => {
     ['new Add_Field', 'Name the migration in lower case'],
     ['redo --dry-run', '--dry-run belongs to up and down'],
     ['redo --to 1', '--to belongs to up, down and plan'],
+    ['up --rename a:b', '--rename belongs to new'],
+    ['down --all', '--all belongs to up and plan'],
     ['up --too 1', 'Unknown option'],
   ])('%s is refused', (line, message) => {
     expect(() => readArguments(line.split(' '))).toThrow(message);

@@ -13,6 +13,10 @@ export interface Arguments {
   command: (typeof COMMANDS)[number];
   name?: string | undefined;
   to?: string | undefined;
+  /** Old and new names of fields, as OLD:NEW. */
+  renames: string[];
+  /** Also what waits until the version before is gone. */
+  all: boolean;
   dryRun: boolean;
   json: boolean;
 }
@@ -23,6 +27,8 @@ export function readArguments(argv: string[]): Arguments {
     allowPositionals: true,
     options: {
       to: { type: 'string' },
+      rename: { type: 'string', multiple: true, default: [] },
+      all: { type: 'boolean', default: false },
       'dry-run': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -44,10 +50,15 @@ export function readArguments(argv: string[]): Arguments {
     throw new UsageError('--dry-run belongs to up and down.');
   if (values.to !== undefined && command !== 'up' && command !== 'down' && command !== 'plan')
     throw new UsageError('--to belongs to up, down and plan.');
+  if (values.rename.length > 0 && command !== 'new') throw new UsageError('--rename belongs to new.');
+  if (values.all && command !== 'up' && command !== 'plan')
+    throw new UsageError('--all belongs to up and plan.');
   return {
     command: dryRun && command === 'up' ? 'plan' : command,
     name,
     to: values.to,
+    renames: values.rename,
+    all: values.all,
     dryRun,
     json: values.json,
   };
@@ -58,6 +69,8 @@ export interface Surroundings {
   migrations: Migration[];
   /** What the definitions say. */
   wanted: Layout;
+  /** Where migrations stand as sources. */
+  folder: string;
   signal: AbortSignal;
   /** For people. */
   say: (line: string) => void;

@@ -1,7 +1,7 @@
 import type { mongo } from 'mongoose';
 import { differences } from '../../src/mongo/differences.ts';
 import { readLayout, viewsIn } from '../../src/mongo/layout.ts';
-import { readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
+import { type History, readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
 import { Interrupted } from '../../src/mongo/migrate/lock.ts';
 import type { Migration } from '../../src/mongo/migrate/migration.ts';
 import type { Progress } from '../../src/mongo/migrate/online.ts';
@@ -9,7 +9,7 @@ import { down, redo, up } from '../../src/mongo/migrate/run.ts';
 import type { Arguments, Surroundings } from './arguments.ts';
 import type { Progress as Bar } from '../progress.ts';
 import { plan, planDown } from './plan.ts';
-import { skeleton } from './skeleton.ts';
+import { writeMigrations } from './new.ts';
 import { status } from './status.ts';
 
 /** Does what the arguments say; answers the exit code. */
@@ -20,10 +20,13 @@ export async function migrate(args: Arguments, around: Surroundings): Promise<nu
       return status(around, args.json);
     case 'plan':
       return plan(around, args);
-    case 'new':
+    case 'new': {
       await refuseUnfinished(db, migrations);
-      print(skeleton(args.name as string, differences(wanted, await readLayout(db))));
+      const changes = differences(wanted, await readLayout(db));
+      const lines = await writeMigrations(around.folder, args.name as string, changes, args.renames);
+      lines.forEach(print);
       return 0;
+    }
     default:
       return args.dryRun ? planDown(around, args) : change(args, around);
   }
@@ -36,18 +39,19 @@ async function refuseUnfinished(db: mongo.Db, migrations: Migration[]): Promise<
   const { pending } = history;
   if (pending.length > 0)
     throw new Error(
-      `Apply what is pending first (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up`,
+      `Apply what is pending first (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up --all`,
     );
 }
 
 const WORK = { up, down, redo };
 
-async function change({ command, to, json }: Arguments, around: Surroundings): Promise<number> {
+async function change({ command, to, all, json }: Arguments, around: Surroundings): Promise<number> {
   const { db, migrations, wanted, signal, say, print } = around;
   const progress = bars(around);
   try {
     const done = await WORK[command as keyof typeof WORK](db, migrations, {
       to,
+      duringDeployment: !all,
       signal,
       say: (line) => {
         progress.stop();
@@ -64,6 +68,7 @@ async function change({ command, to, json }: Arguments, around: Surroundings): P
           ? `${done.join(', ')}: ${what}`
           : `Nothing to do: none is ${what === 'undone' ? 'applied' : 'pending'}.`,
       );
+    if (command === 'up' && to === undefined) tellWaiting(around, await readHistory(db, migrations));
     return 0;
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error;
@@ -73,6 +78,15 @@ async function change({ command, to, json }: Arguments, around: Surroundings): P
   } finally {
     progress.stop();
   }
+}
+
+/** What this up has left for later. */
+function tellWaiting({ say }: Surroundings, { pending }: History): void {
+  if (pending.length === 0) return;
+  say(
+    `${pending.map(({ id }) => id).join(', ')}: pending until no server of the version before runs. ` +
+      'Then: npm run migrate -- up --all',
+  );
 }
 
 /** A bar for each step that goes through a collection. */

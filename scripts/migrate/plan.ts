@@ -1,7 +1,12 @@
 import { inspect } from 'node:util';
 import { foreseeDocuments } from '../../src/mongo/migrate/documents.ts';
 import { type Entry, readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
-import type { Action, Foresight, Step } from '../../src/mongo/migrate/migration.ts';
+import {
+  type Action,
+  beforeDeployment,
+  type Foresight,
+  type Step,
+} from '../../src/mongo/migrate/migration.ts';
 import { refuseUndoing, upTo } from '../../src/mongo/migrate/run.ts';
 import { count } from '../program.ts';
 import type { Arguments, Surroundings } from './arguments.ts';
@@ -9,11 +14,12 @@ import type { Arguments, Surroundings } from './arguments.ts';
 /** What `up` would do, as the database is now; answers the exit code. */
 export async function plan(
   { db, migrations, print }: Surroundings,
-  { to, json }: Pick<Arguments, 'to' | 'json'>,
+  { to, all, json }: Pick<Arguments, 'to' | 'all' | 'json'>,
 ): Promise<number> {
   const history = await readHistory(db, migrations);
   await refuseFaults(migrations, history);
-  const pending = upTo(migrations, to).filter((migration) => history.pending.includes(migration));
+  const applicable = to === undefined && !all ? beforeDeployment(migrations) : upTo(migrations, to);
+  const pending = applicable.filter((migration) => history.pending.includes(migration));
   const planned = [];
   for (const { id, steps } of pending) {
     const done = history.entries.get(id)?.step ?? 0;

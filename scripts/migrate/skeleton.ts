@@ -1,12 +1,17 @@
-import { inspect } from 'node:util';
 import { type Difference, isSame } from '../../src/mongo/differences.ts';
 import { type IndexLayout, type JsonSchema, nameOf } from '../../src/mongo/layout.ts';
+import { type Draft, type Rename, writeField } from './fields.ts';
+import { literal, newSource } from './source.ts';
 
-/** The source of a migration that makes a database what the definitions say. */
-export function skeleton(name: string, differences: Difference[]): string {
-  const source = newSource();
-  for (const difference of differences) if (!isOfView(difference)) write(source, difference);
-  return source.toText(name);
+/**
+ * The sources that make a database what the definitions say, in two parts: what the version before can live with is
+ * applied before the deployment; what takes away something that it uses is applied after it.
+ */
+export function skeleton(differences: Difference[], renames: string[] = []): Draft {
+  const draft: Draft = { before: newSource(), after: newSource() };
+  const pairs = renames.map((rename) => findRename(rename, differences));
+  for (const difference of differences) if (!isOfView(difference)) write(draft, difference, pairs);
+  return draft;
 }
 
 /** Views are made anew whenever migrations are applied. */
@@ -14,80 +19,60 @@ export const isOfView = (difference: Difference): boolean =>
   difference.what === 'view' ||
   (difference.what === 'collection' && (difference.wanted ?? difference.found)?.view !== undefined);
 
-type Source = ReturnType<typeof newSource>;
-
-/** The source as it grows. */
-function newSource() {
-  const used: Record<string, Set<string>> = {};
-  const constants: Record<string, string> = {};
-  const steps: string[] = [];
-  const use = (module: string, builder: string): void => {
-    used[module] = (used[module] ?? new Set()).add(builder);
-  };
-  return {
-    use,
-    /** A call of a builder. */
-    step(module: 'structure' | 'documents', builder: string, ...args: string[]): void {
-      use(module, builder);
-      steps.push(`${builder}(${args.join(', ')}),`);
-    },
-    comment(line: string): void {
-      steps.push(`// ${line}`);
-    },
-    /** A constant, so that a schema that two steps need stands there once; answers its name. */
-    constant(name: string, value: JsonSchema): string {
-      const text = literal(value);
-      let free = name;
-      for (let n = 2; (constants[free] ?? text) !== text; n++) free = `${name}${n}`;
-      constants[free] = text;
-      return free;
-    },
-    toText(name: string): string {
-      use('migration', 'migration');
-      const imports = Object.keys(used)
-        .toSorted(alphabetically)
-        .map((module) => {
-          const names = [...(used[module] ?? [])].toSorted(alphabetically);
-          return `import { ${names.join(', ')} } from '../mongo/migrate/${module}.ts';`;
-        });
-      const values = Object.entries(constants).map(([name, value]) => `const ${name} = ${value};`);
-      const lines = steps.length > 0 ? steps : ['// The database is as the definitions say.'];
-      const value = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
-      const body = `export const ${value} = migration(import.meta.url, [\n${lines.join('\n')}\n]);`;
-      return [imports.join('\n'), ...values, body].join('\n\n');
-    },
-  };
+/** The collection in which the one field goes and the other one comes. */
+function findRename(text: string, differences: Difference[]): Rename {
+  const [, inCollection, from, to] = /^(?:(\w+)\/)?(\w+):(\w+)$/.exec(text) ?? [];
+  if (from === undefined || to === undefined)
+    throw new Error(`--rename takes OLD:NEW or COLLECTION/OLD:NEW, not "${text}".`);
+  const fits = differences.flatMap((difference) => {
+    if (difference.what !== 'validator') return [];
+    const { collection, found, wanted } = difference;
+    const [had, has] = [found?.properties ?? {}, wanted?.properties ?? {}];
+    const isMeant = from in had && !(from in has) && to in has && !(to in had);
+    return isMeant && collection === (inCollection ?? collection) ? [collection] : [];
+  });
+  if (fits.length === 1) return { collection: fits[0] as string, from, to };
+  throw new Error(
+    fits.length === 0
+      ? `--rename ${text}: there is no collection in which ${from} is no longer defined and ${to} is new.`
+      : `--rename ${text}: name the collection, one of ${fits.join(', ')}: --rename ${fits[0]}/${from}:${to}`,
+  );
 }
 
-const alphabetically = (a: string, b: string): number => (a < b ? -1 : 1);
-
-function write(source: Source, difference: Difference): void {
+function write(draft: Draft, difference: Difference, renames: Rename[]): void {
+  const { before, after } = draft;
   const { what, collection } = difference;
   const target = literal(collection);
   switch (what) {
     case 'collection': {
       const { wanted } = difference;
-      if (!wanted) return source.comment(`The collection ${collection} is in no definition.`);
+      if (!wanted) {
+        after.comment('This removes its documents.');
+        return after.step('structure', 'dropCollection', target);
+      }
       const indexes = Object.entries(wanted.indexes).map(([name, index]) => withName(name, index));
-      const layout = literal({ ...wanted, indexes });
-      return source.step('structure', 'createCollection', target, layout);
+      return before.step('structure', 'createCollection', target, literal({ ...wanted, indexes }));
     }
     case 'index': {
       const { name, wanted, found } = difference;
-      if (found) source.step('structure', 'dropIndex', target, literal(withName(name, found)));
-      if (wanted) source.step('structure', 'createIndex', target, literal(withName(name, wanted)));
+      // MongoDB has one index of a name: one that changes goes before it comes.
+      const where = found ? after : before;
+      if (found) where.step('structure', 'dropIndex', target, literal(withName(name, found)));
+      if (wanted) where.step('structure', 'createIndex', target, literal(withName(name, wanted)));
       return;
     }
     case 'view':
       return;
     case 'validator':
-      return writeValidator(source, collection, difference.found ?? {}, difference.wanted ?? {});
+      return writeValidator(draft, collection, difference.found ?? {}, difference.wanted ?? {}, renames);
     case 'images':
-      return source.step('structure', difference.wanted ? 'keepImages' : 'dropImages', target);
+      return difference.wanted
+        ? before.step('structure', 'keepImages', target)
+        : after.step('structure', 'dropImages', target);
     case 'validation':
-      return source.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
+      return before.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
     case 'collation':
-      return source.comment(
+      return before.comment(
         `The collation of ${collection} cannot change: make a new collection, and move the documents.`,
       );
   }
@@ -98,86 +83,27 @@ const withName = (name: string, index: IndexLayout) => ({
   ...index,
 });
 
-function writeValidator(source: Source, collection: string, found: JsonSchema, wanted: JsonSchema): void {
-  const { properties: before = {}, required: requiredBefore = [], ...restBefore } = found;
-  const { properties: after = {}, required: requiredAfter = [], ...restAfter } = wanted;
+function writeValidator(
+  draft: Draft,
+  collection: string,
+  found: JsonSchema,
+  wanted: JsonSchema,
+  renames: Rename[],
+): void {
+  const { properties: had = {}, required: requiredBefore = [], ...restBefore } = found;
+  const { properties: has = {}, required: requiredAfter = [], ...restAfter } = wanted;
+  const rule = (schema: JsonSchema | undefined, required: boolean) => schema && { schema, required };
+  // What comes, comes before what goes: a value may move.
+  for (const field of new Set([...Object.keys(has), ...Object.keys(had)])) {
+    const from = rule(had[field], requiredBefore.includes(field));
+    const to = rule(has[field], requiredAfter.includes(field));
+    if (!isSame(from, to)) writeField(draft, { collection, field, from, to }, renames);
+  }
   if (!isSame(restBefore, restAfter))
-    return source.step(
+    draft.after.step(
       'structure',
       'changeValidator',
       literal(collection),
-      `{ from: ${literal(found)}, to: ${literal(wanted)} }`,
+      `{ from: ${literal({ ...found, properties: has, required: requiredAfter })}, to: ${literal(wanted)} }`,
     );
-  for (const field of new Set([...Object.keys(before), ...Object.keys(after)])) {
-    const from = rule(before[field], requiredBefore.includes(field));
-    const to = rule(after[field], requiredAfter.includes(field));
-    if (!isSame(from, to)) writeField(source, collection, field, from, to);
-  }
 }
-
-interface Rule {
-  schema: JsonSchema;
-  required: boolean;
-}
-
-const rule = (schema: JsonSchema | undefined, required: boolean): Rule | undefined =>
-  schema && { schema, required };
-
-/** A field that all documents must have comes in three steps, and goes in three. */
-function writeField(source: Source, collection: string, field: string, from?: Rule, to?: Rule): void {
-  const target = literal(collection);
-  const key = literal({ [field]: 0 })
-    .replace(/: 0 }$/, '')
-    .replace(/^{ /, '');
-  const change = (from?: string, to?: string) =>
-    source.step(
-      'structure',
-      'changeField',
-      target,
-      literal(field),
-      `{ ${[from && `from: ${from}`, to && `to: ${to}`].filter(Boolean).join(', ')} }`,
-    );
-  const say = ({ required }: Rule, constant: string): string => {
-    const builder = required ? 'required' : 'optional';
-    source.use('structure', builder);
-    return `${builder}(${constant})`;
-  };
-  const constant = (name: string, { schema }: Rule) => source.constant(name.replace(/\W/g, '_'), schema);
-
-  if (from && to) {
-    change(say(from, constant(`${field}Before`, from)), say(to, constant(field, to)));
-  } else if (to?.required) {
-    const schema = constant(field, to);
-    const value = to.schema.bsonType?.includes('null')
-      ? 'null'
-      : 'TODO /* what documents that lack it get */';
-    change(undefined, say({ ...to, required: false }, schema));
-    source.step(
-      'documents',
-      'backfill',
-      target,
-      `{ where: { ${key}: { $exists: false } }, update: [{ $set: { ${key}: ${value} } }], ` +
-        `down: { where: { ${key}: { $exists: true } }, update: [{ $unset: ${literal(field)} }] } }`,
-    );
-    change(say({ ...to, required: false }, schema), say(to, schema));
-  } else if (from?.required) {
-    const schema = constant(field, from);
-    change(say(from, schema), say({ ...from, required: false }, schema));
-    source.step(
-      'documents',
-      'backfill',
-      target,
-      `{ where: { ${key}: { $exists: true } }, update: [{ $unset: ${literal(field)} }], ` +
-        `down: 'The values of ${field} are gone.' }`,
-    );
-    change(say({ ...from, required: false }, schema));
-  } else {
-    const only = (from ?? to) as Rule;
-    const text = say(only, constant(field, only));
-    change(from && text, to && text);
-  }
-}
-
-/** As TypeScript writes it; the formatter does the rest. */
-const literal = (value: unknown): string =>
-  inspect(value, { depth: null, breakLength: 100, maxArrayLength: null, maxStringLength: null });

@@ -1,6 +1,7 @@
 import { type Difference, differences } from '../../src/mongo/differences.ts';
 import { type Layout, readLayout } from '../../src/mongo/layout.ts';
 import { type Entry, faultsOf, type History, readHistory } from '../../src/mongo/migrate/journal.ts';
+import { beforeDeployment, type Migration } from '../../src/mongo/migrate/migration.ts';
 import { count } from '../program.ts';
 import type { Surroundings } from './arguments.ts';
 import { isOfView } from './skeleton.ts';
@@ -36,7 +37,7 @@ export async function status(
       print(`≠ ${collection}: of ${count(sampled)} documents looked at, ${count(odd)} break its rules`);
     if (settled && drift.length + shapes.length === 0) print('The database is as the definitions say.');
     else if (settled) print(remedy(drift));
-    else if (faults.length === 0) print(advice(history));
+    else if (faults.length === 0) print(advice(history, migrations));
   }
   if (faults.length > 0) return 2;
   if (!settled) return 1;
@@ -46,13 +47,14 @@ export async function status(
 const remedy = (drift: Difference[]): string =>
   drift.length > 0 && drift.every(isOfView)
     ? 'npm run migrate -- up makes the views anew.'
-    : 'npm run migrate -- new NAME prints a migration that makes it as the definitions say.';
+    : 'npm run migrate -- new NAME writes a migration that makes it as the definitions say.';
 
-function advice({ entries, pending }: History): string {
+function advice({ entries, pending }: History, migrations: Migration[]): string {
+  const needed = beforeDeployment(migrations).filter((migration) => pending.includes(migration));
   const half = pending.find(({ id }) => entries.get(id)?.state === 'undoing');
   return half
     ? `${half.id} is half undone: npm run migrate -- down finishes that`
-    : `${pending.length} pending: npm run migrate -- up`;
+    : `${pending.length} pending: npm run migrate -- up${needed.length > 0 ? '' : ' --all, when no server of the version before runs'}`;
 }
 
 function line(entry: Entry | { _id: string; state: 'pending' }): string {

@@ -1,5 +1,5 @@
 import type { mongo } from 'mongoose';
-import type { Documents, Filter, Foresight, How, Step } from './migration.ts';
+import type { Documents, Filter, Foresight, How, Step, Structure } from './migration.ts';
 
 type Change = { where: Filter } & How;
 
@@ -15,9 +15,15 @@ export const change = (
   down: typeof down === 'string' ? down : documents(collection, down),
 });
 
+/** In place of what undoes a step, where nothing has to be undone. */
+export const nothing: Structure = { kind: 'structure', title: 'nothing to undo', apply: async () => {} };
+
 type OnlineChange = Change & {
-  /** What no document may match at the end; the same as `where` unless said. */
-  verify?: Filter;
+  /**
+   * What no document may match at the end; the same as `where` unless said. `false`: the version before goes on storing
+   * such documents, and a later step takes care of them.
+   */
+  verify?: Filter | false;
 };
 
 /**
@@ -27,10 +33,16 @@ type OnlineChange = Change & {
  */
 export const backfill = (
   collection: string,
-  { down, ...up }: OnlineChange & { /** What undoes it, or why nothing can. */ down: OnlineChange | string },
+  {
+    down,
+    ...up
+  }: OnlineChange & {
+    /** What undoes it, or why nothing can. */
+    down: OnlineChange | typeof nothing | string;
+  },
 ): Step => ({
   up: online(collection, up),
-  down: typeof down === 'string' ? down : online(collection, down),
+  down: typeof down === 'string' || 'kind' in down ? down : online(collection, down),
 });
 
 const documents = (collection: string, { where, ...how }: Change): Documents => ({
@@ -44,7 +56,7 @@ const documents = (collection: string, { where, ...how }: Change): Documents => 
 const online = (collection: string, { verify, ...change }: OnlineChange): Documents => ({
   ...documents(collection, change),
   title: `backfill ${collection}`,
-  online: { verify: verify ?? change.where, repeatable: verify === undefined },
+  online: { ...(verify !== false && { verify: verify ?? change.where }), repeatable: verify === undefined },
 });
 
 /** Changes the documents that match, inside a transaction; answers how many changed. */

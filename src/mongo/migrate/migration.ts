@@ -14,6 +14,8 @@ export interface Migration {
   id: string;
   file: string;
   steps: Step[];
+  /** It takes away what the version before uses, so it waits until no server of that version runs. */
+  afterDeployment: boolean;
 }
 
 export interface Step {
@@ -49,8 +51,8 @@ export interface Documents {
   how: How;
   /** In batches, beside whatever else uses the collection; undefined: all of it in one transaction. */
   online?: {
-    /** What no document may match afterwards. */
-    verify: Filter;
+    /** What no document may match afterwards; undefined: a later step takes care of what comes to match meanwhile. */
+    verify?: Filter;
     /** What comes to match `where` meanwhile is changed too: `verify` is the same. */
     repeatable: boolean;
   };
@@ -71,11 +73,15 @@ export interface Foresight {
 }
 
 /** A migration, in the file of this URL (`import.meta.url`). */
-export function migration(url: string, steps: Step[]): Migration {
+export function migration(url: string, steps: Step[], { afterDeployment = false } = {}): Migration {
   // Built code stands beside its source, so that the checksum is that of the source in either case.
   const file = fileURLToPath(url).replace(/\.js$/, '.ts');
-  return { id: basename(file, '.ts'), file, steps };
+  return { id: basename(file, '.ts'), file, steps, afterDeployment };
 }
+
+/** Without the last ones that wait for the end of the version before; one that others follow has waited long enough. */
+export const beforeDeployment = (migrations: Migration[]): Migration[] =>
+  migrations.slice(0, migrations.findLastIndex(({ afterDeployment }) => !afterDeployment) + 1);
 
 /** The SHA-256 of a migration's source; line ends do not count. */
 export async function checksumOf({ id, file }: Migration): Promise<string> {

@@ -124,8 +124,8 @@ async function endOfBatch(
 }
 
 /** How many documents are not as they should be in the end. */
-const unfinished = ({ collection, online }: Documents, db: mongo.Db): Promise<number> =>
-  db.collection(collection).countDocuments(online?.verify as Filter);
+const unfinished = async ({ collection, online }: Documents, db: mongo.Db): Promise<number> =>
+  online?.verify ? db.collection(collection).countDocuments(online.verify) : 0;
 
 const notVerified = ({ title, online }: Documents, left: number): Error =>
   new Error(

@@ -3,7 +3,7 @@ import type { mongo } from 'mongoose';
 import { Problem } from '../../errors.ts';
 import { databaseProblem } from '../failures.ts';
 import { readHistory } from './journal.ts';
-import type { Migration } from './migration.ts';
+import { beforeDeployment, type Migration } from './migration.ts';
 
 /** Whether the database is as this version of the program wants it. */
 export interface Readiness {
@@ -62,7 +62,9 @@ export async function watchReadiness(
 
 /** Why this version of the program cannot work with the database; undefined if it can. */
 export async function notReady(db: mongo.Db, migrations: Migration[]): Promise<Problem | undefined> {
-  const { ahead, missing, pending } = await readHistory(db, migrations);
+  const { ahead, missing, ...history } = await readHistory(db, migrations);
+  const needed = beforeDeployment(migrations);
+  const pending = history.pending.filter((migration) => needed.includes(migration));
   const unknown = [...missing, ...ahead];
   if (unknown.length > 0)
     return new Problem(

@@ -3,7 +3,7 @@ import type { View } from '../layout.ts';
 import type { Former } from './former.ts';
 import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
 import { Interrupted, type LockSettings, LostLock, prepareLock, withLock } from './lock.ts';
-import { type Action, checksumOf, type Migration, type Step } from './migration.ts';
+import { type Action, beforeDeployment, checksumOf, type Migration, type Step } from './migration.ts';
 import type { Progress } from './online.ts';
 import { perform, puttingBack, type Run } from './perform.ts';
 import { dropViewsOfNothing, renewViews } from './views.ts';
@@ -11,6 +11,8 @@ import { dropViewsOfNothing, renewViews } from './views.ts';
 export interface Settings extends LockSettings {
   /** The last migration that is to be applied, or to stay: its name, or the beginning of it. */
   to?: string | undefined;
+  /** Servers of the version before may run: what takes away what they use is not applied yet. */
+  duringDeployment?: boolean;
   onProgress?: (progress: Progress) => void;
   /** What the definitions want to be shown; made when all migrations are applied. */
   views?: Record<string, View>;
@@ -18,7 +20,8 @@ export interface Settings extends LockSettings {
 
 /** Applies what is pending, in order, and answers what that was. Of several that run at once one does it. */
 export async function up(db: mongo.Db, migrations: Migration[], settings: Settings = {}): Promise<string[]> {
-  const wanted = upTo(migrations, settings.to);
+  const applicable = settings.duringDeployment ? beforeDeployment(migrations) : migrations;
+  const wanted = settings.to === undefined ? applicable : upTo(migrations, settings.to);
   const open = ({ pending }: History) => wanted.filter((migration) => pending.includes(migration));
   const history = await readHistory(db, migrations);
   await refuseFaults(migrations, history);
@@ -30,7 +33,7 @@ export async function up(db: mongo.Db, migrations: Migration[], settings: Settin
             await apply(run, migration, history.entries.get(migration.id));
           return open(history).map(({ id }) => id);
         });
-  if (settings.views && wanted.length === migrations.length) await renewViews(db, settings.views);
+  if (settings.views && wanted.length >= applicable.length) await renewViews(db, settings.views);
   return applied;
 }
 

@@ -55,6 +55,17 @@ const otherCollation = (name: string, found: object | undefined): Error =>
       'would compare otherwise than the program expects. Rename it, apply this, and copy its documents into the new one.',
   );
 
+/** Removes a collection with its documents. */
+export const dropCollection = (name: string): Step => ({
+  up: structure(
+    `drop the collection ${name}`,
+    name,
+    async (db) => void (await db.dropCollection(name)),
+    async (db) => ({ changes: await db.collection(name).countDocuments() }),
+  ),
+  down: 'Its documents are gone.',
+});
+
 export const createIndex = (collection: string, index: Index): Step => ({
   up: makeIndex(collection, index),
   down: removeIndex(collection, index),
