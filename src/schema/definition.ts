@@ -21,6 +21,7 @@ interface Named {
   policy?: AccessPolicy;
   intake?: unknown;
   defaults?: object;
+  renamed?: object;
   rules?: readonly Partial<Rule>[];
   indexes?: { key: object }[];
   link?: readonly string[];
@@ -51,6 +52,7 @@ export function checkDefinition(name: string, definition: Named): void {
     access = {},
     policy = {},
     defaults = {},
+    renamed = {},
     rules = [],
     indexes = [],
     link = [],
@@ -89,6 +91,10 @@ export function checkDefinition(name: string, definition: Named): void {
   known('defaults', Object.keys(defaults));
   faults.push(...checkRules(rules, paths));
   known('link', [...link]);
+  known('renamed', Object.keys(renamed));
+  for (const [field, former] of Object.entries(renamed))
+    if (typeof former !== 'string' || former in fields)
+      faults.push(`renamed.${field} is the former name of the field, which no field has any more.`);
   known('search', search);
   for (const { key } of indexes)
     known(

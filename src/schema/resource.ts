@@ -77,6 +77,8 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
    * a PATCH would then reset what it does not mention.
    */
   defaults?: Partial<Values<F>>;
+  /** The former names of fields, while servers that know them may run or documents may have them: docs/migrations.md. */
+  renamed?: { readonly [K in keyof F]?: string };
   /** What no field can say by itself. */
   rules?: readonly Rule<Stored<F>>[];
   indexes?: Index[];
@@ -109,6 +111,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     policy = CLOSED,
     intake,
     defaults = {},
+    renamed = {},
     rules = [],
     indexes = [],
     link,
@@ -157,6 +160,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     policy,
     intake,
     defaults: defaults as object,
+    renamed: renamed as Readonly<Record<string, string>>,
     /** The part of the defaults that a replace puts back. */
     blank,
     rules: rules as readonly Rule[],

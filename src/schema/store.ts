@@ -131,6 +131,7 @@ function requireSame(resource: AnyResource, current: object, { id, ...given }: C
 }
 
 type Changes = Record<string, unknown>;
+type Stage = PipelineStage.Set | PipelineStage.Unset;
 
 /** Only what the patch names changes; it may depend on the document as it is. */
 export async function update<R extends AnyResource>(
@@ -149,7 +150,7 @@ export async function update<R extends AnyResource>(
     targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
   requireOwn(resource, changes);
   const now = new Date();
-  const updated = await change(resource, { _id: id }, setting(changes, now), {
+  const updated = await change(resource, { _id: id }, setting(resource, changes, now), {
     timestamps: false,
     // Whatever the collection's own collation takes for equal, a change of case is a change.
     collation: { locale: 'simple' },
@@ -163,9 +164,13 @@ export async function update<R extends AnyResource>(
   return updated;
 }
 
-/** Sets fields, and the time of the change where one of them had another value. */
-const setting = (changes: Changes, now: Date): [PipelineStage.Set] => {
+/**
+ * Sets fields, and the time of the change where one of them had another value. What a field is stored as by its former
+ * name goes: as long as it is there, a server of the version before has stored it.
+ */
+const setting = ({ renamed }: AnyResource, changes: Changes, now: Date): Stage[] => {
   const values = Object.entries(changes).map(([field, value]) => [field, { $literal: value }] as const);
+  const former = Object.keys(changes).flatMap((field) => renamed[field] ?? []);
   const same = values.map(([field, value]) => {
     // Missing is what answers show for it.
     const nothing = { $literal: Array.isArray(changes[field]) ? [] : null };
@@ -173,6 +178,7 @@ const setting = (changes: Changes, now: Date): [PipelineStage.Set] => {
   });
   return [
     { $set: { ...Object.fromEntries(values), updatedAt: { $cond: [{ $and: same }, '$updatedAt', now] } } },
+    ...(former.length > 0 ? [{ $unset: former }] : []),
   ];
 };
 
@@ -180,7 +186,7 @@ const setting = (changes: Changes, now: Date): [PipelineStage.Set] => {
 const change = (
   resource: AnyResource,
   filter: Changes,
-  update: UpdateQuery<unknown> | PipelineStage.Set[],
+  update: UpdateQuery<unknown> | Stage[],
   options: QueryOptions = {},
 ): Promise<DocumentOf<AnyResource>> =>
   modelOf(resource)
