@@ -20,7 +20,7 @@ import { modelOf } from '../src/schema/model.ts';
 import { aCaller, CREDENTIALS, tokenOf } from './support/callers.ts';
 import { liftRules } from './support/database.ts';
 import { aBook, aPost, aTag, validBook } from './sample/factories.ts';
-import { aUser } from './support/factories.ts';
+import { aUser } from './sample/factories.ts';
 import { follow, openSocket } from './support/feeds.ts';
 import { serve, useApi } from './support/harness.ts';
 import { dial, exchange } from './support/socket.ts';
