@@ -97,8 +97,14 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
     tail.keep(commits);
     const cache: Cache = new Map();
     for (const audience of audiences.values()) {
-      const told = commits.flatMap((commit) => tell(audience, commit, tail.mark(), cache));
-      if (told.length > 0) for (const follower of audience.members) send(follower, told);
+      try {
+        const told = commits.flatMap((commit) => tell(audience, commit, tail.mark(), cache));
+        if (told.length > 0) for (const follower of audience.members) send(follower, told);
+      } catch (error) {
+        // A fault of ours must not become a silent gap.
+        logger.error({ err: error }, 'A commit could not be told.');
+        resetAll(audience, 'The server could not tell of a change.');
+      }
     }
   }
 
@@ -115,8 +121,11 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
   }
 
   function loseAll(why: string): void {
-    for (const { members } of audiences.values())
-      for (const { outlet } of members) outlet.reset('history_lost', why, text(tail.position()));
+    for (const audience of audiences.values()) resetAll(audience, why);
+  }
+
+  function resetAll({ members }: Audience<Follower>, why: string): void {
+    for (const { outlet } of members) outlet.reset('history_lost', why, text(tail.position()));
   }
 
   async function renewRights(follower: Follower): Promise<void> {
@@ -285,6 +294,7 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
 
   /** The same caller has shown again who it is: by a newer token. */
   async function renew(follower: Follower, base: Caller): Promise<void> {
+    if (follower.ended) return;
     for (const id of authoritiesOf(follower.base)) dependents.get(id)?.delete(follower);
     follower.base = base;
     enter(follower);
