@@ -9,6 +9,7 @@ import { drain } from '../src/http/server.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database } from '../src/mongo/connect.ts';
 import { rulesBroken } from '../src/mongo/failures.ts';
+import { toMongo, type Validator } from '../src/mongo/layout.ts';
 import { up } from '../src/mongo/migrate/run.ts';
 import { Book } from './sample/books/book.ts';
 import { User } from '../src/resources/users/user.ts';
@@ -18,7 +19,9 @@ import { resources, collections } from '../src/resources/api.ts';
 import { instant, objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { connect } from '../src/schema/references.ts';
 import { typical } from '../src/schema/example.ts';
+import { databaseOf } from '../src/schema/layout.ts';
 import { resource, type AnyResource } from '../src/schema/resource.ts';
+import { brokenRules } from '../src/schema/rules.ts';
 import { shapeOf } from '../src/schema/shape.ts';
 import { validatorOf } from '../src/schema/validator.ts';
 import { viewsOf } from '../src/schema/views.ts';
@@ -584,7 +587,18 @@ describe('what MongoDB checks', () => {
     // And a resource with the kinds of field that ours have not.
     const Reading = define(
       { rating: z.number().min(0).nullable(), factor: z.number().positive(), done: z.boolean() },
-      { example: { id: '65f000000000000000000e01', rating: 4.5, factor: 1, done: true } },
+      {
+        example: { id: '65f000000000000000000e01', rating: 4.5, factor: 1, done: true },
+        rules: [
+          {
+            code: 'rated_undone',
+            fields: ['rating'],
+            message: 'must be null unless it is done',
+            check: ({ rating, done }: { rating: unknown; done: boolean }) => rating === null || done,
+            expression: { $or: [{ $eq: ['$rating', null] }, '$done'] },
+          },
+        ],
+      },
     );
     valid.push([Reading, typical(Reading)]);
 
@@ -649,10 +663,13 @@ describe('what MongoDB checks', () => {
       );
       const fields = { _id: objectId(), ...resource.fields, createdAt: instant(), updatedAt: instant() };
       const schema = asStored(z.strictObject(fields));
-      const byZod = stored.map((document) => schema.safeParse(document).success);
+      const checked = { ...resource, rules: resource.rules.filter(({ expression }) => expression) };
+      const byZod = stored.map(
+        (document) => schema.safeParse(document).success && brokenRules(checked, document).length === 0,
+      );
 
       const collection = await database().createCollection<any>('corpus', {
-        validator: { $jsonSchema: validatorOf(resource) },
+        validator: toMongo(databaseOf([resource])[resource.collection] as Validator),
       });
       const inserted = collection.insertMany(
         documents.map(({ document }) => document),

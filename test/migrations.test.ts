@@ -21,6 +21,7 @@ import { watchReadiness } from '../src/mongo/migrate/ready.ts';
 import { down, redo, up } from '../src/mongo/migrate/run.ts';
 import {
   changeField,
+  changeRule,
   changeView,
   createCollection,
   createIndex,
@@ -837,6 +838,56 @@ describe('npm run migrate', () => {
     ]);
     expect(Object.keys(await readLayout(db))).not.toContain('old');
     expect((await readLayout(db))['things']?.schema).toEqual(schema);
+  });
+
+  test('new, plan and status know rules across fields', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    await store(3, { n: 7 });
+    const even = { $eq: [{ $mod: ['$n', 2] }, 0] };
+    const layout = layoutOf([
+      { collection: 'things', schema, rules: { n_even: even }, indexes: [] },
+      JOURNAL,
+      LOCK,
+    ]);
+    expect(await command('status', list, layout)).toMatchObject({
+      code: 3,
+      text: expect.stringMatching(/the rule n_even is missing[^]*of 3 documents looked at, 3 break/),
+    });
+    const titles = async (line: string, of = wanted) =>
+      (await generate(line, list, of)).loaded.map(({ steps, afterDeployment }) => [
+        steps.map(({ up }) => up.title),
+        afterDeployment,
+      ]);
+    expect(await titles('new even', layout)).toEqual([[['check the rule n_even in things'], true]]);
+
+    const toEven = change('things', {
+      where: {},
+      update: [{ $set: { n: 8 } }],
+      down: { where: {}, update: [{ $set: { n: 8 } }] },
+    });
+    const rule = (parts: object) => changeRule('things', 'n_even', parts);
+    const strict = await file('0002-even', [rule({ to: even })]);
+    expect((await command('plan', [...list, strict])).text).toMatch(
+      /check the rule n_even in things\n +3 documents stand in its way/,
+    );
+    await expect(up(db, [...list, strict])).rejects.toThrow('3 documents of things break the new rules');
+    list.push(await file('0002-even', [toEven, rule({ to: even })]));
+    list.push(
+      await file('0003-label', [changeField('things', 'label', { to: optional({ bsonType: 'string' }) })]),
+    );
+    await up(db, list);
+    const rules = async () => (await readLayout(db))['things']?.rules;
+    expect(await rules()).toEqual({ n_even: even });
+    await expect(store(1, { n: 7 })).rejects.toMatchObject({ code: 121 });
+    expect(await titles('new odd')).toEqual([[['no longer check the rule n_even in things'], false]]);
+    await down(db, list, { to: '0001' });
+    expect(await rules()).toBeUndefined();
+
+    // A new collection has its rules from the beginning.
+    const odds = createCollection('odds', { schema, rules: { n_even: even } });
+    await up(db, [await initial(), await file('0002-odds', [odds])]);
+    expect((await readLayout(db))['odds']).toEqual({ schema, rules: { n_even: even }, indexes: {} });
   });
 
   test.each([

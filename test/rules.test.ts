@@ -1,6 +1,10 @@
 import { Types } from 'mongoose';
 import { z } from 'zod';
 import { documentMaker } from '../scripts/import/document.ts';
+import { database } from '../src/mongo/connect.ts';
+import { differences } from '../src/mongo/differences.ts';
+import { type Expression, readLayout, toMongo, type Validator } from '../src/mongo/layout.ts';
+import { databaseOf } from '../src/schema/layout.ts';
 import { batch } from '../src/http/batch.ts';
 import { create, links, read, remove, replace, update } from '../src/http/crud.ts';
 import { byId, type Route, route } from '../src/http/route.ts';
@@ -53,12 +57,14 @@ const Loan = resource('Loan', {
       fields: ['borrower', 'friends'],
       message: 'must name somebody',
       check: ({ borrower, friends }) => borrower !== null || friends.length > 0,
+      expression: { $or: [{ $ne: ['$borrower', null] }, { $ne: ['$friends', []] }] },
     },
     {
       code: 'returned_before_lent',
       fields: ['returnedAt'],
       message: 'must not be before lentAt',
       check: ({ lentAt, returnedAt }) => returnedAt === null || returnedAt >= lentAt,
+      expression: { $or: [{ $eq: ['$returnedAt', null] }, { $gte: ['$returnedAt', '$lentAt'] }] },
     },
   ],
   indexes: [{ key: { borrower: 1, _id: 1 } }, { key: { friends: 1, _id: 1 } }, { key: { owner: 1, _id: 1 } }],
@@ -325,6 +331,53 @@ describe('a rule across fields holds', () => {
   });
 });
 
+describe('a rule with an expression', () => {
+  const raw = async () => {
+    const now = new Date();
+    const times = { lentAt: now, dueAt: now, returnedAt: null, createdAt: now, updatedAt: now };
+    return { _id: new Types.ObjectId(), title: 'x', borrower: null, friends: [], pages: null, ...times };
+  };
+
+  test('holds for other tools, and is a 422 where MongoDB is the first to see that it is broken', async () => {
+    await expect(modelOf(Loan).collection.insertOne((await raw()) as never)).rejects.toMatchObject({
+      code: 121,
+    });
+    const { id } = await aLoan({ friends: [ben] });
+    const before = await stored();
+    // Without a reference in the patch the document is not read before.
+    expect(await api.patch(`/loans/${id}`, { borrower: null, friends: [] })).toMatchObject(
+      refusal({ ...NOBODY, pointer: '/borrower' }, { ...NOBODY, pointer: '/friends' }),
+    );
+    expect(await stored()).toEqual(before);
+  });
+
+  test('is compared with what the database has', async () => {
+    const wanted = databaseOf(own);
+    const rules = async () =>
+      differences(wanted, await readLayout(database())).filter(({ what }) => what === 'rule');
+    expect(wanted['loans']?.rules).toEqual({
+      lent_to_nobody: expect.any(Object),
+      returned_before_lent: expect.any(Object),
+    });
+    expect(await rules()).toEqual([]);
+    const { lent_to_nobody, ...others } = wanted['loans']?.rules as Record<string, Expression>;
+    const other = { $eq: [1, 1] };
+    await database().command({
+      collMod: 'loans',
+      validator: toMongo({ ...wanted['loans'], rules: { ...others, other } }),
+    });
+    expect(await rules()).toEqual([
+      { what: 'rule', collection: 'loans', name: 'lent_to_nobody', wanted: lent_to_nobody, found: undefined },
+      { what: 'rule', collection: 'loans', name: 'other', wanted: undefined, found: other },
+    ]);
+    // Otherwise made by hand, it is a validator of ours no more.
+    const validator = { $and: [{ $expr: other }] };
+    await database().command({ collMod: 'loans', validator });
+    expect((await readLayout(database(), 'loans'))['loans']).toMatchObject({ schema: { validator } });
+    await database().command({ collMod: 'loans', validator: toMongo(wanted['loans'] as Validator) });
+  });
+});
+
 test('OpenAPI tells the rules, and that a removal may break one', async () => {
   const document: any = await (await fetch(`${api.url()}/openapi.json`)).json();
   for (const name of ['LoanBody', 'LoanPatch'])
@@ -355,6 +408,14 @@ describe('a definition is refused at start', () => {
     ['no message', { message: undefined }, 'rules[0] lacks "message"'],
     ['no check', { check: undefined }, 'rules[0] lacks "check"'],
     ['a part', { when: 1 }, 'rules[0] has no part "when"; there are code, fields, message, check'],
+    [
+      'an expression with a typo',
+      { expression: { $gt: ['$a', '$bb'] } },
+      'rules[0].expression names "$bb", which is no field',
+    ],
+    ['the clock', { expression: { $gt: ['$$NOW', '$a'] } }, 'rules[0].expression has $$NOW: '],
+    ['chance', { expression: { $gt: [{ $rand: {} }, 0.5] } }, 'rules[0].expression has $rand: '],
+    ['a Date', { expression: { $gt: ['$createdAt', new Date(0)] } }, 'which is not JSON: write a time as'],
     ['an example that breaks it', { check: ({ a, b }: any) => a > b }, 'example breaks the rule a_above_b'],
     [
       'a check that throws',
@@ -362,7 +423,8 @@ describe('a definition is refused at start', () => {
       'The rule a_above_b cannot check the example: ',
     ],
   ])('for a rule with %s', (_, rule, fault) => {
-    expect(() => define({})).not.toThrow();
+    const nothing = { $and: [{ $ne: ['$_id', '$$ROOT.a'] }, { $literal: '$c' }] };
+    expect(() => define({ expression: nothing })).not.toThrow();
     expect(() => define(rule)).toThrow(fault);
   });
 

@@ -1,7 +1,7 @@
 import { type Difference, isSame } from '../../src/mongo/differences.ts';
 import { type IndexLayout, type JsonSchema, nameOf } from '../../src/mongo/layout.ts';
 import { type Draft, type Rename, writeField } from './fields.ts';
-import { literal, newSource } from './source.ts';
+import { literal, newSource, type Source } from './source.ts';
 
 /**
  * The sources that make a database what the definitions say, in two parts: what the version before can live with is
@@ -69,6 +69,15 @@ function write(draft: Draft, difference: Difference, renames: Rename[]): void {
       return difference.wanted
         ? before.step('structure', 'keepImages', target)
         : after.step('structure', 'dropImages', target);
+    case 'rule': {
+      // The version before may store what breaks a new rule, the next one what breaks a former rule.
+      const { name, wanted, found } = difference;
+      const changeRule = (part: string, source: Source) =>
+        source.step('structure', 'changeRule', target, literal(name), part);
+      if (found) changeRule(`{ from: ${literal(found)} }`, before);
+      if (wanted) changeRule(`{ to: ${literal(wanted)} }`, after);
+      return;
+    }
     case 'validation':
       return before.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
     case 'collation':

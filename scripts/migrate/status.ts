@@ -1,5 +1,5 @@
 import { type Difference, differences } from '../../src/mongo/differences.ts';
-import { type Layout, readLayout } from '../../src/mongo/layout.ts';
+import { isChecked, type Layout, readLayout, toMongo } from '../../src/mongo/layout.ts';
 import { type Entry, faultsOf, type History, readHistory } from '../../src/mongo/migrate/journal.ts';
 import { beforeDeployment, type Migration } from '../../src/mongo/migrate/migration.ts';
 import { count } from '../program.ts';
@@ -69,7 +69,7 @@ function line(entry: Entry | { _id: string; state: 'pending' }): string {
 
 export function describe(difference: Difference): string {
   const { what, collection, wanted, found } = difference;
-  const name = what === 'index' ? ` ${difference.name}` : '';
+  const name = 'name' in difference ? ` ${difference.name}` : '';
   const subject = `${collection}: the ${what}${name}`;
   if (what === 'validation') return `${collection}: its validator is not enforced (${String(found)})`;
   if (what === 'images') return `${collection}: images of its documents are ${wanted ? 'not ' : ''}kept`;
@@ -89,8 +89,8 @@ interface Shapes {
 /** Documents that break the rules, in a sample of each collection: made before the rules, or past them. */
 async function oddShapes(db: Surroundings['db'], wanted: Layout): Promise<Shapes[]> {
   const all: Shapes[] = [];
-  for (const [collection, { schema }] of Object.entries(wanted)) {
-    if (!schema) continue;
+  for (const [collection, layout] of Object.entries(wanted)) {
+    if (!isChecked(layout)) continue;
     const [found] = await db
       .collection(collection)
       .aggregate<{ all: { n: number }[]; odd: { n: number }[] }>([
@@ -98,7 +98,7 @@ async function oddShapes(db: Surroundings['db'], wanted: Layout): Promise<Shapes
         {
           $facet: {
             all: [{ $count: 'n' }],
-            odd: [{ $match: { $nor: [{ $jsonSchema: schema }] } }, { $count: 'n' }],
+            odd: [{ $match: { $nor: [toMongo(layout)] } }, { $count: 'n' }],
           },
         },
       ])

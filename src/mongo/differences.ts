@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { CollectionLayout, IndexLayout, JsonSchema, Layout, View } from './layout.ts';
+import type { CollectionLayout, Expression, IndexLayout, JsonSchema, Layout, View } from './layout.ts';
 
 /** One thing in which a database is not as the definitions want it; what it should not have, or lacks, is undefined. */
 export type Difference =
@@ -21,6 +21,14 @@ export type Difference =
       collection: string;
       wanted: JsonSchema | undefined;
       found: JsonSchema | undefined;
+    }
+  | {
+      what: 'rule';
+      collection: string;
+      /** Its code. */
+      name: string;
+      wanted: Expression | undefined;
+      found: Expression | undefined;
     }
   | {
       what: 'view';
@@ -49,6 +57,10 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
       all.push({ what: 'collation', collection, wanted: want.collation, found: have.collation });
     if (!isSame(want.schema, have.schema))
       all.push({ what: 'validator', collection, wanted: want.schema, found: have.schema });
+    for (const name of keysOf(want.rules ?? {}, have.rules ?? {})) {
+      const rule = { wanted: want.rules?.[name], found: have.rules?.[name] };
+      if (!isDeepStrictEqual(rule.wanted, rule.found)) all.push({ what: 'rule', collection, name, ...rule });
+    }
     if (want.validation !== have.validation)
       all.push({ what: 'validation', collection, wanted: want.validation, found: have.validation });
     if (Boolean(want.images) !== Boolean(have.images))

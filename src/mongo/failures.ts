@@ -117,28 +117,46 @@ export function refusalByValidator(error: unknown): Error | undefined {
 }
 
 /** The rules of a collection for which the database refused a document, if that is what the error says. */
-export function rulesBroken(error: unknown): string[] | undefined {
+export const rulesBroken = (error: unknown): string[] | undefined =>
+  clausesBroken(error)?.map(({ rule }) => rule);
+
+/** The expressions of a validator that a refused document does not meet, if it breaks nothing else. */
+export function expressionsBroken(error: unknown): unknown[] {
+  const clauses = clausesBroken(error) ?? [];
+  return clauses.every(({ rule }) => rule === '$expr') ? clauses.map(({ expression }) => expression) : [];
+}
+
+function clausesBroken(error: unknown): Clause[] | undefined {
   const refusal = failures(error).find(({ code }) => code === DOCUMENT_VALIDATION);
-  return refusal && brokenRules(refusal.errInfo ?? firstOf(refusal)?.errInfo);
+  return refusal && brokenClauses(refusal.errInfo ?? firstOf(refusal)?.errInfo);
 }
 
 /** Where a bulk write failed, its details stand in the errors of its documents. */
 const firstOf = ({ writeErrors }: Failure): Failure | undefined => writeErrors?.[0]?.err ?? writeErrors?.[0];
 
-/** The rules in what MongoDB says of a refused document, as paths: year.minimum. */
-function brokenRules(details: unknown, path: string[] = []): string[] {
-  if (Array.isArray(details)) return details.flatMap((detail) => brokenRules(detail, path));
+/** What of a validator a document does not meet. */
+interface Clause {
+  /** As a path: `year.minimum`; of an expression `$expr`. */
+  rule: string;
+  expression?: unknown;
+}
+
+/** The clauses in what MongoDB says of a refused document. */
+function brokenClauses(details: unknown, path: string[] = []): Clause[] {
+  if (Array.isArray(details)) return details.flatMap((detail) => brokenClauses(detail, path));
   if (details === null || typeof details !== 'object') return [];
-  const { operatorName, propertyName, missingProperties, additionalProperties, ...rest } = details as Details;
+  const { operatorName, propertyName, missingProperties, additionalProperties, specifiedAs, ...rest } =
+    details as Details;
+  if (operatorName === '$expr') return [{ rule: operatorName, expression: specifiedAs?.['$expr'] }];
   const here = propertyName === undefined ? path : [...path, propertyName];
   const inner = ['details', 'schemaRulesNotSatisfied', 'propertiesNotSatisfied', 'clausesNotSatisfied'];
-  const deeper = inner.flatMap((name) => brokenRules((rest as Record<string, unknown>)[name], here));
+  const deeper = inner.flatMap((name) => brokenClauses((rest as Record<string, unknown>)[name], here));
   if (deeper.length > 0) return deeper;
   const names = missingProperties ?? additionalProperties ?? [];
   if (operatorName === undefined) return [];
   return names.length > 0
-    ? names.map((name) => [...here, name, operatorName].join('.'))
-    : [[...here, operatorName].join('.')];
+    ? names.map((name) => ({ rule: [...here, name, operatorName].join('.') }))
+    : [{ rule: [...here, operatorName].join('.') }];
 }
 
 interface Details {
@@ -146,6 +164,7 @@ interface Details {
   propertyName?: string;
   missingProperties?: string[];
   additionalProperties?: string[];
+  specifiedAs?: Record<string, unknown>;
 }
 
 /** The outcome of a commit that was not confirmed in time. */

@@ -7,10 +7,8 @@ import type { IndexDirection, mongo } from 'mongoose';
  */
 export type Layout = Record<string, CollectionLayout>;
 
-export interface CollectionLayout {
+export interface CollectionLayout extends Validator {
   collation?: mongo.CollationOptions;
-  /** What a document must be like. */
-  schema?: JsonSchema;
   /** By name. */
   indexes: Record<string, IndexLayout>;
   /** Whether MongoDB keeps what documents were before and after each change, for those who follow its changes. */
@@ -20,6 +18,17 @@ export interface CollectionLayout {
   /** What it shows, if it is a view. */
   view?: View;
 }
+
+/** What MongoDB checks whenever a document is written. */
+export interface Validator {
+  /** What a document must be like. */
+  schema?: JsonSchema;
+  /** What must hold across its fields, by the code of the rule. */
+  rules?: Record<string, Expression>;
+}
+
+/** An expression of MongoDB's aggregation framework, as JSON. */
+export type Expression = Record<string, unknown>;
 
 /** A view shows what a pipeline makes of a collection. */
 export interface View {
@@ -44,11 +53,9 @@ export interface JsonSchema {
 }
 
 /** A collection as a definition declares it. */
-export interface Collection {
+export interface Collection extends Validator {
   collection: string;
   collation?: mongo.CollationOptions | undefined;
-  /** What MongoDB takes for a document of it. */
-  schema?: JsonSchema;
   indexes: {
     key: Record<string, IndexDirection>;
     unique?: true;
@@ -65,11 +72,12 @@ export interface Collection {
 export const layoutOf = (collections: Collection[], views: Record<string, View> = {}): Layout => ({
   ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, { view, indexes: {} }])),
   ...Object.fromEntries(
-    collections.map(({ collection, collation, schema, changes, indexes, search = [] }) => [
+    collections.map(({ collection, collation, schema, rules, changes, indexes, search = [] }) => [
       collection,
       {
         ...(collation && { collation }),
         ...(schema && { schema }),
+        ...(rules && { rules }),
         ...(changes && { images: true }),
         indexes: Object.fromEntries([
           ...indexes.map(({ key, unique, where, expireAfterSeconds }) => [
@@ -87,6 +95,29 @@ export const layoutOf = (collections: Collection[], views: Record<string, View> 
     ]),
   ),
 });
+
+/** Whether there is anything that MongoDB checks. */
+export const isChecked = ({ schema, rules }: Validator): boolean =>
+  schema !== undefined || rules !== undefined;
+
+/** A validator as MongoDB takes it. A rule's code stands beside its expression as a comment. */
+export const toMongo = ({ schema, rules = {} }: Validator): mongo.Document => {
+  const expressions = Object.entries(rules).map(([$comment, $expr]) => ({ $expr, $comment }));
+  return {
+    ...(schema && { $jsonSchema: schema }),
+    ...(expressions.length > 0 && { $and: expressions }),
+  };
+};
+
+/** The same back. One that somebody has made otherwise is no validator of ours, and so a schema that none is. */
+export function fromMongo(validator: mongo.Document): Validator {
+  const { $jsonSchema: schema, $and: expressions = [], ...others } = validator;
+  const isRule = ({ $expr, $comment, ...rest }: mongo.Document) =>
+    $expr !== undefined && typeof $comment === 'string' && Object.keys(rest).length === 0;
+  if (Object.keys(others).length > 0 || !expressions.every(isRule)) return { schema: { validator } };
+  const rules = expressions.map(({ $expr, $comment }: mongo.Document) => [$comment, $expr]);
+  return { ...(schema && { schema }), ...(rules.length > 0 && { rules: Object.fromEntries(rules) }) };
+}
 
 /** The views of a layout, by name. */
 export const viewsIn = (layout: Layout): Record<string, View> =>
@@ -129,8 +160,7 @@ export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
     const indexes = await db.collection(name).indexes();
     layout[name] = {
       ...(collation && { collation }),
-      // A validator need not be a schema; one that somebody has made otherwise is no schema of ours.
-      ...(validator && { schema: (validator['$jsonSchema'] ?? { validator }) as JsonSchema }),
+      ...(validator && fromMongo(validator)),
       ...(validator && validation !== 'strict error' && { validation }),
       ...(options['changeStreamPreAndPostImages']?.enabled && { images: true }),
       indexes: Object.fromEntries(

@@ -7,7 +7,7 @@ import { remove } from './integrity.ts';
 import type { Reference } from './resource.ts';
 import type { AnyResource } from './resource.ts';
 import { modelOf } from './model.ts';
-import { requireRules } from './rules.ts';
+import { refusedByRules, requireRules } from './rules.ts';
 
 /**
  * Finds references to what does not exist, and mends them as their policies say. The API leaves none behind, but
@@ -71,7 +71,7 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: b
       return found;
     });
   } catch (error) {
-    const reason = refusal(error);
+    const reason = refusal(resource, error);
     if (!reason) throw error;
     const middle = Math.ceil(ids.length / 2);
     if (ids.length > 1)
@@ -86,9 +86,10 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: b
 }
 
 /** Why a document cannot be changed: MongoDB refuses it, or a rule of its resource. */
-function refusal(error: unknown): string | undefined {
-  if (error instanceof Problem && error.code === 'validation_failed')
-    return `it would break a rule: ${error.message}`;
+function refusal(resource: AnyResource, error: unknown): string | undefined {
+  const broken = refusedByRules(resource, error) ?? error;
+  if (broken instanceof Problem && broken.code === 'validation_failed')
+    return `it would break a rule: ${broken.message}`;
   return (error as { code?: unknown }).code === REFUSED
     ? 'it breaks another rule of its collection'
     : undefined;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ROLES } from '../auth/caller.ts';
-import { pathsOf } from './paths.ts';
+import { type Path, pathsOf } from './paths.ts';
 import type { AccessPolicy } from './policy.ts';
 import { checkExample, checkRules, type Rule } from './rules.ts';
 
@@ -89,7 +89,7 @@ export function checkDefinition(name: string, definition: Named): void {
     if (fields[field]?.safeParse(value).success === false)
       faults.push(`policy.public: ${field} is never ${JSON.stringify(value)}.`);
   known('defaults', Object.keys(defaults));
-  faults.push(...checkRules(rules, paths));
+  if (paths) faults.push(...checkRules(rules, paths));
   known('link', [...link]);
   known('renamed', Object.keys(renamed));
   for (const [field, former] of Object.entries(renamed))
@@ -113,9 +113,9 @@ export function checkDefinition(name: string, definition: Named): void {
 }
 
 /** The paths of all fields; undefined, and a fault, if one of the fields is not supported. */
-function pathsIn(fields: Named['fields'], faults: string[]): string[] | undefined {
+function pathsIn(fields: Named['fields'], faults: string[]): Map<string, Path> | undefined {
   try {
-    return [...pathsOf(fields).keys()];
+    return pathsOf(fields);
   } catch (error) {
     faults.push((error as Error).message);
     return undefined;

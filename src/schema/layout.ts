@@ -1,12 +1,17 @@
 import { OWN } from '../mongo/collections.ts';
-import { type Layout, layoutOf } from '../mongo/layout.ts';
+import { type Collection, type Layout, layoutOf } from '../mongo/layout.ts';
 import type { AnyResource } from './resource.ts';
+import { expressionsOf } from './rules.ts';
 import { validatorOf } from './validator.ts';
 import { viewsOf } from './views.ts';
 
+/** A resource as its collection. */
+const collectionOf = (resource: AnyResource): Collection => {
+  const { rules, ...rest } = resource;
+  const expressions = expressionsOf(rules);
+  return { ...rest, schema: validatorOf(resource), ...(expressions && { rules: expressions }) };
+};
+
 /** How a database that serves these resources is laid out. */
 export const databaseOf = (resources: AnyResource[]): Layout =>
-  layoutOf(
-    [...resources.map((resource) => ({ ...resource, schema: validatorOf(resource) })), ...OWN],
-    viewsOf(resources),
-  );
+  layoutOf([...resources.map(collectionOf), ...OWN], viewsOf(resources));

@@ -1,4 +1,9 @@
-import { type Fault, invalid } from '../errors.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type Fault, invalid, type Problem } from '../errors.ts';
+import { expressionsBroken } from '../mongo/failures.ts';
+import type { Expression } from '../mongo/layout.ts';
+import { checkExpression } from './expressions.ts';
+import type { Path } from './paths.ts';
 
 /**
  * Rules across fields: what no field can say by itself. A rule holds for every document that the API stores, whatever
@@ -13,6 +18,11 @@ export interface Rule<D = any> {
   message: string;
   /** Whether a document, as MongoDB stores it, keeps the rule. Depends on nothing but the document. */
   check: (document: D) => boolean;
+  /**
+   * The same as an expression of MongoDB's aggregation framework. It becomes part of the collection's validator, so that
+   * the rule also holds for documents that other tools write.
+   */
+  expression?: Expression;
 }
 
 /** What has rules. */
@@ -32,6 +42,21 @@ export function requireRules(ruled: Ruled, document: object): void {
   if (broken.length > 0) throw invalid(faultsOf(broken));
 }
 
+/** The same refusal, where it was MongoDB that refused; undefined for any other error. */
+export function refusedByRules({ rules }: Ruled, error: unknown): Problem | undefined {
+  const expressions = expressionsBroken(error);
+  const broken = rules.filter(({ expression }) =>
+    expressions.some((one) => isDeepStrictEqual(one, expression)),
+  );
+  return broken.length > 0 ? invalid(faultsOf(broken)) : undefined;
+}
+
+/** The expressions that MongoDB checks, by the codes of the rules; undefined if there are none. */
+export function expressionsOf(rules: readonly Rule[]): Record<string, Expression> | undefined {
+  const entries = rules.flatMap(({ code, expression }) => (expression ? [[code, expression] as const] : []));
+  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+}
+
 export const faultsOf = (broken: Rule[]): Fault[] =>
   broken.flatMap(({ code, fields, message }) =>
     fields.map((path) => ({ in: 'body' as const, pointer: `/${path.replaceAll('.', '/')}`, code, message })),
@@ -41,29 +66,33 @@ export const faultsOf = (broken: Rule[]): Fault[] =>
 export const describeRules = (rules: readonly Rule[]): string =>
   rules.map(({ code, fields, message }) => `\`${code}\`: ${fields.join(', ')} ${message}.`).join(' ');
 
-const PARTS = ['code', 'fields', 'message', 'check'] as const;
+const REQUIRED = ['code', 'fields', 'message', 'check'] as const;
+const PARTS = [...REQUIRED, 'expression'];
 
 /** What is wrong with the rules of a definition, which has these paths. */
-export function checkRules(rules: readonly Partial<Rule>[], paths: string[] | undefined): string[] {
+export function checkRules(rules: readonly Partial<Rule>[], paths: ReadonlyMap<string, Path>): string[] {
   const codes = rules.map(({ code }) => code);
+  const known = [...paths.keys()].join(', ');
   return rules.flatMap((rule, i) => {
     const where = `rules[${i}]`;
-    const missing = PARTS.filter((part) => !rule[part] || (part === 'fields' && rule.fields?.length === 0));
-    const unknown = Object.keys(rule).filter((part) => !PARTS.some((known) => known === part));
-    const lost = paths ? (rule.fields ?? []).filter((path) => !paths.includes(path)) : [];
+    const { code, fields = [], expression } = rule;
+    const missing = REQUIRED.filter((part) => !rule[part] || (part === 'fields' && fields.length === 0));
+    const unknown = Object.keys(rule).filter((part) => !PARTS.includes(part));
+    const lost = fields.filter((path) => !paths.has(path));
     return [
-      ...lost.map(
-        (path) => `${where}.fields names "${path}", which is no field; there are ${paths?.join(', ')}.`,
-      ),
       ...missing.map((part) => `${where} lacks "${part}".`),
       ...unknown.map((part) => `${where} has no part "${part}"; there are ${PARTS.join(', ')}.`),
-      ...(rule.code && !/^[a-z][a-z0-9_]*$/.test(rule.code)
-        ? [`${where}.code is small letters, digits and _, as due_before_lent is.`]
+      ...(code && !CODE.test(code) ? [`${where}.code is small letters, digits and _: due_before_lent.`] : []),
+      ...(code && codes.indexOf(code) < i ? [`${where}.code is that of another rule.`] : []),
+      ...lost.map((path) => `${where}.fields names "${path}", which is no field; there are ${known}.`),
+      ...(expression
+        ? checkExpression(expression, paths).map((fault) => `${where}.expression ${fault}`)
         : []),
-      ...(rule.code && codes.indexOf(rule.code) < i ? [`${where}.code is that of another rule.`] : []),
     ];
   });
 }
+
+const CODE = /^[a-z][a-z0-9_]*$/;
 
 /** Whether the example keeps the rules: the documentation shows it, and a check that cannot take it takes nothing. */
 export function checkExample(rules: readonly Rule[], example: object): string[] {

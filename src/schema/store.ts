@@ -7,7 +7,7 @@ import { contentOf, type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
 import type { Reference } from './resource.ts';
-import { requireRules } from './rules.ts';
+import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
 import { type AnyResource, type DocumentOf, noun } from './resource.ts';
 
@@ -77,7 +77,7 @@ export async function create<R extends AnyResource>(
   const now = new Date();
   const made = { createdAt: now, updatedAt: now, ...resource.defaults, ...body, _id: id };
   requireRules(resource, made);
-  const document = (await modelOf<AnyResource>(resource).create(made)).toObject();
+  const document = (await modelOf<AnyResource>(resource).create(made).catch(byRules(resource))).toObject();
   noteChange(resource, id, 'create');
   await hold(targetsOf(resource, document));
   for (const { afterCreate } of resource.hooks) await afterCreate?.(document);
@@ -149,6 +149,8 @@ export async function update<R extends AnyResource>(
   const before =
     targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
   requireOwn(resource, changes);
+  // MongoDB refuses what breaks the rules that it knows, and says nothing of the others.
+  if (known) requireRules(resource, { ...known, ...changes });
   const now = new Date();
   const updated = await change(resource, { _id: id }, setting(resource, changes, now), {
     timestamps: false,
@@ -196,13 +198,19 @@ const change = (
       ...options,
     })
     .maxTimeMS(QUERY_TIME)
-    .lean();
+    .lean()
+    .catch(byRules(resource));
 
 /** Holds a changed document to the rules of its resource, and notes the change. */
 function settle(resource: AnyResource, changed: DocumentOf<AnyResource>): void {
   requireRules(resource, changed);
   noteChange(resource, changed._id, 'update');
 }
+
+/** Where MongoDB refused a document for its rules, says so as requireRules() does. */
+const byRules = (resource: AnyResource) => (error: unknown) => {
+  throw refusedByRules(resource, error) ?? error;
+};
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {

@@ -2,15 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 import type { mongo } from 'mongoose';
 import {
   type CollectionLayout,
+  type Expression,
   type IndexLayout,
+  isChecked,
   type JsonSchema,
   nameOf,
   readLayout,
+  toMongo,
+  type Validator,
   type View,
 } from '../layout.ts';
 import { dropEmpty, refuseFull } from './former.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
-import { enforce, SHOWN, schemaOf, setValidator, violators } from './validate.ts';
+import { enforce, SHOWN, setValidator, validatorOf, violators } from './validate.ts';
 
 /** The steps that change what a database is made of. */
 
@@ -25,18 +29,20 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
     `create the collection ${name}`,
     name,
     async (db, check) => {
-      const { collation, schema, images, indexes = [] } = layout;
+      const { collation, images, indexes = [] } = layout;
       const found = (await readLayout(db, name))[name];
       if (found && !isDeepStrictEqual(found.collation, collation))
         throw otherCollation(name, found.collation);
-      const validator = schema && { $jsonSchema: schema };
       if (!found)
-        await db.createCollection(name, { ...(collation && { collation }), ...(validator && { validator }) });
-      else if (schema) await enforce(db, name, schema, check);
+        await db.createCollection(name, {
+          ...(collation && { collation }),
+          ...(isChecked(layout) && { validator: toMongo(layout) }),
+        });
+      else if (isChecked(layout)) await enforce(db, name, layout, check);
       if (images) await setImages(db, name, true);
       if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
     },
-    async (db) => (layout.schema ? violators(db, name, layout.schema) : {}),
+    async (db) => (isChecked(layout) ? violators(db, name, layout) : {}),
   ),
   down: {
     ...structure(
@@ -122,14 +128,15 @@ const fieldRule = (
 ): Structure => {
   // What is allowed in addition refuses no document that there is: a large collection need not be read for that.
   const harmless = !former && !rule?.required;
-  const changed = async (db: mongo.Db): Promise<JsonSchema> => {
-    const schema = await schemaOf(db, collection);
+  const changed = async (db: mongo.Db): Promise<Validator> => {
+    const { schema, rules } = await validatorOf(db, collection);
     if (!schema) throw new Error(`The collection ${collection} has no validator that could be changed.`);
     const { [field]: _, ...others } = schema.properties ?? {};
     const properties = rule ? { ...schema.properties, [field]: rule.schema } : others;
     const { required = [], ...rest } = schema;
     const names = required.filter((name) => name !== field).concat(rule?.required ? field : []);
-    return { ...rest, properties, ...(names.length > 0 && { required: names }) };
+    const made = { ...rest, properties, ...(names.length > 0 && { required: names }) };
+    return { schema: made, ...(rules && { rules }) };
   };
   const what = rule ? `${rule.required ? 'require' : 'allow'} ${field}` : `no longer allow ${field}`;
   return structure(
@@ -140,19 +147,39 @@ const fieldRule = (
   );
 };
 
-/** Changes what else a validator says: its title, its description, several fields at once. */
+/** Changes what else the schema of a validator says: its title, its description, several fields at once. */
 export const changeValidator = (
   collection: string,
   { from, to }: { from: JsonSchema; to: JsonSchema },
 ): Step => ({ up: validator(collection, to), down: validator(collection, from) });
 
 const validator = (collection: string, schema: JsonSchema): Structure =>
-  structure(
-    `change the validator of ${collection}`,
+  validation(`change the validator of ${collection}`, collection, (now) => ({ ...now, schema }));
+
+/** Changes a rule across fields, by its code; without `from` it is new, without `to` it goes. */
+export const changeRule = (
+  collection: string,
+  code: string,
+  { from, to }: { from?: Expression; to?: Expression },
+): Step => ({ up: rule(collection, code, to), down: rule(collection, code, from) });
+
+const rule = (collection: string, code: string, expression: Expression | undefined): Structure => {
+  const title = `${expression ? 'check' : 'no longer check'} the rule ${code} in ${collection}`;
+  return validation(title, collection, ({ rules: { [code]: _, ...others } = {}, ...rest }) => {
+    const rules = expression ? { ...others, [code]: expression } : others;
+    return { ...rest, ...(Object.keys(rules).length > 0 && { rules }) };
+  });
+};
+
+const validation = (title: string, collection: string, change: (now: Validator) => Validator): Structure => {
+  const changed = async (db: mongo.Db) => change(await validatorOf(db, collection));
+  return structure(
+    title,
     collection,
-    (db, check) => enforce(db, collection, schema, check),
-    (db) => violators(db, collection, schema),
+    async (db, check) => enforce(db, collection, await changed(db), check),
+    async (db) => violators(db, collection, await changed(db)),
   );
+};
 
 /** Has MongoDB keep what documents were before and after each change, so that the changes can be followed. */
 export const keepImages = (collection: string): Step => ({
@@ -260,6 +287,6 @@ export async function prepareCollection(
   { collection, schema }: { collection: string; schema: JsonSchema },
 ): Promise<void> {
   await unlessExists(db.createCollection(collection, { validator: { $jsonSchema: schema } }));
-  if (!isDeepStrictEqual(await schemaOf(db, collection), schema))
-    await setValidator(db, collection, schema, async () => {});
+  if (!isDeepStrictEqual(await validatorOf(db, collection), { schema }))
+    await setValidator(db, collection, { schema }, async () => {});
 }

@@ -1,12 +1,12 @@
 import type { mongo } from 'mongoose';
-import type { JsonSchema } from '../layout.ts';
+import { fromMongo, toMongo, type Validator } from '../layout.ts';
 import type { Check, Foresight } from './migration.ts';
 
 /** The validator of a collection, and the documents that break it. */
 
-export async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema | undefined> {
+export async function validatorOf(db: mongo.Db, name: string): Promise<Validator> {
   const [found] = await db.listCollections({ name }, { nameOnly: false }).toArray();
-  return (found as mongo.CollectionInfo | undefined)?.options?.['validator']?.['$jsonSchema'];
+  return fromMongo((found as mongo.CollectionInfo | undefined)?.options?.['validator'] ?? {});
 }
 
 /**
@@ -17,11 +17,11 @@ export async function schemaOf(db: mongo.Db, name: string): Promise<JsonSchema |
 export async function enforce(
   db: mongo.Db,
   collection: string,
-  schema: JsonSchema,
+  validator: Validator,
   check: Check,
 ): Promise<void> {
-  await setValidator(db, collection, schema, check);
-  const { refused = 0, ids = [] } = await violators(db, collection, schema);
+  await setValidator(db, collection, validator, check);
+  const { refused = 0, ids = [] } = await violators(db, collection, validator);
   if (refused === 0) return;
   throw new Error(
     `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
@@ -32,13 +32,13 @@ export async function enforce(
 export async function setValidator(
   db: mongo.Db,
   collection: string,
-  schema: JsonSchema,
+  validator: Validator,
   check: Check,
 ): Promise<void> {
   await check();
   await db.command({
     collMod: collection,
-    validator: { $jsonSchema: schema },
+    validator: toMongo(validator),
     validationLevel: 'strict',
     validationAction: 'error',
   });
@@ -47,8 +47,8 @@ export async function setValidator(
 /** How many ids are shown. */
 export const SHOWN = 5;
 
-export async function violators(db: mongo.Db, collection: string, schema: JsonSchema): Promise<Foresight> {
-  const where = { $nor: [{ $jsonSchema: schema }] };
+export async function violators(db: mongo.Db, collection: string, validator: Validator): Promise<Foresight> {
+  const where = { $nor: [toMongo(validator)] };
   const refused = await db.collection(collection).countDocuments(where);
   const some = refused > 0 ? db.collection(collection).find(where, { projection: { _id: 1 } }) : undefined;
   return { refused, ids: ((await some?.limit(SHOWN).toArray()) ?? []).map(({ _id }) => _id) };
