@@ -35,7 +35,9 @@ async function isEmpty(seeds: Seed[]): Promise<boolean> {
 
 /** Checked by the rules of the API. */
 async function store(resource: AnyResource, document: Record<string, unknown>): Promise<void> {
-  const { id, createdAt, updatedAt, ...json } = document;
+  const { id, createdAt, updatedAt, ...rest } = document;
+  // An example shows computed fields, too.
+  const json = Object.fromEntries(Object.entries(rest).filter(([field]) => !(field in resource.computed)));
   const optional = Object.fromEntries(Object.keys(resource.defaults).map((field) => [field, true as const]));
   const { data, error } = z
     .strictObject(resource.fields)

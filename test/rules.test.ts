@@ -360,7 +360,7 @@ describe('a rule with an expression', () => {
       returned_before_lent: expect.any(Object),
     });
     expect(await rules()).toEqual([]);
-    const { lent_to_nobody, ...others } = wanted['loans']?.rules as Record<string, Expression>;
+    const { lent_to_nobody, ...others } = (wanted['loans'] as Validator).rules as Record<string, Expression>;
     const other = { $eq: [1, 1] };
     await database().command({
       collMod: 'loans',
@@ -415,7 +415,11 @@ describe('a definition is refused at start', () => {
     ],
     ['the clock', { expression: { $gt: ['$$NOW', '$a'] } }, 'rules[0].expression has $$NOW: '],
     ['chance', { expression: { $gt: [{ $rand: {} }, 0.5] } }, 'rules[0].expression has $rand: '],
-    ['a Date', { expression: { $gt: ['$createdAt', new Date(0)] } }, 'which is not JSON: write a time as'],
+    [
+      'a Date',
+      { expression: { $gt: ['$createdAt', new Date(0)] } },
+      'has a value that is not JSON: write a time as',
+    ],
     ['an example that breaks it', { check: ({ a, b }: any) => a > b }, 'example breaks the rule a_above_b'],
     [
       'a check that throws',

@@ -3,6 +3,7 @@ import { Types } from 'mongoose';
 import type { z } from 'zod';
 import type { Fault } from '../../src/errors.ts';
 import { bodyFaults } from '../../src/http/input.ts';
+import { constantsOf, withDefaults } from '../../src/schema/defaults.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
 import { brokenRules, faultsOf } from '../../src/schema/rules.ts';
 import { words } from '../../src/schema/words.ts';
@@ -30,12 +31,17 @@ export function rowSchema({ body, document, fields, defaults }: AnyResource) {
 /** Validates the JSON of a row, which stands on this line, as the API does a body. */
 export function documentMaker(resource: AnyResource): (json: unknown, line: number) => Made {
   const schema = rowSchema(resource);
+  // What an export shows of computed fields is made again.
+  const storedIn = (data: object) =>
+    Object.fromEntries(Object.entries(data).filter(([field]) => !(field in resource.computed)));
   return (json, line) => {
     const result = schema.safeParse(json, { error: words });
     if (!result.success) return { reasons: bodyFaults(result.error, schema, json).map(toReason) };
-    const content: Record<string, unknown> = { ...resource.defaults, ...result.data };
+    // Without what functions make, so that the same row has the same id the next time.
+    const content: Record<string, unknown> = { ...constantsOf(resource), ...storedIn(result.data) };
     const now = new Date();
-    const { id = contentId(resource, content, line), createdAt = now, updatedAt = now, ...fields } = content;
+    const { id = contentId(resource, content, line), createdAt = now, updatedAt = now, ...given } = content;
+    const fields = withDefaults(resource, given);
     const document = { _id: id as Types.ObjectId, ...fields, createdAt, updatedAt };
     const broken = brokenRules(resource, document);
     return broken.length > 0 ? { reasons: faultsOf(broken).map(toReason) } : { document, reasons: [] };

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { toCreate, toRead, toWrite } from '../schema/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
+import { constantsOf } from '../schema/defaults.ts';
 import { etagOf } from '../schema/etag.ts';
 import { expanded, include, partial } from '../schema/include.ts';
 import { removalProblems } from '../schema/integrity.ts';
@@ -44,7 +45,7 @@ export const create = <R extends AnyResource>(
     body: { schema: resource.creation, example: { ...example, ...intake } },
     answer: {
       status: 201,
-      ...theDocument(resource, { ...resource.defaults, ...example }),
+      ...theDocument(resource, { ...constantsOf(resource), ...example }),
       headers: {
         Location: {
           description: 'Where it is',
@@ -91,7 +92,7 @@ export const reading = (
   handler: async ({ params, query }: { params: any; query: any }) => {
     const { include: paths, fields } = query as { include?: string[]; fields?: string[] };
     const selection = selectionOf(fields);
-    const found = await find({ params }, projectionOf(selection));
+    const found = await find({ params }, projectionOf(resource, selection));
     await include(resource, [found], paths, selection);
     return found;
   },

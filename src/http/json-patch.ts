@@ -1,6 +1,7 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { type Fault, invalid, Problem } from '../errors.ts';
+import { withDefaults } from '../schema/defaults.ts';
 import type { AnyResource, DocumentOf } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
 import * as store from '../schema/store.ts';
@@ -66,7 +67,7 @@ export async function patchDocument(
 }
 
 /** The fields that change by a patch, validated. */
-function changesBy(patch: Operation[], resource: AnyResource, current: unknown): Record<string, unknown> {
+function changesBy(patch: Operation[], resource: AnyResource, current: object): Record<string, unknown> {
   // As the caller sees it: a test must not tell what no answer shows.
   const before = shapeOf(resource.document)(current) as Record<string, unknown>;
   const after = patched(before, patch);
@@ -79,23 +80,25 @@ function changesBy(patch: Operation[], resource: AnyResource, current: unknown):
       JSON.stringify(before[field]) !== JSON.stringify(after[field]) &&
       (isWritable(field) || field in after || !isReplaced),
   );
-  const blank = resource.blank as Record<string, unknown>;
-  const writable = changed.filter(isWritable);
-  const fields = Object.fromEntries(
-    writable.map((field) => [field, field in after ? after[field] : blank[field]]),
-  );
+  const written = changed.filter((field) => isWritable(field) && field in after);
+  const removed = changed.filter((field) => isWritable(field) && !(field in after));
+  const fields = Object.fromEntries(written.map((field) => [field, after[field]]));
   const result = resource.body.partial().safeParse(fields, { error: words });
   const faults = [
     ...changed
       .filter((field) => !isWritable(field))
       .map((field) => fault(field, 'unknown_field', 'is not a field that can be written')),
-    ...writable
-      .filter((field) => fields[field] === undefined)
+    ...removed
+      .filter((field) => !(field in resource.defaults))
       .map((field) => fault(field, 'required', 'is required')),
     ...(result.success ? [] : bodyFaults(result.error, resource.body, fields)),
   ];
   if (faults.length > 0) throw invalid(pointInto(patch, faults));
-  return result.data as Record<string, unknown>;
+  const changes = result.data as Record<string, unknown>;
+  const isRemoved = (field: string) => removed.includes(field);
+  const rest = Object.entries(current).filter(([field]) => !isRemoved(field));
+  const complete = withDefaults(resource, { ...Object.fromEntries(rest), ...changes }, isRemoved);
+  return { ...changes, ...Object.fromEntries(removed.map((field) => [field, complete[field]])) };
 }
 
 function patched(before: object, patch: Operation[]): Record<string, unknown> {

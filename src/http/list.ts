@@ -172,7 +172,7 @@ function pages<R extends AnyResource>(
       const sort = orderOf(asked);
       const conditions = await conditionsOf(params, asked);
       const { limit = 20, after, before, offset } = asked;
-      const projection = withSort(projectionOf(selection), sort);
+      const projection = withSort(projectionOf(resource, selection), sort);
       const [page, total] = await Promise.all([
         readPage(resource, {
           question: questionOf(params, asked),
@@ -231,7 +231,12 @@ async function* batches(
 ) {
   const selection = selectionOf(asked.fields);
   const limits = { limit: asked.limit, time: isSearch(conditions) ? STREAM_TIME / 10 : STREAM_TIME };
-  const found = query(resource, { conditions, order, projection: projectionOf(selection), ...limits });
+  const found = query(resource, {
+    conditions,
+    order,
+    projection: projectionOf(resource, selection),
+    ...limits,
+  });
   const session = await mongoose.startSession();
   const cursor = (found as Query<Found[], Found>).session(session).cursor({ batchSize: STREAM_BATCH });
   // MongoDB would go on looking for somebody who has gone.

@@ -55,7 +55,7 @@ function sortField(resource: AnyResource, part: string): SortField {
   const { name, fields } = resource;
   const field = part.replace(/^-/, '');
   if (!isPublic(resource, field))
-    throw new Error(`${name} cannot be sorted by ${field}: not every answer shows it.`);
+    throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or not every answer shows it.`);
   const type = fields[field]?.def.type;
   if (type === 'array' || type === 'object')
     throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);

@@ -46,7 +46,9 @@ export function filters(resource: AnyResource, names: readonly string[]): Filter
   const { name, document, fields, indexes } = resource;
   return names.flatMap((field) => {
     if (!isPublic(resource, field))
-      throw new Error(`${name} cannot be filtered by ${field}: not every answer shows it.`);
+      throw new Error(
+        `${name} cannot be filtered by ${field}: it is not stored, or not every answer shows it.`,
+      );
     if (!indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
       throw new Error(
         `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,

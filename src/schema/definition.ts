@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { ROLES } from '../auth/caller.ts';
 import { type Path, pathsOf } from './paths.ts';
 import type { AccessPolicy } from './policy.ts';
+import { checkComputed, type Computed } from './computed.ts';
+import { checkDefaults } from './defaults.ts';
 import { checkExample, checkRules, type Rule } from './rules.ts';
 
 /**
@@ -22,6 +24,7 @@ interface Named {
   intake?: unknown;
   defaults?: object;
   renamed?: object;
+  computed?: Record<string, Partial<Computed>>;
   rules?: readonly Partial<Rule>[];
   indexes?: { key: object }[];
   link?: readonly string[];
@@ -53,6 +56,7 @@ export function checkDefinition(name: string, definition: Named): void {
     policy = {},
     defaults = {},
     renamed = {},
+    computed = {},
     rules = [],
     indexes = [],
     link = [],
@@ -78,7 +82,7 @@ export function checkDefinition(name: string, definition: Named): void {
       faults.push(`${where} is one of ${allowed.join(', ')}, not ${JSON.stringify(value)}.`);
   };
 
-  known('access', Object.keys(access));
+  known('access', Object.keys(access), Object.keys(computed));
   for (const [field, value] of Object.entries(access)) oneOf(`access.${field}`, value, ACCESS);
   oneOf('policy.manage', manage, ROLES);
   oneOf('policy.read', read, ['owner', ...ROLES]);
@@ -89,6 +93,14 @@ export function checkDefinition(name: string, definition: Named): void {
     if (fields[field]?.safeParse(value).success === false)
       faults.push(`policy.public: ${field} is never ${JSON.stringify(value)}.`);
   known('defaults', Object.keys(defaults));
+  faults.push(...checkDefaults(defaults));
+  const restricted = Object.entries(access).flatMap(([field, kind]) => (kind === 'readonly' ? [] : [field]));
+  const names = {
+    stored: [...Object.keys(fields), 'createdAt', 'updatedAt'],
+    restricted,
+    named: Object.keys(access),
+  };
+  faults.push(...checkComputed(computed, names));
   if (paths) faults.push(...checkRules(rules, paths));
   known('link', [...link]);
   known('renamed', Object.keys(renamed));

@@ -11,9 +11,7 @@ export function checkExpression(expression: unknown, paths: ReadonlyMap<string, 
   if (typeof expression === 'string') return checkText(expression, paths);
   if (expression === null || ['number', 'boolean'].includes(typeof expression)) return [];
   if (typeof expression !== 'object' || Object.getPrototypeOf(expression) !== Object.prototype)
-    return [
-      `has ${String(expression)}, which is not JSON: write a time as { $toDate: '2026-01-31T12:00:00Z' }.`,
-    ];
+    return ["has a value that is not JSON: write a time as { $toDate: '2026-01-31T12:00:00Z' }."];
   return Object.entries(expression).flatMap(([name, part]) =>
     name === '$literal' ? [] : [...refused(name), ...checkExpression(part, paths)],
   );

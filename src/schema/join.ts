@@ -14,7 +14,7 @@ export const join = (
   path: field,
   model: modelOf(target),
   match: visible(target),
-  select: projectionOf(selection, path),
+  select: projectionOf(target, selection, path),
   options: { lean: true, maxTimeMS: QUERY_TIME },
   // What the caller may not see, what other tools have removed, what is no id: show that rather than nothing.
   skipInvalidIds: true,

@@ -3,6 +3,7 @@ import type { IndexDirection, mongo } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import { type Access, checkDefinition } from './definition.ts';
+import { type Computed, exampleOf, shownAs } from './computed.ts';
 import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { pathsOf } from './paths.ts';
 import { type AccessPolicy, CLOSED, maySeePrivate } from './policy.ts';
@@ -62,7 +63,7 @@ export interface Intake {
 /** Fields that an answer shows to some callers only: which, is seen at each document. */
 export const privacy = z.registry<{ isShown: (stored: Record<string, unknown>) => boolean }>();
 
-interface Definition<F extends Fields, A extends AccessOf<F>> {
+interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> {
   /** The MongoDB collection, the URL's path segment and the OpenAPI tag. */
   collection: string;
   description: string;
@@ -74,11 +75,14 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
   intake?: Intake;
   /**
    * What is stored for a field that a create or a replace leaves out. Not `.default()` in the fields:
-   * a PATCH would then reset what it does not mention.
+   * a PATCH would then reset what it does not mention. A function is called once for each document, with the rest of
+   * the body and the defaults before it.
    */
-  defaults?: Partial<Values<F>>;
+  defaults?: { [K in keyof F]?: z.output<F[K]> | ((body: Partial<Values<F>>) => z.output<F[K]>) };
   /** The former names of fields, while servers that know them may run or documents may have them: docs/migrations.md. */
   renamed?: { readonly [K in keyof F]?: string };
+  /** Fields that answers show and no document has. */
+  computed?: { [K in keyof C]: Computed<Stored<F>, C[K]> };
   /** What no field can say by itself. */
   rules?: readonly Rule<Stored<F>>[];
   indexes?: Index[];
@@ -98,10 +102,11 @@ interface Definition<F extends Fields, A extends AccessOf<F>> {
 }
 
 /** One definition per resource: everything that depends on what a document looks like comes from here. */
-export function resource<const F extends Fields, const A extends AccessOf<F> = Record<never, never>>(
-  name: string,
-  definition: Definition<F, A>,
-) {
+export function resource<
+  const F extends Fields,
+  const A extends AccessOf<F> = Record<never, never>,
+  const C extends Fields = Record<never, never>,
+>(name: string, definition: Definition<F, A, C>) {
   checkDefinition(name, definition);
   const {
     collection,
@@ -112,6 +117,7 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     intake,
     defaults = {},
     renamed = {},
+    computed = {} as NonNullable<typeof definition.computed>,
     rules = [],
     indexes = [],
     link,
@@ -120,17 +126,30 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     changes = false,
     example,
   } = definition;
+  const absents = Object.fromEntries(
+    Object.entries(fields)
+      .map(([field, schema]) => [field, absent(schema)] as const)
+      .filter(([, value]) => value !== undefined),
+  );
+  const derived = Object.fromEntries(
+    Object.entries(computed as Record<string, Computed>)
+      .filter(([field]) => (access as Record<string, Access> | undefined)?.[field] !== 'hidden')
+      .map(([field, one]) => [field, shownAs(one, absents)]),
+  );
   const allowed = (...refused: Access[]) =>
     Object.fromEntries(
       Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
     );
   const readable = allowed('private', 'confidential', 'hidden') as unknown as Readable<F, A>;
   const writable = allowed('readonly', 'confidential', 'hidden') as Fields;
-  const blank = Object.fromEntries(Object.entries(defaults).filter(([field]) => field in writable));
-  const optional = Object.fromEntries(Object.keys(blank).map((field) => [field, true as const]));
+  const optional = Object.fromEntries(
+    Object.keys(defaults)
+      .filter((field) => field in writable)
+      .map((field) => [field, true as const]),
+  );
   const isShown = (stored: Record<string, unknown>): boolean => maySeePrivate(made, stored);
   const shown = Object.fromEntries(
-    Object.entries(allowed('hidden')).map(([field, schema]) => [
+    Object.entries({ ...allowed('hidden'), ...derived }).map(([field, schema]) => [
       field,
       access?.[field] === 'private' || access?.[field] === 'confidential'
         ? schema
@@ -161,21 +180,21 @@ export function resource<const F extends Fields, const A extends AccessOf<F> = R
     intake,
     defaults: defaults as object,
     renamed: renamed as Readonly<Record<string, string>>,
-    /** The part of the defaults that a replace puts back. */
-    blank,
     rules: rules as readonly Rule[],
     /** What stands for fields that a stored document lacks. */
-    absent: Object.fromEntries(
-      Object.entries(fields)
-        .map(([field, schema]) => [field, absent(schema)] as const)
-        .filter(([, value]) => value !== undefined),
-    ),
+    absent: absents,
+    computed: computed as Record<string, Computed>,
     indexes,
     link: link as readonly [string, string] | undefined,
     search: search as string[],
     collation,
     changes,
-    example: { ...example, createdAt: '2026-01-31T12:00:00.000Z', updatedAt: '2026-01-31T12:00:00.000Z' },
+    example: {
+      ...example,
+      ...exampleOf(derived, storedOf(fields, example)),
+      createdAt: '2026-01-31T12:00:00.000Z',
+      updatedAt: '2026-01-31T12:00:00.000Z',
+    },
     /** What an answer shows. */
     document,
     /** What a client may write. */
@@ -217,6 +236,10 @@ const withoutUnknownNulls = (given: unknown, known: Fields): unknown =>
         Object.entries(given).filter(([name, value]) => value !== null || Object.hasOwn(known, name)),
       );
 
+/** The fields of an example as MongoDB stores them. */
+const storedOf = (fields: Fields, { id, ...json }: { id: string }): Record<string, unknown> =>
+  z.strictObject(fields).partial().safeParse(json).data ?? {};
+
 /** What code that serves every resource sees of one. */
 export type AnyResource = ReturnType<typeof resource<Fields, Record<string, Access>>>;
 
@@ -231,8 +254,8 @@ export interface Reference {
 }
 
 /** Whether lists may be filtered and sorted by it: what is not shown to everybody nobody can search by. */
-export const isPublic = ({ readable, fields, document }: AnyResource, field: string): boolean =>
-  field in fields ? readable.includes(field) : field in document.shape;
+export const isPublic = ({ readable, fields, computed, document }: AnyResource, field: string): boolean =>
+  field in fields ? readable.includes(field) : field in document.shape && !(field in computed);
 
 /** An index as a definition writes it. */
 export const indexText = (key: Index['key']): string =>

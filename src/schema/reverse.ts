@@ -74,7 +74,7 @@ export async function addReferring(
   const { from, field, target } = reference;
   const name = reverseName(reference);
   const one = isOneToOne(reference);
-  const projection = projectionOf(selection, name);
+  const projection = projectionOf(from, selection, name);
   const seen = visible(from);
   const found = await modelOf(target)
     .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([

@@ -40,14 +40,19 @@ export function selectionOf(fields: string[] | undefined): Selection | undefined
   return selection;
 }
 
-/** What MongoDB need read; all of a document, where nothing was chosen. */
-export function projectionOf(selection: Selection | undefined, path = ''): Record<string, 1> | undefined {
+/** What MongoDB need read; all of a document, where nothing was chosen. Of a computed field, what it is made from. */
+export function projectionOf(
+  { computed }: AnyResource,
+  selection: Selection | undefined,
+  path = '',
+): Record<string, 1> | undefined {
   const fields = selection?.get(path);
   return (
     fields &&
     Object.fromEntries(
       [...fields]
         .filter((field) => field !== 'id')
+        .flatMap((field) => computed[field]?.from ?? [field])
         .concat('_id')
         .map((field) => [field, 1]),
     )

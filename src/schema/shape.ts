@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { computations } from './computed.ts';
 import { absent, isObjectId } from './fields.ts';
 import { privacy } from './resource.ts';
 
@@ -43,15 +44,16 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
     absent: absent(field),
     ofNull: ofNull(field),
     isShown: whoSees(field),
+    compute: inside(field, (schema) => computations.get(schema)?.compute),
   }));
   return (stored) => {
     if (stored === null || typeof stored !== 'object') return stored;
     const json: Record<string, unknown> = {};
     const shown: Set<string> | undefined = stored[SHOWN];
-    for (const { name, source, shape, absent, ofNull, isShown } of properties) {
+    for (const { name, source, shape, absent, ofNull, isShown, compute } of properties) {
       if (shown && !shown.has(name)) continue;
       if (isShown && !isShown(stored)) continue;
-      const value = stored[source];
+      const value = compute ? compute(stored) : stored[source];
       json[name] = value === undefined ? absent : value === null ? ofNull : shape(value);
     }
     return json;
@@ -59,12 +61,13 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
 };
 
 /** Of a field that is not shown to everybody: whether it is to this caller. */
-const whoSees = (field: z.core.$ZodType): ((stored: Record<string, unknown>) => boolean) | undefined => {
+const whoSees = (field: z.core.$ZodType) => inside(field, (schema) => privacy.get(schema)?.isShown);
+
+/** What is registered for a field, or for what may be left out. */
+function inside<T>(field: z.core.$ZodType, find: (schema: z.ZodType) => T | undefined): T | undefined {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
-  return (
-    privacy.get(field as z.ZodType)?.isShown ?? (def.type === 'optional' ? whoSees(def.innerType) : undefined)
-  );
-};
+  return find(field as z.ZodType) ?? (def.type === 'optional' ? inside(def.innerType, find) : undefined);
+}
 
 /** An id, or the document in its place. */
 const shapeOfEither = (options: readonly z.core.$ZodType[]): Shape => {

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from './policy.ts';
 import { forbidden, invalid, notFound, Problem } from '../errors.ts';
 import { noteChange } from './changes.ts';
+import { completedOnce, withDefaults } from './defaults.ts';
 import { contentOf, type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
@@ -10,6 +11,7 @@ import type { Reference } from './resource.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
 import { type AnyResource, type DocumentOf, noun } from './resource.ts';
+import { shapeOf } from './shape.ts';
 
 /**
  * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them
@@ -73,9 +75,10 @@ export async function create<R extends AnyResource>(
   body: object,
   id: Types.ObjectId = new Types.ObjectId(),
 ): Promise<DocumentOf<R>> {
-  requireCreatable(resource, body as Changes);
+  const complete = completedOnce(resource, body);
+  requireCreatable(resource, complete);
   const now = new Date();
-  const made = { createdAt: now, updatedAt: now, ...resource.defaults, ...body, _id: id };
+  const made = { createdAt: now, updatedAt: now, ...complete, _id: id };
   requireRules(resource, made);
   const document = (await modelOf<AnyResource>(resource).create(made).catch(byRules(resource))).toObject();
   noteChange(resource, id, 'create');
@@ -105,7 +108,11 @@ export async function takeIn(
 export function replace<R extends AnyResource>(resource: R, id: Types.ObjectId, body: Changes) {
   const isWritable = ([field]: [string, unknown]) => field in resource.body.shape;
   const entries = Object.entries(body);
-  const changes = { ...resource.blank, ...Object.fromEntries(entries.filter(isWritable)) };
+  const changes = withDefaults(
+    resource,
+    Object.fromEntries(entries.filter(isWritable)),
+    (field) => field in resource.body.shape,
+  );
   const others = entries.filter((entry) => !isWritable(entry));
   if (others.length === 0) return update(resource, id, changes);
   return update(resource, id, (current) => {
@@ -114,14 +121,14 @@ export function replace<R extends AnyResource>(resource: R, id: Types.ObjectId, 
   });
 }
 
-function requireSame(resource: AnyResource, current: object, { id, ...given }: Changes): void {
-  const [is, said] = [
-    contentOf(resource, current),
-    contentOf(resource, { ...current, ...given, ...(id !== undefined && { _id: id }) }),
-  ];
-  const faults = Object.keys({ ...(id !== undefined && { id }), ...given })
-    .filter((field) => JSON.stringify(is[field]) !== JSON.stringify(said[field]))
-    .map((field) => ({
+function requireSame(resource: AnyResource, current: object, given: Changes): void {
+  const is = contentOf(resource, current);
+  const faults = Object.entries(given)
+    .filter(([field, value]) => {
+      const said = shapeOf(resource.document.shape[field] as z.ZodType)(value);
+      return value !== undefined && JSON.stringify(is[field]) !== JSON.stringify(said);
+    })
+    .map(([field]) => ({
       in: 'body' as const,
       pointer: `/${field}`,
       code: 'read_only',

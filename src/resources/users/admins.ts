@@ -23,8 +23,10 @@ export async function keepAnAdmin(leaving: Types.ObjectId[]): Promise<void> {
 
 export async function setRole(id: Types.ObjectId, role: Role) {
   if (role !== 'admin') await keepAnAdmin([id]);
-  noteEvent({ event: 'role_changed', account: id, reason: role });
-  return update(User, id, { role });
+  return update(User, id, (user) => {
+    if (user.role !== role) noteEvent({ event: 'role_changed', account: id, reason: role });
+    return { role };
+  });
 }
 
 /** Refuses an API key that would change an admin other than the one whose key it is. */
