@@ -387,8 +387,11 @@ describe('a change of the password', () => {
     ['to a long one', PASSWORD, 'abc'.repeat(67), '/newPassword', 'too_long'],
     ['to one that everybody tries', PASSWORD, 'Password123', '/newPassword', 'too_common'],
     ['to one letter', PASSWORD, 'aaaaaaaaaaaa', '/newPassword', 'too_common'],
+    ['to a common one with a year', PASSWORD, 'Shelfmark2026!', '/newPassword', 'too_common'],
+    ['to keys in a row', PASSWORD, 'qwertyuiop12', '/newPassword', 'too_common'],
+    ['to one’s own name', PASSWORD, 'zimmerlein77', '/newPassword', 'too_common'],
   ])('%s is refused', async (_, current, next, pointer, code) => {
-    const { user, access } = await loggedIn();
+    const { user, access } = await loggedIn({ name: 'Quentina Zimmerlein' });
     const { status, body } = await change(access, current, next);
     expect([status, body.errors]).toMatchObject([422, [{ pointer, code }]]);
     expect(JSON.stringify(body)).not.toContain(next);
@@ -454,10 +457,11 @@ describe('registration', () => {
 
   test('by anybody makes a member who can log in; the answer shows neither password nor e-mail', async () => {
     const { status, body } = await api.post('/users', ann, { as: '' });
-    expect([status, body.role]).toEqual([201, 'member']);
+    expect([status, body.role]).toEqual([201, undefined]);
     expect(JSON.stringify(body)).not.toMatch(/email|password/);
     expect((await logIn(ann.email)).status).toBe(200);
     const stored = await modelOf(User).findById(body.id).lean();
+    expect(stored?.role).toBe('member');
     expect(stored?.passwordHash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
     expect(stored).not.toHaveProperty('password');
   });
@@ -466,6 +470,12 @@ describe('registration', () => {
     ['no password', { password: undefined }, '/password', 'required'],
     ['a password of nine', { password: '📚📖🔖abcdef' }, '/password', 'too_short'],
     ['a password that everybody tries', { password: '1234567890' }, '/password', 'too_common'],
+    [
+      'a password made of the address',
+      { email: 'quentina.zimmerlein@example.org', password: 'zimmerlein1' },
+      '/password',
+      'too_common',
+    ],
     ['the role of an admin', { role: 'admin' }, '/role', 'unknown_field'],
     ['a digest', { passwordHash: 'x' }, '/passwordHash', 'unknown_field'],
   ])('with %s is refused', async (_, fields, pointer, code) => {

@@ -1,4 +1,7 @@
+import { createRequire } from 'node:module';
 import { hash, verify } from '@node-rs/argon2';
+
+const require = createRequire(import.meta.url);
 
 /** Passwords: argon2id with the parameters that OWASP's cheat sheet names first. */
 
@@ -12,43 +15,35 @@ const NOBODYS =
 /** What the demo accounts have; anybody can read it here. */
 export const DEMO_PASSWORD = 'shelfmark-demo';
 
-/** Those that everybody tries first, of at least ten characters. */
-const COMMON = new Set([
-  DEMO_PASSWORD,
-  '1234567890',
-  '0123456789',
-  '0987654321',
-  '12345678910',
-  '123456789a',
-  '1q2w3e4r5t',
-  '1qaz2wsx3edc',
-  'qwertyuiop',
-  'qwerty1234',
-  'qwerty12345',
-  'qwerty123456',
-  'asdfghjkl1',
-  'abcdefghij',
-  'password12',
-  'password123',
-  'password1234',
-  'password!1',
-  'passw0rd123',
-  'changeme123',
-  'changemenow',
-  'letmein123',
-  'welcome123',
-  'welcome1234',
-  'administrator',
-  'admin12345',
-  'iloveyou123',
-  'football123',
-  'baseball123',
-  'superman123',
-]);
+/** An estimate of fewer guesses than this is refused. */
+const LEAST_GUESSES = 1e8;
+/** Estimating takes longer the longer a password is; what has so many characters is not guessed by its end. */
+const MOST_LOOKED_AT = 40;
 
-/** Whether a password is so common, or so monotonous, that it is tried first. */
-export const isCommon = (given: string): boolean =>
-  COMMON.has(given.toLowerCase()) || new Set(given).size <= 2;
+let estimator: { check: (password: string, own: string[]) => { guesses: number } } | undefined;
+
+/** zxcvbn knows the common passwords and patterns. Loaded when it is first needed: its lists take a fifth of a second. */
+function loadEstimator() {
+  const { ZxcvbnFactory } = require('@zxcvbn-ts/core') as typeof import('@zxcvbn-ts/core');
+  const { adjacencyGraphs: graphs, dictionary } =
+    require('@zxcvbn-ts/language-common') as typeof import('@zxcvbn-ts/language-common');
+  return new ZxcvbnFactory({ dictionary, graphs, maxLength: MOST_LOOKED_AT });
+}
+
+/** Whether a password is easy to guess, also for somebody who knows the name and address of its owner. */
+export function isGuessable(given: string, own: string[] = []): boolean {
+  estimator ??= loadEstimator();
+  const words = [
+    DEMO_PASSWORD,
+    'shelfmark',
+    ...own.flatMap((text) => [text, ...text.split(/[^\p{L}\p{N}]+/u)]),
+  ];
+  const { guesses } = estimator.check(
+    given.slice(0, MOST_LOOKED_AT),
+    words.filter((word) => word.length > 2),
+  );
+  return guesses < LEAST_GUESSES;
+}
 
 /** What looks the same is the same, whatever keyboard it was typed on. */
 const normal = (given: string): string => given.normalize('NFKC');

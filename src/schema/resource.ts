@@ -57,7 +57,8 @@ export interface Hook {
 
 export interface Intake {
   fields: Fields;
-  toStored: (given: Record<string, unknown>) => Promise<object>;
+  /** `body` is all that the create takes. */
+  toStored: (given: Record<string, unknown>, body: Record<string, unknown>) => Promise<object>;
 }
 
 /** Fields that an answer shows to some callers only: which, is seen at each document. */

@@ -97,7 +97,7 @@ export async function takeIn(
   const isTaken = ([field]: [string, unknown]) => field in intake.fields;
   const entries = Object.entries(body);
   const given = Object.fromEntries(entries.filter(isTaken));
-  const stored = await intake.toStored(given);
+  const stored = await intake.toStored(given, body);
   return { ...stored, ...Object.fromEntries(entries.filter((entry) => !isTaken(entry))) };
 }
 

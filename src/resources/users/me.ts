@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { caller, callerId } from '../../auth/caller.ts';
 import { DEMO_PASSWORD, hashPassword } from '../../auth/passwords.ts';
-import { password } from '../../schema/password.ts';
+import { password, refuseOwnWords } from '../../schema/password.ts';
 import { type Route, route } from '../../http/route.ts';
 import { noteEvent } from '../../schema/changes.ts';
 import { read, update } from '../../schema/store.ts';
@@ -45,6 +45,8 @@ export const me = (): Route[] => [
     answer: { status: 204, description: 'It is changed' },
     prepare: async ({ body: { currentPassword, newPassword, keepKeys = false } }) => {
       await confirmPassword(currentPassword);
+      const { name, email } = await read(User, callerId());
+      refuseOwnWords(newPassword, [name, email], '/newPassword');
       return { passwordHash: await hashPassword(newPassword), keepKeys };
     },
     handler: async ({ body: { passwordHash, keepKeys } }) => {

@@ -8,7 +8,7 @@ import type { Limit } from '../../http/limits.ts';
 import { type Route, route } from '../../http/route.ts';
 import { noteEvent } from '../../schema/changes.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
-import { password } from '../../schema/password.ts';
+import { password, refuseOwnWords } from '../../schema/password.ts';
 import type { Access } from '../../schema/policy.ts';
 import type { DocumentOf } from '../../schema/resource.ts';
 import { update } from '../../schema/store.ts';
@@ -92,7 +92,8 @@ export const recovery = (): Route[] => [
     answer: { status: 204, description: 'It is changed: log in' },
     problems: ['invalid_link'],
     prepare: async ({ body: { token, newPassword } }) => {
-      await accountOf(token, 'reset');
+      const { user } = await accountOf(token, 'reset');
+      refuseOwnWords(newPassword, [user.name, user.email], '/newPassword');
       return { token, passwordHash: await hashPassword(newPassword) };
     },
     handler: async ({ body: { token, passwordHash } }) => {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { caller, hasRole, ROLES } from '../../auth/caller.ts';
 import { hashPassword } from '../../auth/passwords.ts';
-import { password } from '../../schema/password.ts';
+import { password, refuseOwnWords } from '../../schema/password.ts';
 import { invalid } from '../../errors.ts';
 import { instant, text } from '../../schema/fields.ts';
 import { email } from '../../schema/formats.ts';
@@ -25,10 +25,11 @@ export const User = resource('User', {
   intake: {
     // Later it is changed by commands only, that ask for the password: it is the name to log in with.
     fields: { email: address(), password: password().optional() },
-    toStored: async ({ email, password }) => ({
-      email,
-      passwordHash: typeof password === 'string' ? await hashPassword(password) : withoutPassword(),
-    }),
+    toStored: async ({ email, password }, { name }) => {
+      if (typeof password !== 'string') return { email, passwordHash: withoutPassword() };
+      refuseOwnWords(password, [String(name), String(email)], '/password');
+      return { email, passwordHash: await hashPassword(password) };
+    },
   },
   access: {
     email: 'confidential',
