@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { stringify } from 'csv-stringify';
 import { resources } from '../src/resources/api.ts';
+import { CSV } from '../src/http/stream.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { shapeOf } from '../src/schema/shape.ts';
 import {
@@ -102,9 +103,7 @@ const toCsv = ({ document }: AnyResource) =>
   stringify({
     header: true,
     columns: Object.keys(document.shape),
-    cast: { boolean: String },
-    // The empty text in quotes: an import can so tell it from null.
-    quoted_match: /^$/,
+    ...CSV,
   });
 
 function interrupted(rows: number, stop: AbortSignal): number {

@@ -58,8 +58,7 @@ export function createApp({
       entrance(route, authenticate, limit),
       endpoint(route, confirm),
     );
-  // Before the resources: `changes` in a path would else be taken for an id.
-  for (const route of [...edges.flatMap(({ routes }) => routes), ...api.routes])
+  for (const route of [...edges.flatMap(({ routes }) => routes), ...api.routes].toSorted(literalFirst))
     mount(route, whenReady(requireReady));
   for (const route of systemRoutes(api, requireReady)) mount(route);
   // Made when it is first asked for: it takes longer than all the rest of a start.
@@ -102,6 +101,10 @@ export function createApp({
 const edgesOf = (api: Api, settings: Required<Pick<Settings, 'logger' | 'corsOrigins'>>): Edge[] => [
   changes({ ...api, ...settings, authenticate, confirm, authorities }),
 ];
+
+/** /books/export and /books/changes before /books/{id}, wherever they stand in their lists. */
+const literalFirst = (a: Route, b: Route): number => (sortable(a) < sortable(b) ? -1 : 1);
+const sortable = ({ path }: Route): string => path.replace(/\{\w+\}/g, '\uffff');
 
 /** The OpenAPI document of everything that the application answers; it needs no database. */
 export function describeApi(api: Api) {

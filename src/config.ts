@@ -14,10 +14,17 @@ const whole = (least: number, most: number) =>
     .transform(Number)
     .refine((number) => number >= least && number <= most, `must be from ${least} to ${most}`);
 
+/** Whether a browser may send it in the header Origin: another spelling would never match. */
+const isOrigin = (text: string): boolean =>
+  /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+
 const environment = z.object({
   NODE_ENV: z.string().toLowerCase().optional(),
   PORT: whole(0, 65_535).default(3000),
-  HOST: z.string().default('127.0.0.1'),
+  HOST: z
+    .string()
+    .transform((host) => host.replace(/^\[(.*)\]$/, '$1'))
+    .default('127.0.0.1'),
   PUBLIC_URL: z
     .url({ protocol: /^https?$/, error: 'must be an address like https://api.example.org' })
     .refine(
@@ -27,7 +34,12 @@ const environment = z.object({
     .optional(),
   MONGODB_URI: z
     .string()
-    .regex(/^mongodb(\+srv)?:\/\/[^/]+/, 'must start with mongodb:// or mongodb+srv:// and name a host')
+    .regex(/^mongodb(\+srv)?:\/\/[^/]+/, {
+      error: 'must start with mongodb:// or mongodb+srv:// and name a host',
+      abort: true,
+    })
+    // Without one the driver takes "test", where nobody looks for the data.
+    .regex(/^[^:]+:\/\/(.*@)?[^/@]+\/[^/?]+/, 'must name a database: mongodb://host/shelfmark')
     .optional(),
   DATA_DIR: z.string().default('.data'),
   MONGOD_BINARY: z.string().optional(),
@@ -41,8 +53,8 @@ const environment = z.object({
         .filter(Boolean),
     )
     .refine(
-      (origins) => origins.every((origin) => origin === '*' || /^https?:\/\/[^/\s]+$/.test(origin)),
-      'must be * or web origins like https://example.org, separated by commas',
+      (origins) => origins.every((origin) => origin === '*' || isOrigin(origin)),
+      'must be * or web origins as browsers send them, separated by commas: https://example.org, in lower case, without a wildcard, path, user or default port',
     ),
   TOKEN_KEYS: z
     .string()
@@ -106,7 +118,8 @@ export const isProduction = ({ HOST, NODE_ENV, MONGODB_URI }: Config): boolean =
 /** An @ behind the hosts could be read as the end of a password: then it is not certain which the hosts are. */
 const isLocal = (uri: string): boolean => !/:\/\/.*[/?].*@/.test(uri) && hostsOf(uri).every(isLoopback);
 
-const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/:\d+$/, ''));
+/** A port follows a name, or an IPv6 address in brackets; of a bare IPv6 address the end is none. */
+const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/^([^:]*|\[.*\]):\d+$/, '$1'));
 
 /** Where clients reach the API, as far as the configuration knows. */
 export const addressOf = ({ PUBLIC_URL, HOST, PORT }: Config): string =>

@@ -205,7 +205,7 @@ describe('the media type', () => {
     const { status, headers } = await send({ 'content-type': 'text/plain' }, 'PATCH', `/books/${_id}`);
     expect([status, headers.get('accept-patch')]).toEqual([
       415,
-      expect.stringMatching(/^application\/merge-patch\+json, /),
+      expect.stringContaining('application/merge-patch+json'),
     ]);
   });
 

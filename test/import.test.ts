@@ -211,7 +211,7 @@ test('NDJSON from standard input: ids and times are kept, and a line that is no 
 
 test('a dry run validates and stores nothing, without a database', async () => {
   await write('tags.csv', 'name,description\nepic,long\n,nameless\n');
-  const env = { MONGODB_URI: 'mongodb://127.0.0.1:1/' };
+  const env = { MONGODB_URI: 'mongodb://127.0.0.1:1/x' };
   const { code, stdout } = await run('import', ['tags', 'tags.csv', '--dry-run'], { env });
   expect(code).toBe(1);
   expect(stdout).toMatch(
@@ -354,7 +354,7 @@ test('what cannot run says why, with exit code 2', async () => {
     run('import', ['books', 'books.csv', '--dryrun']),
     run('export', ['bokos']),
     run('import', ['books', 'no-such-file.csv']),
-    run('import', ['books', 'books.csv'], { env: { MONGODB_URI: 'mongodb://127.0.0.1:1/' } }),
+    run('import', ['books', 'books.csv'], { env: { MONGODB_URI: 'mongodb://127.0.0.1:1/x' } }),
   ]);
   expect(badHeader.stderr).toMatch(/Name stands more than once\n.*Writers is missing/);
   expect(unmapped.stderr).toContain('are not fields: "Name", "Name", "Author"');

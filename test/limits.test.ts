@@ -306,7 +306,7 @@ test('clients that are slow are cut off, and meanwhile others are answered as ev
     const began = performance.now();
     const socket = connect(Number(new URL(at).port), '127.0.0.1').pause();
     const headers = 'Accept: application/x-ndjson\r\nX-Request-Id: stalled\r\n\r\n';
-    socket.write(`GET /books HTTP/1.1\r\n${head(200, headers)}`);
+    socket.write(`GET /books/export HTTP/1.1\r\n${head(200, headers)}`);
     while ((await openCursors()) === 0) await sleep(50);
     // Not by the cursor: while MongoDB reads on, it does not count as one that waits.
     while (!log.some(({ req, msg }) => req?.clientId === 'stalled' && msg === 'request aborted'))

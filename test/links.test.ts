@@ -145,10 +145,6 @@ test('each side lists its links, with the other side in the place of the id', as
     grade: 1,
     peak: { id: low, name: 'Low' },
   });
-  const { body: streamed } = await api.get(`/peaks/${low}/ascents`, {
-    headers: { accept: 'application/x-ndjson' },
-  });
-  expect(JSON.parse(streamed)).toMatchObject({ grade: 1, hiker: { id: ann.hiker, name: 'Hiker' } });
   expect((await api.get(`/peaks/${nobody}/ascents`)).status).toBe(404);
 });
 

@@ -552,9 +552,10 @@ describe('the database reads little more than the page, by an index,', () => {
   }
 });
 
-describe('a stream', () => {
+describe('an export', () => {
   const ndjson = { headers: { accept: 'application/x-ndjson' } };
   const csv = { headers: { accept: 'text/csv' } };
+  const rows = async (path: string): Promise<string[]> => (await api.get(path, csv)).body.split('\r\n');
 
   const lines = (text: string): any[] =>
     text
@@ -562,12 +563,12 @@ describe('a stream', () => {
       .split('\n')
       .map((line) => JSON.parse(line));
 
-  test('a list streams as one JSON document a line, with the same filters, sort, fields and joins', async () => {
+  test('is one JSON document a line, with the same filters, sort, fields and joins', async () => {
     const ann = await aUser({ name: 'Ann' });
     for (let i = 0; i < 3; i++) await aPost({ title: `p${i}`, author: ann._id });
     await aPost({ title: 'other' });
     const { status, headers, body } = await api.get(
-      `/posts?author=${ann._id}&sort=-title&include=author&fields=title,author.name`,
+      `/posts/export?author=${ann._id}&sort=-title&include=author&fields=title,author.name`,
       ndjson,
     );
     expect([status, headers.get('content-type')]).toEqual([200, 'application/x-ndjson']);
@@ -578,28 +579,62 @@ describe('a stream', () => {
         author: { id: String(ann._id), name: 'Ann' },
       })),
     );
-    expect(lines((await api.get('/posts?limit=2', ndjson)).body)).toHaveLength(2);
+    expect(headers.get('content-disposition')).toBe('attachment; filename="posts.ndjson"');
   });
 
-  test('a list streams as CSV, names first', async () => {
+  test('is CSV if Accept or format says so, names first', async () => {
     await aBook({ title: 'A "b", c', authors: ['X', 'Y'], year: null });
-    const { headers, body } = await api.get('/books?fields=title,authors,year', csv);
+    const { headers, body } = await api.get('/books/export?fields=title,authors,year', csv);
     expect(headers.get('content-type')).toMatch(/^text\/csv/);
     expect(body.split('\r\n')).toEqual([
       'id,title,authors,year',
       expect.stringMatching(/^[0-9a-f]{24},"A ""b"", c","\[""X"",""Y""\]",$/),
       '',
     ]);
-    expect((await api.get('/books?year=1', csv)).body).toMatch(/^id,title,authors[^\n]*\r\n$/);
+    expect((await api.get('/books/export?year=1&format=csv')).body).toMatch(/^id,title,authors[^\n]*\r\n$/);
   });
 
-  test('a stream has no pages, and says so', async () => {
-    const { status, body } = await api.get('/books?offset=1&count=exact', ndjson);
-    expect([status, body.errors.map(({ parameter }: any) => parameter)]).toEqual([422, ['offset', 'count']]);
-    expect((await api.get('/books', { headers: { accept: 'image/png' } })).status).toBe(406);
+  test('quotes line breaks of any kind, so that every document is one row', async () => {
+    for (const title of ['a\rb', 'a\nb', 'a\u2028b', 'a\u0085b', 'plain']) await aBook({ title });
+    const [, ...found] = await rows('/books/export?fields=title&sort=id');
+    expect(found.map((row) => row.replace(/^[0-9a-f]{24},/, ''))).toEqual([
+      '"a\rb"',
+      '"a\nb"',
+      '"a\u2028b"',
+      '"a\u0085b"',
+      'plain',
+      '',
+    ]);
   });
 
-  test('a large collection streams whole, and ends on the server when the client goes away', async () => {
+  test('escapes what a spreadsheet would take for a formula, if asked to, and begins with a mark', async () => {
+    await aBook({ title: '=HYPERLINK("http://x")', authors: ['-A'], year: -750 });
+    await aBook({ title: '@SUM(1)', language: 'en' });
+    const columns = 'fields=title,year&sort=id&format=csv';
+    expect((await rows(`/books/export?${columns}`))[1]).toMatch(/,"=HYPERLINK\(""http:\/\/x""\)",-750$/);
+    const escaped = await rows(`/books/export?${columns}&formulas=escape&bom=true`);
+    expect(escaped[1]).toMatch(/,"'=HYPERLINK\(""http:\/\/x""\)",-750$/);
+    expect(escaped[2]).toMatch(/,'@SUM\(1\),/);
+    const raw = await fetch(`${api.url()}/books/export?format=csv&bom=true`);
+    expect([...new Uint8Array(await raw.arrayBuffer()).slice(0, 3)]).toEqual([0xef, 0xbb, 0xbf]);
+  });
+
+  test('has no pages, and no form but these', async () => {
+    const { body } = await api.get('/books/export?offset=1&count=exact&limit=5&formulas=escape&format=xml');
+    expect(body.errors.map(({ parameter }: any) => parameter).sort()).toEqual([
+      'count',
+      'format',
+      'limit',
+      'offset',
+    ]);
+    expect((await api.get('/books/export?formulas=escape&bom=true')).body.errors).toHaveLength(2);
+    for (const accept of ['image/png', 'application/json'])
+      expect((await api.get('/books/export', { headers: { accept } })).status).toBe(406);
+    for (const accept of ['text/csv', 'application/x-ndjson'])
+      expect((await api.get('/books', { headers: { accept } })).status).toBe(406);
+  });
+
+  test('of a large collection is whole, and ends on the server when the client goes away', async () => {
     const count = 20_000;
     await modelOf(Book).collection.insertMany(
       Array.from({ length: count }, (_, i) => ({
@@ -613,7 +648,7 @@ describe('a stream', () => {
         updatedAt: new Date(),
       })) as any,
     );
-    const { body } = await api.get('/books?sort=year&fields=year', ndjson);
+    const { body } = await api.get('/books/export?sort=year&fields=year', ndjson);
     const years = lines(body).map(({ year }) => year);
     expect(years).toHaveLength(count);
     expect(years).toEqual([...years].sort((a, b) => a - b));
@@ -623,7 +658,7 @@ describe('a stream', () => {
         .metrics.cursor.open.total as number;
     const before = await openCursors();
     await new Promise<void>((resolve) => {
-      const request = get(`${api.url()}/books`, ndjson, (response) =>
+      const request = get(`${api.url()}/books/export`, ndjson, (response) =>
         response.once('data', () => {
           request.destroy();
           resolve();

@@ -1,13 +1,13 @@
 import { describeApi } from '../src/app.ts';
 import { problems } from '../src/errors.ts';
 import { resources, routes } from '../src/resources/api.ts';
-import { useApi } from './support/harness.ts';
+import { inPlace, useApi } from './support/harness.ts';
 
 const api = useApi();
 
 // As the application publishes it: only what survives JSON.
 const document: any = JSON.parse(JSON.stringify(describeApi({ resources, routes })));
-const operations = Object.values<object>(document.paths).flatMap((item) => Object.values<any>(item));
+const operations = Object.values<object>(inPlace(document).paths).flatMap((item) => Object.values<any>(item));
 
 describe('the catalogue of problems', () => {
   /** What stands outside of every operation: no route has been found yet, or none could be. */

@@ -9,7 +9,7 @@ import { modelOf } from '../src/schema/model.ts';
 import { connect } from '../src/schema/references.ts';
 import { resource } from '../src/schema/resource.ts';
 import { CREDENTIALS } from './support/callers.ts';
-import { useApi } from './support/harness.ts';
+import { inPlace, useApi } from './support/harness.ts';
 
 /** Query parameters that a list declares itself. */
 
@@ -113,11 +113,10 @@ test('a value that does not fit is refused, and an unknown parameter told what w
 });
 
 test('it is typed and described in the document', async () => {
-  const document: any = await (await fetch(`${api.url()}/openapi.json`)).json();
+  const document = inPlace(await (await fetch(`${api.url()}/openapi.json`)).json());
   const parameters = document.paths['/rentals'].get.parameters as any[];
   expect(parameters.find(({ name }) => name === 'overdue')).toMatchObject({
     in: 'query',
-    required: false,
     description: overdue.description,
     schema: { type: 'boolean' },
   });

@@ -17,14 +17,14 @@ import { read } from '../src/schema/store.ts';
 import { aCaller, aSession, CREDENTIALS, TOKEN_KEYS, tokenOf } from './support/callers.ts';
 import { aBook, aPost, aTag, aUser } from './sample/factories.ts';
 import { forge, now } from './support/forge.ts';
-import { useApi } from './support/harness.ts';
+import { inPlace, useApi } from './support/harness.ts';
 import { modelOf } from '../src/schema/model.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 
 const log: string[] = [];
 const api = useApi({ logger: pino({ level: 'trace' }, { write: (line) => void log.push(line) }) });
 
-const document: any = JSON.parse(JSON.stringify(describeApi({ resources, routes })));
+const document = inPlace(describeApi({ resources, routes }));
 const operations = Object.entries<any>(document.paths).flatMap(([path, item]) =>
   Object.entries<any>(item).map(([method, operation]) => ({
     method: method.toUpperCase(),
@@ -87,14 +87,18 @@ describe('every operation, for every kind of caller', () => {
     followTagChanges: readable,
     createFeedTicket: ofOneself,
     listUsers: readable,
+    exportUsers: readable,
     readUser: readable,
     listUserPosts: readable,
     listPosts: readable,
+    exportPosts: readable,
     readPost: readable,
     listBooks: readable,
+    exportBooks: readable,
     readBook: readable,
     listBookPosts: readable,
     listTags: readable,
+    exportTags: readable,
     readTag: readable,
     listTagPosts: readable,
     listTagBooks: readable,
@@ -125,6 +129,7 @@ describe('every operation, for every kind of caller', () => {
     setRole: byAdmins,
     transferPosts: byAdmins,
     listAudit: byAdmins,
+    exportAudit: byAdmins,
     readMe: ofOneself,
     changePassword: ofOneself,
     changeEmail: ofOneself,
@@ -294,9 +299,7 @@ describe('a draft', () => {
   test('is seen by its author and by editors, and by nobody else, wherever posts are read', async () => {
     const { ann, theo, editor, book, tag, draft } = await aDraft();
     const key = await aKey(ann.id, ['users:read', 'books:read', 'tags:read']);
-    const ndjson = { headers: { accept: 'application/x-ndjson' } };
-    const csv = { headers: { accept: 'text/csv' } };
-    const places: [string, object?][] = [
+    const places: [string][] = [
       ['/posts'],
       ['/posts?count=exact'],
       ['/posts?q=words'],
@@ -318,18 +321,18 @@ describe('a draft', () => {
       ['/tags?include=posts'],
       [`/posts/${draft._id}`],
       [`/posts/${draft._id}?include=author&fields=title,author.name`],
-      ['/posts', ndjson],
-      ['/posts?fields=title', csv],
-      ['/books?include=posts', ndjson],
-      ['/users?include=posts', csv],
+      ['/posts/export'],
+      ['/posts/export?fields=title&format=csv'],
+      ['/books/export?include=posts'],
+      ['/users/export?include=posts&format=csv'],
     ];
-    for (const [path, options] of places) {
+    for (const [path] of places) {
       for (const as of [ann.token, editor.token]) {
-        const answer = await api.get(path, { ...options, as });
+        const answer = await api.get(path, { as });
         expect([path, answer.status, /hidden/.test(JSON.stringify(answer.body))]).toEqual([path, 200, true]);
       }
       for (const as of ['', theo.token, ...(path.includes('include=posts') ? [key] : [])]) {
-        const { status, body } = await api.get(path, { ...options, as });
+        const { status, body } = await api.get(path, { as });
         expect([path, status]).toEqual([path, path.includes(String(draft._id)) ? 404 : 200]);
         expect([path, JSON.stringify(body)]).toEqual([path, expect.not.stringMatching(/hidden words/)]);
         if (status === 200) expect(JSON.stringify(body)).not.toContain(String(draft._id));
@@ -381,10 +384,7 @@ describe('a draft', () => {
       })) as any,
     );
     const stream = async (as: string) => {
-      const answer = await api.get('/posts?include=author', {
-        as,
-        headers: { accept: 'application/x-ndjson' },
-      });
+      const answer = await api.get('/posts/export?include=author', { as });
       const lines: any[] = answer.body
         .trim()
         .split('\n')
@@ -503,7 +503,7 @@ test('nothing secret stands in logs, answers, the OpenAPI document or what is ke
     await api.get('/me/keys', as),
     await api.get('/users/' + user._id),
     await api.get('/users?include=posts'),
-    await api.get('/users', { headers: { accept: 'text/csv' } }),
+    await api.get('/users/export?format=csv'),
     await api.get('/audit'),
     await api.post('/users', registration, idempotent),
     await api.post(

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { command } from '../src/http/command.ts';
 import { create, read, remove, update } from '../src/http/crud.ts';
+import { exportAll } from '../src/http/export.ts';
 import { list } from '../src/http/list.ts';
 import type { Route } from '../src/http/route.ts';
 import { checkReferences } from '../src/schema/check.ts';
@@ -79,6 +80,7 @@ const api = useApi({
   routes: [
     ...own.flatMap((resource): Route[] => [
       list(resource, { filter: [], sort: [] }),
+      exportAll(resource, { filter: [], sort: [] }),
       create(resource, { example: {} }),
       read(resource),
       update(resource, { example: {} }),
@@ -137,9 +139,7 @@ describe('a reference with a unique index', () => {
       id: ann,
       logbook: { id: logbook, motto: 'Read on' },
     });
-    const { body } = await api.get('/climbers?include=logbook&fields=name,logbook.motto', {
-      headers: { accept: 'text/csv' },
-    });
+    const { body } = await api.get('/climbers/export?include=logbook&fields=name,logbook.motto&format=csv');
     expect(body.split('\r\n').slice(0, 3)).toEqual([
       'id,name,logbook',
       expect.stringContaining(',Theo,'),

@@ -357,8 +357,8 @@ describe('users', () => {
     ['include in a post', (_, post, as) => api.get(`/posts/${post}?include=author`, as)],
     ['include fields of', (_, post, as) => api.get(`/posts/${post}?include=author&fields=author.email`, as)],
     ['include in a list of posts', (_id, _post, as) => api.get('/posts?include=author,books.tags', as)],
-    ['stream', (_id, _post, as) => api.get('/users', { ...as, headers: { accept: 'application/x-ndjson' } })],
-    ['stream as CSV', (_id, _post, as) => api.get('/users', { ...as, headers: { accept: 'text/csv' } })],
+    ['stream', (_id, _post, as) => api.get('/users/export', as)],
+    ['stream as CSV', (_id, _post, as) => api.get('/users/export?format=csv', as)],
     [
       'batch',
       (id, _, as) =>

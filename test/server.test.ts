@@ -94,6 +94,9 @@ describe('the configuration', () => {
       PORT: 0,
       HOST: '::1',
     });
+    expect(readConfig({ HOST: '[::1]' }).HOST).toBe('::1');
+    const origins = ['https://example.org', 'http://localhost:5173', 'http://[::1]:8080'];
+    expect(readConfig({ CORS_ORIGINS: origins.join(', ') }).CORS_ORIGINS).toEqual(origins);
   });
 
   test.each([
@@ -111,6 +114,15 @@ describe('the configuration', () => {
     ['MONGODB_URI', 'localhost:27017'],
     ['MONGODB_URI', 'mongodb://'],
     ['MONGODB_URI', 'mysql://localhost/'],
+    ['MONGODB_URI', 'mongodb://localhost'],
+    ['MONGODB_URI', 'mongodb://user:pass@localhost/?replicaSet=rs0'],
+    ['CORS_ORIGINS', 'https://Example.org'],
+    ['CORS_ORIGINS', 'https://example.org:443'],
+    ['CORS_ORIGINS', 'http://example.org:80'],
+    ['CORS_ORIGINS', 'https://*.example.org'],
+    ['CORS_ORIGINS', 'https://user@example.org'],
+    ['CORS_ORIGINS', 'https://example.org/'],
+    ['CORS_ORIGINS', 'https://example.org, example.net'],
   ])('is refused where %s is %s', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(
       new RegExp(`^The environment is not usable:\\n  ${name} must [^\\n]+$`),
@@ -372,6 +384,8 @@ describe('the first run', () => {
   test('production is where NODE_ENV says so, or where the database is on another host', () => {
     const of = (MONGODB_URI: string) => isProduction(config({ MONGODB_URI }));
     expect(isProduction(config())).toBe(false);
+    for (const HOST of ['::1', '[::1]', 'localhost'])
+      expect([HOST, isProduction(config({ HOST }))]).toEqual([HOST, false]);
     expect(isProduction(config({ HOST: '0.0.0.0', MONGODB_URI: 'mongodb://127.0.0.1/x' }))).toBe(true);
     expect(isProduction(config({ NODE_ENV: 'Production', MONGODB_URI: 'mongodb://127.0.0.1/x' }))).toBe(true);
     expect(isProduction(config({ NODE_ENV: 'production', MONGODB_URI: 'mongodb://127.0.0.1/x' }))).toBe(true);
@@ -389,7 +403,7 @@ describe('the first run', () => {
       'mongodb://localhost@db/x',
       'mongodb://user:localhost@10.0.0.1/x',
       'mongodb://localhost/@db/x',
-      'mongodb://db/?appName=a@localhost',
+      'mongodb://db/x?appName=a@localhost',
       'mongodb://localhost.example.org/x',
     ])
       expect([far, of(far)]).toEqual([far, true]);

@@ -5,7 +5,7 @@ import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { constantsOf } from '../schema/defaults.ts';
 import { etagOf } from '../schema/etag.ts';
-import { expanded, include, partial } from '../schema/include.ts';
+import { expanded, include } from '../schema/include.ts';
 import { removalProblems } from '../schema/integrity.ts';
 import { type Target, targetsOf } from '../schema/references.ts';
 import { demand } from '../schema/definition.ts';
@@ -83,7 +83,7 @@ export const reading = (
   answer: {
     status: 200 as const,
     description: `The ${noun(resource)}`,
-    schema: z.union([expanded(resource), partial(resource)]),
+    schema: expanded(resource),
     example: resource.example as any,
     // What is shown in another shape is not what a write would replace.
     etag: (found: unknown, { include, fields }: any) =>
@@ -91,7 +91,7 @@ export const reading = (
   },
   handler: async ({ params, query }: { params: any; query: any }) => {
     const { include: paths, fields } = query as { include?: string[]; fields?: string[] };
-    const selection = selectionOf(fields);
+    const selection = selectionOf(resource, fields, paths);
     const found = await find({ params }, projectionOf(resource, selection));
     await include(resource, [found], paths, selection);
     return found;
@@ -130,7 +130,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     description:
       'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).',
     policy: toWrite(resource),
-    body: { schema: resource.patch, types: ['application/merge-patch+json', 'application/json'], example },
+    body: { schema: resource.patch, types: ['application/json', 'application/merge-patch+json'], example },
     alternative: jsonPatch(example),
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),

@@ -32,7 +32,9 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   const { about, answer, body, handler, holds, forms = {}, socket } = route;
   const shape = answer.schema ? shapeOf(answer.schema) : undefined;
   const headers = Object.entries(answer.headers ?? {});
-  const types = [...new Set([JSON_TYPE, ...Object.keys(forms)])];
+  const types = [...new Set([...(shape ? [JSON_TYPE] : []), ...Object.keys(forms)])];
+  const typeOf = (format: unknown) =>
+    format === undefined ? undefined : types.find((type) => forms[type]?.format === format);
   const readQuery = queryReader(queryOf(route));
   const countRequest = routeLimits(route.limits);
   const readBody = bodyReader([body, route.alternative].filter((taken) => taken !== undefined));
@@ -56,17 +58,17 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   };
 
   const answerTo = async (ctx: Context): Promise<void> => {
-    const type = shape ? accepted(ctx, types) : JSON_TYPE;
+    const checkedQuery = readQuery(ctx.querystring);
+    const query = checkedQuery.data as Record<string, unknown>;
+    const type = typeOf(query?.['format']) ?? (types.length > 0 ? accepted(ctx, types) : JSON_TYPE);
     if (!type) throw new Problem('not_acceptable', `The answer is given in ${types.join(' or ')} only.`);
     const params = readParams(route, ctx.params);
     const preconditions = preconditionsOf(ctx);
     if (writes(route) && !about) refusePreconditions(preconditions);
     const given = body && (await readBody(ctx));
-    const checkedQuery = readQuery(ctx.querystring);
     const checkedBody = given ? checkBody(given.schema, given.json) : { data: undefined };
     const faults = [...(checkedQuery.faults ?? []), ...(checkedBody.faults ?? [])];
     if (faults.length > 0) throw invalid(faults);
-    const query = checkedQuery.data as Record<string, unknown>;
     // It would tell anybody what is there, and leave no trace.
     if (query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
     const input = { params, query, body: checkedBody.data };
@@ -74,7 +76,10 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     await countRequest(ctx, input.body);
     if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
     const form = forms[type];
-    if (form) return form.send(ctx, input);
+    if (form) {
+      ctx.vary('Accept');
+      return form.send(ctx, input);
+    }
     if (!writes(route)) return sendFresh(ctx, reply(ctx, await handler(input), query), preconditions);
 
     if (route.prepare) input.body = await route.prepare(input);

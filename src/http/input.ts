@@ -2,33 +2,55 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { type Fault, Problem } from '../errors.ts';
 import { words } from '../schema/words.ts';
+import { lists as separations } from './query.ts';
 
 /** What a request says, checked against a route's schemas; every fault of it with its place. */
 
 type Parsed<T> = { data: T; faults?: undefined } | { data?: undefined; faults: Fault[] };
 
 /**
- * Compiles a route's query parameters into the function that reads them from a URL. Each may stand once: of two
- * values nobody could say which was meant.
+ * Compiles a route's query parameters into the function that reads them from a URL. A parameter may stand once: of two
+ * values nobody could say which was meant. A list may be written in every way that clients write lists: `a=1,2`,
+ * `a=1%2C2`, `a=1&a=2`, `a[]=1&a[]=2`.
  */
 export function queryReader(schema: z.ZodObject): (querystring: string) => Parsed<unknown> {
   const known = Object.keys(schema.shape);
-  const lists = new Set(known.filter((name) => isList(schema.shape[name])));
+  const lists = new Map(
+    known.flatMap((name) => {
+      const list = listOf(schema.shape[name]);
+      return list ? [[name, separations.get(list)?.keepsCommas ?? false] as const] : [];
+    }),
+  );
   return (querystring) => {
     const values: Record<string, string | string[]> = Object.create(null);
+    const listed = new Map<string, string[]>();
     const faults: Fault[] = [];
     for (const pair of querystring.split('&').filter(Boolean)) {
       const [rawName, raw] = split(pair);
-      const name = decode(rawName);
-      if (name in values) faults.push(inQuery(name, 'repeated_parameter', 'stands more than once'));
-      values[name] = lists.has(name) ? raw.split(',').map(decode) : decode(raw);
+      const given = decode(rawName);
+      const name = lists.has(given) ? given : given.replace(/\[\]$/, '');
+      const keepsCommas = lists.get(name);
+      if (keepsCommas !== undefined) {
+        const list = listed.get(name) ?? [];
+        listed.set(name, list);
+        list.push(...splitList(raw, keepsCommas));
+        continue;
+      }
+      if (given in values) faults.push(inQuery(given, 'repeated_parameter', 'stands more than once'));
+      values[given] = decode(raw);
     }
+    // `a=` is no list of one empty text, but a list without values.
+    for (const [name, list] of listed) values[name] = list.join('') === '' ? [] : list;
     const result = schema.safeParse(values, { error: words });
     if (!result.success)
       faults.push(...result.error.issues.flatMap((issue) => queryFaults(issue, values, known)));
     return faults.length > 0 ? { faults } : { data: result.data };
   };
 }
+
+/** A comma always separates values; one that is escaped may be a part of a value, if values can have commas. */
+const splitList = (raw: string, keepsCommas: boolean): string[] =>
+  keepsCommas ? raw.split(',').map(decode) : decode(raw).split(',');
 
 const queryFaults = (issue: z.core.$ZodIssue, values: unknown, known: string[]): Fault[] =>
   issue.code === 'unrecognized_keys'
@@ -44,9 +66,10 @@ const inQuery = (parameter: string, code: string, message: string): Fault => ({
   message,
 });
 
-const isList = (schema: z.core.$ZodType | undefined): boolean => {
+const listOf = (schema: z.core.$ZodType | undefined): z.ZodType | undefined => {
   const def = schema?._zod.def as z.core.$ZodTypes['_zod']['def'] | undefined;
-  return def?.type === 'optional' ? isList(def.innerType) : def?.type === 'array';
+  if (def?.type === 'optional') return listOf(def.innerType);
+  return def?.type === 'array' ? (schema as z.ZodType) : undefined;
 };
 
 const split = (pair: string): [string, string] => {

@@ -24,7 +24,9 @@ const SEARCH_TIME = 5_000;
 
 /** Whether something is looked for in texts: no index leads there at once. */
 export const isSearch = (conditions: object[]): boolean =>
-  conditions.some((condition) => '$text' in condition || '$expr' in condition);
+  conditions.some((condition) =>
+    Object.entries(condition).some(([key, value]) => key === '$text' || '$regex' in Object(value)),
+  );
 
 /** How long MongoDB may take for what meets these conditions. */
 export const timeFor = (conditions: object[]): number => (isSearch(conditions) ? SEARCH_TIME : QUERY_TIME);

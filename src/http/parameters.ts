@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { invalid } from '../errors.ts';
 import { includePaths } from '../schema/include.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { outOfReach, selectable } from '../schema/selection.ts';
@@ -36,7 +35,7 @@ export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType
     }),
     fields: oneOrMore(
       selectable(resource),
-      'The fields to show, beside the id; of what is included, too',
+      'The fields to show, beside the id and what is included; the answer then lacks the others. `*` is all, `etag` the entity tag, `author.name` a field of what is included',
     ).optional(),
   };
 };
@@ -60,16 +59,3 @@ export const refuseOutOfReach =
   };
 
 type Refusal = (asked: Record<string, unknown>, ctx: z.core.$RefinementCtx) => void;
-
-/** A stream has no pages. */
-export function refuseInStream(asked: Record<string, unknown>): void {
-  const faults = ['after', 'before', 'offset', 'count']
-    .filter((parameter) => asked[parameter] !== undefined)
-    .map((parameter) => ({
-      in: 'query' as const,
-      parameter,
-      code: 'not_in_stream',
-      message: 'has no meaning in a stream',
-    }));
-  if (faults.length > 0) throw invalid(faults);
-}

@@ -25,7 +25,7 @@ export const OPERATORS = {
     words: 'is known (true) or null (false)',
     condition: (field: string, value: unknown) => ({ [field]: { [value ? '$ne' : '$eq']: null } }),
   },
-  contains: { words: 'contains, whatever the case of ASCII letters,', condition: contains },
+  contains: { words: 'contains, whatever the case,', condition: contains },
 } satisfies Record<string, { words: string; condition: Condition }>;
 
 type Operator = keyof typeof OPERATORS;
@@ -53,14 +53,13 @@ export function filters(resource: AnyResource, names: readonly string[]): Filter
       throw new Error(
         `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
       );
-    const { value, operators, list } = kindOf((fields[field] ?? document.shape[field]) as z.ZodType, field);
+    const { operators, ...kind } = kindOf((fields[field] ?? document.shape[field]) as z.ZodType, field);
     return operators.map((operator) => {
-      const { words, condition } = OPERATORS[operator];
-      const description = `Only where ${list ? `one of the ${field}` : field} ${words}${operator === 'exists' ? '' : ' this'}`;
+      const { condition } = OPERATORS[operator];
       return {
         parameter: operator === 'eq' ? field : `${field}[${operator}]`,
         paths: [field],
-        schema: describe(operandOf(operator, value), description),
+        schema: describe(operandOf(operator, kind), inWords(field, operator, kind.list)),
         condition: (given) => condition(field, given),
       };
     });
@@ -75,17 +74,32 @@ export const toConditions = (declared: Filter[], query: Record<string, unknown>)
 
 const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
 
-const operandOf = (operator: Operator, value: z.ZodType): z.ZodType => {
-  if (operator === 'in' || operator === 'nin') return several(value);
+/** Of a list, that it is not this means that none of its entries is. */
+function inWords(field: string, operator: Operator, list: boolean): string {
+  if (list && operator === 'ne') return `Only where none of the ${field} is this`;
+  if (list && operator === 'nin') return `Only where none of the ${field} is one of these`;
+  const object = operator === 'exists' ? '' : operator === 'in' || operator === 'nin' ? ' these' : ' this';
+  return `Only where ${list ? `one of the ${field}` : field} ${OPERATORS[operator].words}${object}`;
+}
+
+const operandOf = (operator: Operator, { value, field }: Omit<Kind, 'operators'>): z.ZodType => {
+  if (operator === 'in' || operator === 'nin') return several(value, field);
   if (operator === 'exists') return flag();
   return operator === 'contains' ? text(2, 100) : value;
 };
 
+interface Kind {
+  /** One value as it stands in a URL. */
+  value: z.ZodType;
+  /** What the field itself takes. */
+  field: z.ZodType;
+  operators: Operator[];
+  list: boolean;
+}
+
 /** How a field's values are written in a URL, and which operators make sense for them. */
-function kindOf(
-  schema: z.core.$ZodType,
-  field: string,
-): { value: z.ZodType; operators: Operator[]; list: boolean } {
+function kindOf(schema: z.core.$ZodType, field: string): Kind {
+  const one = { list: false, field: schema as z.ZodType, value: schema as z.ZodType };
   const def = schema._zod.def as Leaf;
   switch (def.type) {
     case 'nullable': {
@@ -95,20 +109,20 @@ function kindOf(
     case 'array':
       return { ...kindOf(def.element, field), list: true };
     case 'string':
-      return { value: text(1, 1000), operators: TEXT, list: false };
+      return { ...one, value: text(one.field.safeParse('').success ? 0 : 1, 1000), operators: TEXT };
     case 'enum':
-      return { value: schema as z.ZodType, operators: ONE, list: false };
+      return { ...one, operators: ONE };
     case 'boolean':
-      return { value: flag(), operators: ['eq', 'ne'], list: false };
+      return { ...one, value: flag(), operators: ['eq', 'ne'] };
     case 'number':
       return {
+        ...one,
         value: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
         operators: ORDERED,
-        list: false,
       };
     case 'pipe': {
       const isDate = (def.out._zod.def as Leaf).type === 'date';
-      return { value: schema as z.ZodType, operators: isDate ? ORDERED : ONE, list: false };
+      return { ...one, operators: isDate ? ORDERED : ONE };
     }
     default:
       throw new Error(
@@ -117,23 +131,10 @@ function kindOf(
   }
 }
 
-/** A search for the letters as they stand, never a regular expression; what is no string contains nothing. */
+/** Looks for the letters as they stand, in whatever case: nothing in them has a meaning of its own. */
 function contains(field: string, value: unknown): object {
-  const found = (candidate: string) => ({
-    $and: [
-      { $eq: [{ $type: candidate }, 'string'] },
-      { $gte: [{ $indexOfCP: [{ $toLower: candidate }, { $toLower: { $literal: value } }] }, 0] },
-    ],
-  });
-  return {
-    $expr: {
-      $cond: [
-        { $isArray: `$${field}` },
-        { $anyElementTrue: { $map: { input: `$${field}`, in: found('$$this') } } },
-        found(`$${field}`),
-      ],
-    },
-  };
+  const letters = String(value).replace(/[\\^$.*+?()[\]{}|#\s-]/g, '\\$&');
+  return { [field]: { $regex: letters, $options: 'i' } };
 }
 
 /** A whole number in a URL. Number('') is 0 and Number('0x10') is 16, so the digits are checked first. */
@@ -158,15 +159,30 @@ export const flag = () =>
     })
     .meta({ type: 'boolean' });
 
-const LIST = { style: 'form', explode: false } as const;
+const LIST = { style: 'form', explode: true } as const;
 
-/** Up to 100 values, separated by commas; a comma inside a value is written %2C. */
-export const several = <T extends z.ZodType>(value: T) => z.array(value).max(100).meta({ param: LIST });
+/** Of a list: whether an escaped comma is a part of a value, because values may have commas. */
+export const lists = z.registry<{ keepsCommas: boolean }>();
 
-/** Several of these words, each once, separated by commas. */
+/** 1 to 100 values; see queryReader() for the ways in which clients write them. `field` takes what is looked for. */
+export const several = <T extends z.ZodType>(value: T, field: z.ZodType = value) =>
+  z
+    .array(value)
+    .min(1, 'must have a value')
+    .max(100)
+    .meta({ param: LIST })
+    .register(lists, { keepsCommas: mayHaveCommas(field) });
+
+/** As far as the JSON Schema tells. */
+function mayHaveCommas(schema: z.ZodType): boolean {
+  const { type, enum: words, pattern, format } = z.toJSONSchema(schema, { io: 'input' });
+  if (words) return words.some((word) => String(word).includes(','));
+  if (type !== 'string' || format === 'date-time') return false;
+  return !pattern || ['a,b', 'A, B', '1,2'].some((text) => new RegExp(pattern, 'u').test(text));
+}
+
+/** Several of these words, each once. */
 export const oneOrMore = (words: string[], description: string) =>
-  setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length).meta({
-    description,
-    uniqueItems: true,
-    param: LIST,
-  });
+  setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length)
+    .min(1, 'must have a value')
+    .meta({ description, uniqueItems: true, param: LIST });

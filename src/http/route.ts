@@ -70,6 +70,8 @@ type Input = { params: any; query: any; body: any };
 
 /** The answer in one media type, sent by a function of its own: a stream, or anything else that is not made at once. */
 export interface Form {
+  /** The value of the parameter `format` that asks for it, whatever Accept says. */
+  format?: string;
   /** What OpenAPI says of it; JSON is described by `answer`. */
   content?: { schema: { type: 'string'; description: string }; example: string };
   send: (ctx: Context, input: Input) => void | Promise<void>;
@@ -201,7 +203,7 @@ export function problemsOf(route: Route): ProblemCode[] {
       'unknown_parameter',
       ...(route.alternative ? (['patch_test_failed'] as const) : []),
       ...(route.params ? (['not_found'] as const) : []),
-      ...(route.answer.schema ? (['not_acceptable'] as const) : []),
+      ...(route.answer.schema || route.forms ? (['not_acceptable'] as const) : []),
       ...(route.body ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
       ...(route.problems ?? []),
       ...ofWrites,

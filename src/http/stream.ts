@@ -20,27 +20,39 @@ interface Stream {
 }
 
 /** The forms in which a list can be read to its end. */
-export function streams({ item, batches, columns }: Stream): Record<string, Form> {
+export function streams(name: string, { item, batches, columns }: Stream): Record<string, Form> {
   const shape = shapeOf(item);
-  const form = (type: string, description: string, example: string, lines: typeof csv): Form => ({
-    content: { schema: { type: 'string', description }, example },
+  const form = (type: string, ending: string, content: Form['content'], lines: typeof csv): Form => ({
+    format: ending,
+    ...(content && { content }),
     send: async (ctx, input) => {
-      ctx.type = type;
       const found = await batches(input, untilClosed(ctx));
-      ctx.body = Readable.from(iterateAs(caller(), lines(found, shape, columns(input.query))));
+      ctx.attachment(`${name}.${ending}`);
+      ctx.type = type;
+      ctx.body = Readable.from(iterateAs(caller(), lines(found, shape, columns(input.query), input.query)));
     },
   });
   return {
     'application/x-ndjson': form(
       'application/x-ndjson',
-      'All documents, one as JSON on each line',
-      '{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n',
+      'ndjson',
+      {
+        schema: { type: 'string', description: 'All documents, one as JSON on each line' },
+        example: '{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n',
+      },
       ndjson,
     ),
     'text/csv': form(
       'text/csv',
-      'All documents, one a row (RFC 4180), after a row of names',
-      'id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n',
+      'csv',
+      {
+        schema: {
+          type: 'string',
+          description:
+            'All documents, one a row (RFC 4180), after a row of names. A list stands as its JSON, null as an empty cell and an empty text as `""`. For spreadsheets see `formulas` and `bom`',
+        },
+        example: 'id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n',
+      },
       csv,
     ),
   };
@@ -60,21 +72,33 @@ async function* ndjson(batches: Batches, shape: Shape) {
     yield batch.map((stored) => `${JSON.stringify(shape(stored))}\n`).join('');
 }
 
-/** RFC 4180; null is an empty cell, and what is not one value stands as its JSON. */
-async function* csv(batches: Batches, shape: Shape, columns: string[]) {
-  yield stringify([columns], { record_delimiter: 'windows' });
+/**
+ * CSV as RFC 4180 has it. A cell with a line break of any kind stands in quotes: readers disagree on which of them end a
+ * row. So does an empty text, which can so be told from null.
+ */
+export const CSV = {
+  record_delimiter: 'windows',
+  quoted_match: /^$|[\r\n\v\f\u0085\u2028\u2029]/,
+  cast: { boolean: String },
+} as const;
+
+/** What a spreadsheet takes for the beginning of a formula, wide forms included. */
+const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/;
+
+interface CsvOptions {
+  formulas?: 'keep' | 'escape';
+  bom?: boolean;
+}
+
+async function* csv(batches: Batches, shape: Shape, columns: string[], { formulas, bom }: CsvOptions) {
+  yield `${bom ? '\ufeff' : ''}${stringify([columns], CSV)}`;
+  const cell = (value: unknown): unknown =>
+    formulas === 'escape' && typeof value === 'string' && FORMULA.test(value) ? `'${value}` : value;
   for await (const batch of batches) {
     const rows = batch.map((stored) => {
       const json = shape(stored) as Record<string, unknown>;
       return columns.map((column) => cell(json[column]));
     });
-    yield stringify(rows, { record_delimiter: 'windows' });
+    yield stringify(rows, CSV);
   }
 }
-
-const cell = (value: unknown): unknown =>
-  value !== null && typeof value === 'object'
-    ? JSON.stringify(value)
-    : typeof value === 'boolean'
-      ? String(value)
-      : value;

@@ -53,7 +53,7 @@ async function connect(uri: string): Promise<void> {
     await refuseStandalone();
   } catch (error) {
     await mongoose.disconnect();
-    if (!(error instanceof Error && error.name.startsWith('Mongo'))) throw error;
+    if (!(error instanceof Error && (error.name.startsWith('Mongo') || 'syscall' in error))) throw error;
     const where = `MongoDB cannot be used at ${hostsOf(uri).join(', ')} (MONGODB_URI): ${error.message}`;
     throw new Error(error.name.endsWith('ServerSelectionError') ? `${where}. ${WHAT_TO_LOOK_AT}` : where, {
       cause: error,

@@ -1,12 +1,13 @@
 import type { PopulateOptions } from 'mongoose';
 import { z } from 'zod';
+import { etagOf } from './etag.ts';
 import { objectId } from './fields.ts';
 import { modelOf } from './model.ts';
 import { includable, reverseName } from './references.ts';
 import type { AnyResource, Reference } from './resource.ts';
 import { join } from './join.ts';
-import { addReferring, type Included, optional, partlyReferring, referring } from './reverse.ts';
-import { type Selection, show } from './selection.ts';
+import { addReferring, type Included, referring } from './reverse.ts';
+import { type Selection, show, showsTag } from './selection.ts';
 
 /**
  * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those
@@ -25,21 +26,13 @@ export const includePaths = (resource: AnyResource): string[] => [
 /** The answer's schema where anything may be included. */
 export function expanded(resource: AnyResource): z.ZodObject {
   return z
-    .strictObject({ ...forward(resource, nested).shape, ...referring(resource) })
+    .strictObject({
+      ...forward(resource, nested).shape,
+      ...referring(resource),
+      etag: z.string().optional().describe('Its strong entity tag, for If-Match, if `fields` names it'),
+    })
     .meta({ id: `${resource.name}Expanded`, description: `${resource.description}, with what was included` });
 }
-
-/** The same where a client chose the fields. */
-export const partial = (resource: AnyResource): z.ZodObject =>
-  optional(
-    z.strictObject({
-      ...forward(resource, (target) => optional(forward(target, ({ document }) => optional(document)))).shape,
-      ...partlyReferring(resource),
-    }),
-  ).meta({
-    id: `${resource.name}Partial`,
-    description: `${resource.description}: the fields that were asked for`,
-  });
 
 /** One level down only the references can be included. */
 const nested = (resource: AnyResource): z.ZodObject =>
@@ -72,7 +65,11 @@ export async function include(
   selection?: Selection,
 ): Promise<void> {
   if (documents.length === 0) return;
-  for (const document of documents) show(selection, '', document);
+  for (const document of documents) {
+    // Not what another tool may have stored by this name.
+    document['etag'] = showsTag(selection) ? etagOf(resource, document) : undefined;
+    show(selection, '', document);
+  }
   const joins = resource.references
     .map((reference) => populateOptions(reference, paths, selection))
     .filter((options) => options !== undefined);

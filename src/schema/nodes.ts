@@ -47,15 +47,17 @@ interface Place {
   unreferable?: string;
 }
 
+/** What answers show by these names is no field. */
+const RESERVED = ['id', 'etag'];
 const NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
 
 function readObject(fields: Record<string, z.core.$ZodType>, place: Place): Record<string, Node> {
   const nodes: Record<string, Node> = {};
   for (const [name, schema] of Object.entries(fields)) {
     const path = place.path ? `${place.path}.${name}` : name;
-    if (!NAME.test(name) || name === 'id')
+    if (!NAME.test(name) || RESERVED.includes(name))
       place.faults.push(
-        `The field ${path} needs another name: a letter, followed by letters, digits or _; and not id.`,
+        `The field ${path} needs another name: a letter, followed by letters, digits or _; and not ${RESERVED.join(' or ')}.`,
       );
     const node = read(schema, { ...place, path });
     if (node) nodes[name] = node;

@@ -14,54 +14,34 @@ import { projectionOf, type Selection, show } from './selection.ts';
 const NEWEST = 10;
 
 /** The members that may be added to a document's answer. */
-export const referring = (resource: AnyResource): Record<string, z.ZodType> => members(resource, whole);
+export const referring = (resource: AnyResource): Record<string, z.ZodType> =>
+  Object.fromEntries(
+    includable(resource).map((reference) => [reverseName(reference), shown(reference).optional()]),
+  );
 
-const whole = (reference: Reference): z.ZodType => {
+const shown = (reference: Reference): z.ZodType => {
   const { from, field } = reference;
   if (isOneToOne(reference))
     return from.document
       .nullable()
       .meta({ description: `The ${from.name.toLowerCase()} that refers to it by \`${field}\`, if one does` });
-  return newestOf(withOtherSide(reference, from.document, (target) => target.document)).meta({
+  const item = withOtherSide(reference, from.document);
+  return z.strictObject({ items: z.array(item), hasMore: z.boolean() }).meta({
     id: `Newest${from.name}s${otherSide(reference) ? `Of${field.charAt(0).toUpperCase()}${field.slice(1)}` : ''}`,
     description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
   });
 };
 
 /** Of a link, the document with what is on its other side in the place of the id. */
-function withOtherSide(
-  reference: Reference,
-  document: z.ZodObject,
-  documentOf: (target: AnyResource) => z.ZodObject,
-): z.ZodObject {
+function withOtherSide(reference: Reference, document: z.ZodObject): z.ZodObject {
   const other = otherSide(reference);
   if (!other || !(other.field in document.shape)) return document;
   return document.extend({
-    [other.field]: z.union([objectId(), documentOf(other.target)]).meta({
+    [other.field]: z.union([objectId(), other.target.document]).meta({
       description: `The ${other.target.name.toLowerCase()}, or its id where the caller may not see it`,
     }),
   });
 }
-
-/** The same where a client chose the fields. */
-export const partlyReferring = (resource: AnyResource): Record<string, z.ZodType> =>
-  members(resource, (reference) => {
-    const some = optional(
-      withOtherSide(reference, reference.from.document, (target) => optional(target.document)),
-    );
-    return isOneToOne(reference) ? some.nullable() : newestOf(some);
-  });
-
-const members = (resource: AnyResource, schemaOf: (reference: Reference) => z.ZodType) =>
-  Object.fromEntries(
-    includable(resource).map((reference) => [reverseName(reference), schemaOf(reference).optional()]),
-  );
-
-const newestOf = (document: z.ZodObject) =>
-  z.strictObject({ items: z.array(document), hasMore: z.boolean() });
-
-/** A document of which a client chose the fields. */
-export const optional = (document: z.ZodObject): z.ZodObject => document.partial().required({ id: true });
 
 export type Included = { _id: Types.ObjectId } & Record<string, unknown>;
 

@@ -7,7 +7,9 @@ export type Selection = Map<string, Set<string>>;
 
 /** Every field that can be chosen, also of what can be included. */
 export const selectable = (resource: AnyResource): string[] => [
+  ALL,
   ...shownOf(resource, ''),
+  ETAG,
   ...resource.references.flatMap(({ field, target }) => [
     ...shownOf(target, `${field}.`),
     ...target.references.flatMap((next) => shownOf(next.target, `${field}.${next.field}.`)),
@@ -26,19 +28,34 @@ const comingAlong = (resource: AnyResource): { path: string; with: string; targe
 const shownOf = ({ document }: AnyResource, prefix: string): string[] =>
   Object.keys(document.shape).map((field) => prefix + field);
 
-/** `author.name` selects `author` of the document and `name` of the author. */
-export function selectionOf(fields: string[] | undefined): Selection | undefined {
+/** All fields of the document itself. */
+const ALL = '*';
+/** The entity tag of a document, which is not one of its fields: with it a client can edit from a list. */
+const ETAG = 'etag';
+
+/** `author.name` selects `author` of the document and `name` of the author. What is included is shown in any case. */
+export function selectionOf(
+  resource: AnyResource,
+  fields: string[] | undefined,
+  include: string[] = [],
+): Selection | undefined {
   if (!fields) return undefined;
   const selection: Selection = new Map([['', new Set(['id'])]]);
-  for (const path of fields) {
+  const select = (path: string, isChosen: boolean) => {
     const parts = path.split('.');
     parts.forEach((field, i) => {
       const owner = parts.slice(0, i).join('.');
-      selection.set(owner, (selection.get(owner) ?? new Set(['id'])).add(field));
+      const chosen = selection.get(owner) ?? (isChosen ? new Set(['id']) : undefined);
+      if (chosen) selection.set(owner, chosen.add(field));
     });
-  }
+  };
+  for (const path of fields.includes(ALL) ? [...fields, ...shownOf(resource, '')] : fields)
+    select(path, true);
+  for (const path of include) select(path, false);
   return selection;
 }
+
+export const showsTag = (selection: Selection | undefined): boolean => selection?.get('')?.has(ETAG) ?? false;
 
 /** What MongoDB need read; all of a document, where nothing was chosen. Of a computed field, what it is made from. */
 export function projectionOf(
@@ -47,6 +64,8 @@ export function projectionOf(
   path = '',
 ): Record<string, 1> | undefined {
   const fields = selection?.get(path);
+  // The tag is made of all fields.
+  if (path === '' && showsTag(selection)) return undefined;
   return (
     fields &&
     Object.fromEntries(

@@ -9,7 +9,7 @@ import { collections, resources, routes, seeds } from '../../src/resources/api.t
 import { demoAccounts } from '../../src/resources/users/demo.ts';
 import { seed } from '../../src/seed.ts';
 import { letIn, tokenOf } from '../support/callers.ts';
-import { standardDocument, useApi } from '../support/harness.ts';
+import { inPlace, standardDocument, useApi } from '../support/harness.ts';
 import { modelOf } from '../../src/schema/model.ts';
 
 const api = useApi();
@@ -27,7 +27,7 @@ interface Operation {
   path: string;
   operation: any;
 }
-const operations: Operation[] = Object.entries<object>(document.paths).flatMap(([path, item]) =>
+const operations: Operation[] = Object.entries<object>(inPlace(document).paths).flatMap(([path, item]) =>
   Object.entries(item).map(([method, operation]) => ({
     name: `${method.toUpperCase()} ${path}`,
     method: method.toUpperCase(),
@@ -117,6 +117,23 @@ test('every operation has a summary, a description, one tag, and parameters that
     expect(new Set(inPath.map((parameter: any) => parameter.name))).toEqual(
       new Set([...named].map(([, name]) => name)),
     );
+  }
+});
+
+test('what operations have in common stands in the document once', () => {
+  expect(JSON.stringify(document).length / operations.length).toBeLessThan(4_000);
+});
+
+test('every path parameter has its example beside its schema, where tools look for it', () => {
+  for (const { name, operation } of operations)
+    for (const parameter of (operation.parameters ?? []).filter((one: any) => one.in === 'path'))
+      expect([name, parameter.example]).toEqual([name, expect.any(String)]);
+});
+
+test('a patch is a merge patch for generators that take the first media type, and for those that take the last', () => {
+  for (const { operation } of operations.filter(({ method }) => method === 'PATCH')) {
+    const types = Object.keys(operation.requestBody.content);
+    expect([types[0], types.at(-1)]).toEqual(['application/json', 'application/merge-patch+json']);
   }
 });
 

@@ -63,6 +63,13 @@ export async function serve(
 export const standardDocument = async (): Promise<any> =>
   JSON.parse(await readFile(new URL('openapi.json', BUILD), 'utf8'));
 
+/** A document with the parameters and responses that operations share in each of their places. */
+export const inPlace = (document: any): any =>
+  JSON.parse(JSON.stringify(document), (_, value) => {
+    const [, kind, name] = /^#\/components\/(parameters|responses)\/(.*)$/.exec(value?.$ref) ?? [];
+    return kind && name ? document.components[kind][name] : value;
+  });
+
 /** Its validators are compiled when they are first needed; the files of a worker share them. */
 let standardContract: Contract | undefined;
 
@@ -84,8 +91,8 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
     await letIn(database());
     const isStandard = api.resources === resources && api.routes === routes;
     contract = isStandard
-      ? (standardContract ??= readContract(await standardDocument()))
-      : readContract(await (await fetch(`${base}/openapi.json`)).json());
+      ? (standardContract ??= readContract(inPlace(await standardDocument())))
+      : readContract(inPlace(await (await fetch(`${base}/openapi.json`)).json()));
   });
   beforeEach(() =>
     Promise.all(
@@ -154,10 +161,12 @@ function readContract(document: any): Contract {
   const ajv = new Ajv2020({ strict: false, allErrors: true, ...quick });
   formats.default(ajv);
   ajv.addSchema(document, 'openapi');
+  ajv.addSchema(withoutRequired(document), 'partial');
   const validators = new Map<string, ValidateFunction>();
-  const validator = (ref: string): ValidateFunction => {
-    const known = validators.get(ref) ?? ajv.compile({ $ref: `openapi#${ref}` });
-    validators.set(ref, known);
+  const validator = (ref: string, of: 'openapi' | 'partial' = 'openapi'): ValidateFunction => {
+    const id = `${of}#${ref}`;
+    const known = validators.get(id) ?? ajv.compile({ $ref: id });
+    validators.set(id, known);
     return known;
   };
   const paths = Object.keys(document.paths).map((path) => ({
@@ -188,6 +197,9 @@ function readContract(document: any): Contract {
       for (const [name, header] of Object.entries<any>(response.headers ?? {}))
         if (follow(header).required && !headers.has(name))
           throw new Error(`${where}: the header ${name} is missing`);
+      // Said once for all operations.
+      if (status < 400 && !pathname.startsWith('/health/') && !headers.has('ratelimit'))
+        throw new Error(`${where}: the header RateLimit is missing`);
       if (method === 'HEAD') return;
       if (!response.content || headers.get('preference-applied') === 'return=minimal') {
         expect([where, body]).toEqual([where, undefined]);
@@ -197,13 +209,22 @@ function readContract(document: any): Contract {
       if (!content) throw new Error(`${where}: the media type ${type} is not declared`);
       const pointer = [at as string, operation, 'responses', String(status), 'content', type as string];
       const ref = content.schema.$ref?.slice(1) ?? `/paths/${pointer.map(escape).join('/')}/schema`;
-      expectValid(validator(ref), body, where);
+      // Where a client chose the fields, a document may lack others; it has its id all the same.
+      expectValid(validator(ref, /[?&]fields=/.test(path) ? 'partial' : 'openapi'), body, where);
       const code = body.code ?? body.error;
       if (status >= 400 && !(code in content.examples))
         throw new Error(`${where}: the code ${code} is not declared`);
     },
   };
 }
+
+/** The same schemas for documents of which only some members are shown. */
+const withoutRequired = (document: object): object =>
+  JSON.parse(
+    JSON.stringify(document, (key, value) =>
+      key === 'required' && Array.isArray(value) && value.includes('id') ? ['id'] : value,
+    ),
+  );
 
 const escape = (part: string): string => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
 

@@ -7,9 +7,11 @@ import { isIdempotent, isPreferable, JSON_TYPE, type Route, writes } from '../ro
 export const success = (route: Route): ResponseConfig => ({
   description: route.answer.description,
   ...headersOf(route),
-  ...(route.answer.schema && {
+  ...((route.answer.schema || route.forms) && {
     content: {
-      [JSON_TYPE]: { schema: route.answer.schema, example: route.answer.example },
+      ...(route.answer.schema && {
+        [JSON_TYPE]: { schema: route.answer.schema, example: route.answer.example },
+      }),
       ...Object.fromEntries(
         Object.entries(route.forms ?? {}).flatMap(([type, { content }]) =>
           content ? [[type, content]] : [],
@@ -32,7 +34,6 @@ const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
     ...(isIdempotent(route) && { 'Idempotency-Replayed': REPLAYED }),
     ...(secret && { 'Cache-Control': NO_STORE }),
     ...(isPreferable(route) && { 'Preference-Applied': APPLIED }),
-    ...rateLimitOf(route),
   };
   return Object.keys(headers).length > 0 ? { headers } : {};
 };
@@ -44,7 +45,7 @@ export const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
     return {
       304: {
         description: 'The client has this version already',
-        headers: { ETag: ETAG, ...rateLimitOf(route) },
+        headers: { ETag: ETAG },
       },
     };
   return {

@@ -16,6 +16,7 @@ import {
 } from '../route.ts';
 import { otherSuccess, RATE_LIMIT_HEADERS, success } from './answers.ts';
 import { example, refusal, refusals } from './problems.ts';
+import { share } from './sharing.ts';
 
 export interface Tag {
   name: string;
@@ -49,7 +50,18 @@ export function openapi(routes: Route[], tags: Tag[]) {
   const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
   // The generator leaves empty objects behind for the kinds of component that nobody registered.
   const { schemas, headers, examples, securitySchemes } = components ?? {};
-  return { ...header, paths, components: { schemas, headers, examples, securitySchemes } };
+  const { paths: shortened, ...shared } = share(paths ?? {});
+  return {
+    ...header,
+    paths: shortened,
+    components: {
+      schemas,
+      ...shared,
+      headers: { ...headers, ...shared.headers },
+      examples,
+      securitySchemes,
+    },
+  };
 }
 
 /** In /docs, Authorize offers both. */
@@ -102,7 +114,7 @@ const operation = (route: Route) => ({
     ...(route.body && {
       body: {
         required: true,
-        content: { ...content(route.body), ...(route.alternative && content(route.alternative)) },
+        content: contents(route.body, route.alternative),
       },
     }),
   },
@@ -124,6 +136,16 @@ const idempotencyKey = z
 
 const content = ({ types = [JSON_TYPE], schema, example }: Body<z.ZodType>) =>
   Object.fromEntries(types.map((type) => [type, { schema, example }]));
+
+/** Some generators take the first media type, others the last: both are of the body, the alternative is between. */
+const contents = (body: Body<z.ZodType>, alternative?: Body<z.ZodType>) => {
+  const [first, ...others] = Object.entries(content(body));
+  return Object.fromEntries([
+    ...(first ? [first] : []),
+    ...Object.entries(alternative ? content(alternative) : {}),
+    ...others,
+  ]);
+};
 
 /** Each is optional. */
 const requestHeaders = (route: Route): Record<string, z.ZodType> => ({

@@ -1,14 +1,17 @@
 import { AuditEntry } from '../../http/audit.ts';
+import { exportAll } from '../../http/export.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 
+const listing = {
+  filter: ['actor', 'operation', 'request', 'documents', 'events', 'createdAt'],
+  sort: [],
+} as const;
+
+// There is no scope for it: no API key gets in.
+const policy = { role: 'admin' } as const;
+
 export const routes = (): Route[] => [
-  {
-    ...list(AuditEntry, {
-      filter: ['actor', 'operation', 'request', 'documents', 'events', 'createdAt'],
-      sort: [],
-    }),
-    // There is no scope for it: no API key gets in.
-    policy: { role: 'admin' },
-  },
+  { ...list(AuditEntry, listing), policy },
+  { ...exportAll(AuditEntry, listing), policy },
 ];

@@ -1,4 +1,5 @@
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
+import { exportAll } from '../../http/export.ts';
 import { list, related } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { Book } from './book.ts';
@@ -20,6 +21,7 @@ export const example = {
 
 export const routes = (): Route[] => [
   list(Book, listing),
+  exportAll(Book, listing),
   create(Book, { example }),
   read(Book),
   replace(Book),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
 import { command } from '../../http/command.ts';
+import { exportAll } from '../../http/export.ts';
 import { list, related } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
@@ -19,6 +20,7 @@ export const listing = {
 
 export const routes = (): Route[] => [
   list(Post, listing),
+  exportAll(Post, listing),
   create(Post, {
     example: {
       title: 'Anarchy on the moon',

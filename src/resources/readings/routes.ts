@@ -1,4 +1,5 @@
 import { create, read, remove, replace, update } from '../../http/crud.ts';
+import { exportAll } from '../../http/export.ts';
 import { linked } from '../../http/linked.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
@@ -11,6 +12,7 @@ const listing = {
 
 export const routes = (): Route[] => [
   list(Reading, listing),
+  exportAll(Reading, listing),
   create(Reading, {
     example: { user: '65f000000000000000000c01', book: '65f000000000000000000b02', status: 'wants' },
   }),

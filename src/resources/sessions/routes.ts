@@ -14,11 +14,16 @@ import { metadata } from './metadata.ts';
 const form = <S extends z.ZodRawShape>(fields: S) => z.object(fields);
 const short = z.string().max(1_000);
 
+const requires = (grant: string, required: string[]) => ({
+  if: { properties: { grant_type: { const: grant } } },
+  // eslint-disable-next-line unicorn/no-thenable
+  then: { required },
+});
+
 const tokenRequest = form({
   grant_type: z
     .string()
     .max(100)
-    .optional()
     .meta({
       description: '`password`, or `refresh_token`',
       enum: ['password', 'refresh_token'],
@@ -36,7 +41,12 @@ const tokenRequest = form({
   refresh_token: short
     .optional()
     .meta({ description: 'For `refresh_token`: the one that was given last', example: '' }),
-}).meta({ id: 'TokenRequest', description: 'By what to get a token' });
+}).meta({
+  id: 'TokenRequest',
+  description:
+    'By what to get a token: `password` requires a username and a password, `refresh_token` a refresh_token',
+  allOf: [requires('password', ['username', 'password']), requires('refresh_token', ['refresh_token'])],
+});
 
 const tokenAnswer = z
   .strictObject({
@@ -81,7 +91,6 @@ export const routes = (): Route[] => [
       if (grant_type === 'password')
         return { proof: await prove(required({ username }), required({ password })) };
       if (grant_type === 'refresh_token') return { token: required({ refresh_token }) };
-      required({ grant_type });
       throw new Problem('unsupported_grant_type', 'grant_type is password or refresh_token.');
     },
     handler: ({ body: { proof, token } }) => (proof ? login(proof) : refresh(token)),
@@ -104,10 +113,19 @@ export const routes = (): Route[] => [
       types: [FORM_TYPE],
       example: { token: 'the one to be revoked' },
     },
-    answer: { status: 200, description: 'It is not good any more' },
+    // Some clients take nothing but JSON for an answer.
+    answer: {
+      status: 200,
+      description: 'It is not good any more',
+      schema: z.strictObject({}).meta({ id: 'Revoked', description: 'There is nothing to say' }),
+      example: {},
+    },
     problems: ['invalid_request'],
     oauth: true,
-    handler: ({ body: { token } }) => revoke(required({ token })),
+    handler: async ({ body: { token } }) => {
+      await revoke(required({ token }));
+      return {};
+    },
   }),
   ...metadata,
 ];

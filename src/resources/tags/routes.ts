@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { command } from '../../http/command.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
+import { exportAll } from '../../http/export.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
@@ -10,6 +11,7 @@ import { merge } from './merge.ts';
 
 export const routes = (): Route[] => [
   list(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
+  exportAll(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
   create(Tag, { example: { name: 'anthropology', description: 'People, and how they live' } }),
   read(Tag),
   replace(Tag),

@@ -31,7 +31,7 @@ export const data = (): Route[] => {
       id: 'OwnDocument',
       description: 'A document about the caller, and the collection that it is in',
     });
-  const { 'application/x-ndjson': ndjson } = streams({
+  const { 'application/x-ndjson': ndjson } = streams('me', {
     item,
     batches: async () => inBatches(),
     columns: () => [],

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { command } from '../../http/command.ts';
 import { create, read, remove, replace, update } from '../../http/crud.ts';
+import { exportAll } from '../../http/export.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { DEMO_PASSWORD } from '../../auth/passwords.ts';
@@ -10,6 +11,7 @@ import { setRole } from './admins.ts';
 
 export const users = (): Route[] => [
   list(User, { filter: ['name'], sort: ['name', 'createdAt'] }),
+  exportAll(User, { filter: ['name'], sort: ['name', 'createdAt'] }),
   create(User, {
     example: { name: 'Ben Writer', bio: null },
     intake: { email: 'ben@example.org', password: 'a long way home' },

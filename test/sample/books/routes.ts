@@ -1,4 +1,5 @@
 import { create, links, read, remove, replace, update } from '../../../src/http/crud.ts';
+import { exportAll } from '../../../src/http/export.ts';
 import { list, related } from '../../../src/http/list.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { Book } from './book.ts';
@@ -20,6 +21,7 @@ export const example = {
 
 export const routes = (): Route[] => [
   list(Book, listing),
+  exportAll(Book, listing),
   create(Book, { example }),
   read(Book),
   replace(Book),

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { create, links, read, remove, replace, update } from '../../../src/http/crud.ts';
 import { command } from '../../../src/http/command.ts';
+import { exportAll } from '../../../src/http/export.ts';
 import { list, related } from '../../../src/http/list.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { objectId } from '../../../src/schema/fields.ts';
@@ -18,6 +19,7 @@ export const listing = {
 
 export const routes = (): Route[] => [
   list(Post, listing),
+  exportAll(Post, listing),
   create(Post, {
     example: {
       title: 'Anarchy on the moon',

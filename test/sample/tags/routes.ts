@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { command } from '../../../src/http/command.ts';
 import { create, read, remove, replace, update } from '../../../src/http/crud.ts';
+import { exportAll } from '../../../src/http/export.ts';
 import { list } from '../../../src/http/list.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { objectId } from '../../../src/schema/fields.ts';
@@ -9,6 +10,7 @@ import { merge } from './merge.ts';
 
 export const routes = (): Route[] => [
   list(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
+  exportAll(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
   create(Tag, { example: { name: 'anthropology', description: 'People, and how they live' } }),
   read(Tag),
   replace(Tag),

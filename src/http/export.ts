@@ -1,0 +1,132 @@
+import mongoose, { type Query } from 'mongoose';
+import { z } from 'zod';
+import { Problem } from '../errors.ts';
+import { database } from '../mongo/connect.ts';
+import { expanded, include } from '../schema/include.ts';
+import { toRead } from '../schema/policy.ts';
+import { includable, reverseName } from '../schema/references.ts';
+import type { AnyResource } from '../schema/resource.ts';
+import { projectionOf, selectionOf } from '../schema/selection.ts';
+import { capital, type Listing, search } from './list.ts';
+import { type Found, isSearch, query, type SortField } from './paging.ts';
+import { refuseOutOfReach } from './parameters.ts';
+import { flag } from './query.ts';
+import { type Route, route } from './route.ts';
+import { streams } from './stream.ts';
+
+/** How long MongoDB may work on an export of a whole collection, in milliseconds. */
+const STREAM_TIME = 10 * 60_000;
+const STREAM_BATCH = 500;
+
+/** GET /books/export: all documents that a list would show on its pages, as a stream. */
+export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
+  const { collection } = resource;
+  const { standard, filtering, orderOf, conditionsOf } = search(resource, listing);
+  return route({
+    method: 'get',
+    path: `/${collection}/export`,
+    operationId: `export${capital(collection)}`,
+    tag: collection,
+    summary: `Export ${collection}`,
+    description: `All ${collection} that meet the filters, one a line: as JSON, or as CSV by \`Accept: text/csv\` or \`format=csv\`. Not a snapshot: what is written meanwhile may be in it or not.`,
+    policy: toRead(resource),
+    query: z
+      .strictObject({ ...standard, ...filtering, ...CSV_PARAMETERS })
+      .superRefine(refuseOutOfReach(resource))
+      .superRefine(refuseWithoutCsv),
+    answer: { status: 200, description: `All ${collection}` },
+    problems: ['too_many_streams'],
+    forms: streams(collection, {
+      item: expanded(resource),
+      batches: async ({ query: asked }, signal) => {
+        if (underWay >= MAX_STREAMS)
+          throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
+        // Not the best first: MongoDB would have to find all before it could give the first.
+        const order = orderOf({ ...asked, q: undefined });
+        return batches(resource, conditionsOf(asked), order, asked, signal);
+      },
+      columns: ({ fields, include: paths = [] }): string[] => {
+        const shown = selectionOf(resource, fields, paths)?.get('');
+        const all = [
+          ...Object.keys(resource.document.shape),
+          ...includable(resource)
+            .map(reverseName)
+            .filter((name) => paths.includes(name)),
+        ];
+        return [...all.filter((field) => shown?.has(field) ?? true), ...(shown?.has('etag') ? ['etag'] : [])];
+      },
+    }),
+    handler: async () => {},
+  });
+}
+
+const CSV_PARAMETERS = {
+  format: z.enum(['ndjson', 'csv']).describe('The form, whatever the header Accept says').optional(),
+  formulas: z
+    .enum(['keep', 'escape'])
+    .meta({
+      default: 'keep',
+      description:
+        'In CSV: values that start with `=`, `+`, `-` or `@` are formulas for a spreadsheet, and may have been written by anybody. `escape` puts an apostrophe before them',
+    })
+    .optional(),
+  bom: flag()
+    .describe('In CSV: begin with a byte order mark, by which spreadsheets know that it is UTF-8')
+    .optional(),
+};
+
+function refuseWithoutCsv(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+  for (const name of ['formulas', 'bom'])
+    if (asked[name] !== undefined && asked['format'] !== 'csv')
+      ctx.addIssue({ code: 'custom', path: [name], message: 'has a meaning with format=csv only' });
+}
+
+/** Streams that a process may have under way. */
+const MAX_STREAMS = 50;
+let underWay = 0;
+
+/** All documents that meet the conditions, with what is to be included. */
+async function* batches(
+  resource: AnyResource,
+  conditions: object[],
+  order: SortField[],
+  asked: any,
+  gone: AbortSignal,
+) {
+  const selection = selectionOf(resource, asked.fields, asked.include);
+  const limits = { time: isSearch(conditions) ? STREAM_TIME / 10 : STREAM_TIME };
+  const found = query(resource, {
+    conditions,
+    order,
+    projection: projectionOf(resource, selection),
+    ...limits,
+  });
+  const session = await mongoose.startSession();
+  const cursor = (found as Query<Found[], Found>).session(session).cursor({ batchSize: STREAM_BATCH });
+  // MongoDB would go on looking for somebody who has gone.
+  const stop = () =>
+    void database()
+      .admin()
+      .command({ killSessions: [session.id] })
+      .catch(() => {});
+  gone.addEventListener('abort', stop, { once: true });
+  let batch: Found[] = [];
+  const complete = async () => {
+    await include(resource, batch, asked.include, selection);
+    const done = batch;
+    batch = [];
+    return done;
+  };
+  underWay++;
+  try {
+    if (gone.aborted) return;
+    for await (const document of cursor) if (batch.push(document) === STREAM_BATCH) yield await complete();
+    if (batch.length > 0) yield await complete();
+  } finally {
+    underWay--;
+    gone.removeEventListener('abort', stop);
+    // Mongoose leaves the cursor open when its loop is left.
+    await cursor.close();
+    await session.endSession();
+  }
+}
