@@ -1,3 +1,4 @@
+import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import mongoose from 'mongoose';
 import { Book } from './sample/books/book.ts';
 import { User } from '../src/resources/users/user.ts';
@@ -442,7 +443,8 @@ describe('users', () => {
     ['passwordHash', 'x'],
   ])('a client cannot write %s, by whatever way', async (field, value) => {
     const user = await aUser(secret);
-    const other = { name: 'Ben', email: 'ben@example.org' };
+    // Its own address can be sent back; another one would be a fault, too.
+    const other = { name: 'Ben', email: secret.email };
     const operation = (rest: object) => api.post('/batch', { operations: [{ resource: 'users', ...rest }] });
     const [path, id, body] = [`/users/${user._id}`, String(user._id), { ...other, [field]: value }];
     for (const [answer, pointer] of [
@@ -473,8 +475,7 @@ describe('users', () => {
       const other = await aUser();
       for (const { status, body } of [
         await api.post('/users', { name: 'B', email }),
-        await api.put(`/users/${other._id}`, { name: 'B', email }),
-        await api.patch(`/users/${other._id}`, { email }),
+        await api.put(`/users/${other._id}/email`, { email, currentPassword: DEMO_PASSWORD }),
       ]) {
         expect([status, body.code]).toEqual([409, 'duplicate_key']);
         expect(body.errors).toMatchObject([{ in: 'body', pointer: '/email', code: 'duplicate' }]);
@@ -517,7 +518,7 @@ describe('users', () => {
     expect(await modelOf(User).countDocuments(users)).toBe(0);
   });
 
-  test('users are listed by name whatever its case, and by role', async () => {
+  test('users are listed by name whatever its case, and not by role', async () => {
     for (const [name, role] of [
       ['bea', 'member'],
       ['Cid', 'editor'],
@@ -529,8 +530,8 @@ describe('users', () => {
         .map((user: any) => user.name)
         .filter((name: string) => name !== admin.name);
     expect(await names('sort=name')).toEqual(['Abe', 'bea', 'Cid']);
-    expect(await names('sort=-name&role=editor')).toEqual(['Cid', 'Abe']);
+    expect(await names('sort=-name')).toEqual(['Cid', 'bea', 'Abe']);
     expect(await names('name=BEA')).toEqual(['bea']);
-    expect((await api.get('/users?role=god')).status).toBe(422);
+    expect((await api.get('/users?role=editor')).status).toBe(422);
   });
 });
