@@ -16,6 +16,7 @@ import { migrations } from './migrations/index.ts';
 import { database as db, openDatabase } from './mongo/connect.ts';
 import { differences } from './mongo/differences.ts';
 import { readLayout } from './mongo/layout.ts';
+import { readHistory } from './mongo/migrate/journal.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
 import { collections, resources, routes, seeds } from './resources/api.ts';
@@ -36,7 +37,7 @@ async function main(): Promise<void> {
   const database = await openDatabase(config, say);
   try {
     if (database.embedded) {
-      await up(db(), migrations, { say, views: viewsOf(collections) });
+      await migrate(say);
       if (differences(databaseOf(collections), await readLayout(db())).length > 0)
         say('The database is not as the definitions say: npm run migrate -- status');
       await seed(seeds, say);
@@ -79,6 +80,20 @@ async function main(): Promise<void> {
 
 const configuredMailer = async ({ SMTP_URL, MAIL_FROM }: Config) =>
   SMTP_URL && MAIL_FROM ? smtpMailer(SMTP_URL, MAIL_FROM) : undefined;
+
+/**
+ * The embedded database migrates itself. `npm run dev` starts anew with every change of a file, so there a migration may
+ * still be edited: it is applied when somebody says so.
+ */
+async function migrate(say: (line: string) => void): Promise<void> {
+  const { entries, pending } = await readHistory(db(), migrations);
+  if (process.argv.includes('--dev') && entries.size > 0 && pending.length > 0)
+    return say(
+      `Not applied, because npm run dev does not know whether it is finished: ${pending.map(({ id }) => id).join(', ')}. ` +
+        'When it is: npm run migrate -- up --all',
+    );
+  await up(db(), migrations, { say, views: viewsOf(collections) });
+}
 
 async function tellDemoAccounts(say: (line: string) => void): Promise<void> {
   const accounts = await openDemoAccounts();

@@ -30,6 +30,8 @@ import {
   required,
   run,
 } from '../src/mongo/migrate/structure.ts';
+import { User } from '../src/resources/users/user.ts';
+import { typical } from '../src/schema/example.ts';
 import { TOKEN_KEYS } from './support/callers.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { type ServerProcess, startServer } from './support/process.ts';
@@ -347,7 +349,7 @@ describe('a small migration', () => {
       changeField('things', 'n', { from: field(-9), to: field(0) }),
     ]);
     await expect(up(db, [first, tighter])).rejects.toThrow(
-      '1 documents of things break the new rules, such as 2',
+      /0002-tighter has failed: 1 documents of things break the new rules, such as 2 \(n\.minimum\)[^]*was undone/,
     );
     expect(await readLayout(db)).toEqual(layout);
   });
@@ -668,13 +670,35 @@ describe('npm run migrate', () => {
       expect(text).toContain('- { _id: 2, n: 0 }\n    + { _id: 2, n: 7 }');
       expect(text).toMatch(/index n_1 of things\n +3 documents stand in its way/);
       expect(text).toMatch(
-        /require n in things\n +3 documents stand in its way unless a step before it changes them, such as 1, 2, 3/,
+        /require n in things\n +3 documents stand in its way unless a step before it changes them, such as 1, 2, 3: n\.minimum/,
       );
     }
     expect(JSON.parse((await command('plan --json', list)).text).pending[0].steps).toHaveLength(3);
     expect(await things.distinct('n')).toEqual([0]);
     expect(await command('plan --to 1', list).catch(String)).toContain('no migration "1"');
     expect(await command('plan --to 0001', list)).toEqual({ code: 0, text: 'Nothing is pending.', said: '' });
+  });
+
+  test('plan foresees an index that MongoDB refuses; up does not begin what cannot end nor be undone', async () => {
+    const list = [await initial()];
+    await up(db, list);
+    await store(2);
+    await things.createIndex({ n: 1 }, { name: 'other' });
+    await things.createIndex({ tag: 1 });
+    const burn = change('things', { where: { _id: 1 }, update: [{ $set: { n: 7 } }], down: never });
+    const tag = createIndex('things', { key: { tag: 1 }, sparse: true });
+    for (const [step, reason] of [
+      [createIndex('things', { key: { n: 1 } }), 'The index other of things has the same key'],
+      [tag, 'things has another index tag_1'],
+      [changeField('things', 'n', { to: required({ bsonType: 'int', minimum: 1 }) }), 'n.minimum'],
+      [createCollection('things', { collation: { locale: 'fr' } }), 'exists with no collation'],
+    ] as const) {
+      const migrations = [...list, await file('0002-b', [step, burn])];
+      expect((await command('plan', migrations)).text).toContain(reason);
+      await expect(up(db, migrations)).rejects.toThrow(/0002-b cannot be applied: [^]*Nothing was changed/);
+    }
+    expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
+    expect(await things.distinct('n')).toEqual([0]);
   });
 
   test('down --dry-run tells what would be undone, and what cannot be', async () => {
@@ -928,11 +952,10 @@ describe('a server', () => {
     await up(db, product, { to: '0001' });
     const now = new Date();
     await db.collection('users').insertOne({
+      ...typical(User),
       _id: new mongoose.Types.ObjectId('65f000000000000000000c04'),
-      name: 'Ada Admin',
       email: 'admin@example.org',
       role: 'admin',
-      bio: null,
       passwordHash: await hashPassword(DEMO_PASSWORD),
       createdAt: now,
       updatedAt: now,

@@ -89,7 +89,7 @@ const doneSteps = (steps: Step[], { state, step, checkpoint }: Entry): Step[] =>
 const foresee = async (db: Surroundings['db'], action: Action): Promise<Foresight> =>
   action.kind === 'documents' ? foreseeDocuments(db, action) : ((await action.foresee?.(db)) ?? {});
 
-function text({ changes, samples = [], refused = 0, ids = [] }: Foresight): string {
+function text({ changes, samples = [], refused = 0, ids = [], rules = [], conflict }: Foresight): string {
   const parts = [];
   if (changes !== undefined) parts.push(`: ${count(changes)} documents change`);
   for (const { before, after } of samples) parts.push(`\n    - ${show(before)}\n    + ${show(after)}`);
@@ -100,6 +100,8 @@ function text({ changes, samples = [], refused = 0, ids = [] }: Foresight): stri
       `\n    ${count(refused)} ${what[0]} in its way unless a step before it changes ${what[1]}${few}`,
     );
   }
+  if (rules.length > 0) parts.push(`: ${rules.join(', ')}`);
+  if (conflict) parts.push(`\n    ✗ ${conflict}`);
   return parts.join('');
 }
 

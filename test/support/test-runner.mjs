@@ -9,7 +9,14 @@ import circus from 'jest-circus/runner';
  * a test defines needs a name of its own. Jest's mocks, its reset of modules and its watch mode are not there.
  */
 export default (globalConfig, config, { fakeTimers }, _runtime, ...rest) =>
-  circus.default(globalConfig, config, { global: globalThis, fakeTimers }, node, ...rest);
+  circus.default(globalConfig, config, { global: globalThis, fakeTimers, handleTestEvent }, node, ...rest);
+
+/** What the database has refused says why: the driver's error says it in a part that no report shows. */
+function handleTestEvent({ name, error }) {
+  const details = error?.errInfo?.details ?? error?.writeErrors?.[0]?.err?.errInfo?.details;
+  if (/^(test_fn|hook)_failure$/.test(name) && details)
+    error.stack = `${error.stack}\n\nThe rules that it broke: ${JSON.stringify(details, null, 2)}`;
+}
 
 const require = createRequire(import.meta.url);
 // So that what fails is found in the sources.

@@ -70,6 +70,10 @@ export interface Foresight {
   /** How many documents stand in its way, and the ids of a few. */
   refused?: number;
   ids?: unknown[];
+  /** The rules that those few break: title.maxLength. */
+  rules?: string[];
+  /** Why MongoDB would refuse it, whatever the documents are. */
+  conflict?: string;
 }
 
 /** A migration, in the file of this URL (`import.meta.url`). */

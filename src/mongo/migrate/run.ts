@@ -98,6 +98,7 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
   const { id, steps } = migration;
   if (found?.state === 'undoing')
     throw new Error(`${id} is half undone: npm run migrate -- down finishes that.`);
+  if (!found) await refuseApplying(run.db, migration);
   const entry = found ?? (await begin(run, migration));
   try {
     await perform(
@@ -122,6 +123,26 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
     };
     await journalOf(run.db).updateOne({ _id: id }, change, { session });
   });
+}
+
+/**
+ * What would be half applied, and could not be undone, is not begun: with a step that nothing undoes, every step is
+ * looked at first. One whose collection an earlier step changes may be in order by then.
+ */
+async function refuseApplying(db: mongo.Db, { id, steps }: Migration): Promise<void> {
+  if (steps.every(({ down }) => typeof down !== 'string')) return;
+  const changed = new Set<string>();
+  for (const { up } of steps) {
+    if (up.kind === 'structure' && !changed.has(up.collection ?? '')) {
+      const { refused = 0, ids = [], rules = [], conflict } = (await up.foresee?.(db)) ?? {};
+      const few = [ids.map(String).join(', '), rules.join(', ')].filter(Boolean).join('; ');
+      const reason = conflict ?? (refused > 0 && `${refused} documents stand in its way (${few}).`);
+      if (reason) throw new Error(`${id} cannot be applied: ${up.title}: ${reason} Nothing was changed.`);
+    }
+    // It may change anything.
+    if (up.collection === undefined) return;
+    changed.add(up.collection);
+  }
 }
 
 async function begin({ db, lock }: Run, migration: Migration): Promise<Entry> {

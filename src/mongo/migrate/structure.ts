@@ -42,7 +42,14 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
       if (images) await setImages(db, name, true);
       if (indexes.length > 0) await db.collection(name).createIndexes(indexes.map(named));
     },
-    async (db) => (isChecked(layout) ? violators(db, name, layout) : {}),
+    async (db) => {
+      const found = (await readLayout(db, name))[name];
+      const collides = found && !isDeepStrictEqual(found.collation, layout.collation);
+      return {
+        ...(isChecked(layout) ? await violators(db, name, layout) : {}),
+        ...(collides && { conflict: otherCollation(name, found.collation).message }),
+      };
+    },
   ),
   down: {
     ...structure(
@@ -91,9 +98,33 @@ const makeIndex = (collection: string, index: Index): Structure => {
     async (db) => {
       await db.collection(collection).createIndexes([named(index)]);
     },
-    async (db) => (index['unique'] ? duplicates(db, collection, index) : {}),
+    async (db) => {
+      const conflict = await indexConflict(db, collection, index);
+      return {
+        ...(index['unique'] ? await duplicates(db, collection, index) : {}),
+        ...(conflict && { conflict }),
+      };
+    },
   );
 };
+
+/** MongoDB has one index of a name, and one of a key with the same collation and the same partial filter. */
+async function indexConflict(db: mongo.Db, collection: string, index: Index): Promise<string | undefined> {
+  const { name, key, ...options } = named(index) as { name: string; key: object };
+  const indexes = (await readLayout(db, collection))[collection]?.indexes ?? {};
+  const identity = ({ partialFilterExpression, collation }: Record<string, unknown>) => ({
+    partialFilterExpression,
+    collation,
+  });
+  for (const [other, { key: otherKey, ...otherOptions }] of Object.entries(indexes)) {
+    const isSameKey = JSON.stringify(otherKey) === JSON.stringify(key);
+    if (other === name && isSameKey && isDeepStrictEqual(options, otherOptions)) return undefined;
+    if (other === name) return `${collection} has another index ${name}: drop it by a step before this one.`;
+    if (isSameKey && isDeepStrictEqual(identity(options), identity(otherOptions)))
+      return `The index ${other} of ${collection} has the same key: drop it by a step before this one.`;
+  }
+  return undefined;
+}
 
 const removeIndex = (collection: string, index: Index): Structure => {
   const { name } = named(index);

@@ -21,11 +21,11 @@ export async function enforce(
   check: Check,
 ): Promise<void> {
   await setValidator(db, collection, validator, check);
-  const { refused = 0, ids = [] } = await violators(db, collection, validator);
+  const { refused = 0, ids = [], rules = [] } = await violators(db, collection, validator);
   if (refused === 0) return;
   throw new Error(
-    `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')}: ` +
-      'change them first, by a step before this one.',
+    `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')} ` +
+      `(${rules.join(', ')}): change them first, by a step before this one.`,
   );
 }
 
@@ -51,5 +51,40 @@ export async function violators(db: mongo.Db, collection: string, validator: Val
   const where = { $nor: [toMongo(validator)] };
   const refused = await db.collection(collection).countDocuments(where);
   const some = refused > 0 ? db.collection(collection).find(where, { projection: { _id: 1 } }) : undefined;
-  return { refused, ids: ((await some?.limit(SHOWN).toArray()) ?? []).map(({ _id }) => _id) };
+  const ids = ((await some?.limit(SHOWN).toArray()) ?? []).map(({ _id }) => _id);
+  return { refused, ids, rules: refused > 0 ? await rulesBrokenBy(db, collection, validator, ids) : [] };
+}
+
+/** The rules of a schema that some of these documents break, each by itself: title.maxLength. */
+async function rulesBrokenBy(
+  db: mongo.Db,
+  collection: string,
+  { schema = {} }: Validator,
+  ids: unknown[],
+): Promise<string[]> {
+  const { properties = {}, required = [], additionalProperties } = schema;
+  const rules: [string, JsonSchema][] = [
+    ...required.map((field): [string, JsonSchema] => [`${field}.required`, { required: [field] }]),
+    ...Object.entries(properties).flatMap(([field, { title, description, ...schema }]) =>
+      Object.entries(schema).map(([keyword, value]): [string, JsonSchema] => [
+        `${field}.${keyword}`,
+        // Some keywords mean nothing without their type.
+        { properties: { [field]: { [keyword]: value } } },
+      ]),
+    ),
+  ];
+  if (additionalProperties === false) {
+    const known = Object.fromEntries(Object.keys(properties).map((field) => [field, {}]));
+    rules.push(['additionalProperties', { properties: known, additionalProperties: false }]);
+  }
+  const facets = rules.map(([, schema], i) => [
+    `rule${i}`,
+    [{ $match: { $nor: [{ $jsonSchema: schema }] } }, { $limit: 1 }, { $project: { _id: 1 } }],
+  ]);
+  if (facets.length === 0) return [];
+  const [found = {}] = await db
+    .collection(collection)
+    .aggregate([{ $match: { _id: { $in: ids } } }, { $facet: Object.fromEntries(facets) }])
+    .toArray();
+  return rules.flatMap(([name], i) => (found[`rule${i}`]?.length > 0 ? [name] : []));
 }
