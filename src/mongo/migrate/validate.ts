@@ -55,36 +55,36 @@ export async function violators(db: mongo.Db, collection: string, validator: Val
   return { refused, ids, rules: refused > 0 ? await rulesBrokenBy(db, collection, validator, ids) : [] };
 }
 
-/** The rules of a schema that some of these documents break, each by itself: title.maxLength. */
+/** The rules that some of these documents break, each by itself: title.maxLength, or the code of a rule across fields. */
 async function rulesBrokenBy(
   db: mongo.Db,
   collection: string,
-  { schema = {} }: Validator,
+  { schema = {}, rules = {} }: Validator,
   ids: unknown[],
 ): Promise<string[]> {
   const { properties = {}, required = [], additionalProperties } = schema;
-  const rules: [string, JsonSchema][] = [
-    ...required.map((field): [string, JsonSchema] => [`${field}.required`, { required: [field] }]),
-    ...Object.entries(properties).flatMap(([field, { title, description, ...schema }]) =>
-      Object.entries(schema).map(([keyword, value]): [string, JsonSchema] => [
+  const parts: [string, Validator][] = [
+    ...required.map((field): [string, Validator] => [`${field}.required`, { schema: { required: [field] } }]),
+    ...Object.entries(properties).flatMap(([field, { title, description, ...keywords }]) =>
+      Object.entries(keywords).map(([keyword, value]): [string, Validator] => [
         `${field}.${keyword}`,
-        // Some keywords mean nothing without their type.
-        { properties: { [field]: { [keyword]: value } } },
+        { schema: { properties: { [field]: { [keyword]: value } } } },
       ]),
     ),
+    ...Object.entries(rules).map(([code, rule]): [string, Validator] => [code, { rules: { [code]: rule } }]),
   ];
   if (additionalProperties === false) {
     const known = Object.fromEntries(Object.keys(properties).map((field) => [field, {}]));
-    rules.push(['additionalProperties', { properties: known, additionalProperties: false }]);
+    parts.push(['additionalProperties', { schema: { properties: known, additionalProperties: false } }]);
   }
-  const facets = rules.map(([, schema], i) => [
-    `rule${i}`,
-    [{ $match: { $nor: [{ $jsonSchema: schema }] } }, { $limit: 1 }, { $project: { _id: 1 } }],
+  const facets = parts.map(([, part], i) => [
+    `part${i}`,
+    [{ $match: { $nor: [toMongo(part)] } }, { $limit: 1 }, { $project: { _id: 1 } }],
   ]);
   if (facets.length === 0) return [];
   const [found = {}] = await db
     .collection(collection)
     .aggregate([{ $match: { _id: { $in: ids } } }, { $facet: Object.fromEntries(facets) }])
     .toArray();
-  return rules.flatMap(([name], i) => (found[`rule${i}`]?.length > 0 ? [name] : []));
+  return parts.flatMap(([name], i) => (found[`part${i}`]?.length > 0 ? [name] : []));
 }

@@ -70,7 +70,7 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
       example: {
         currentPassword: DEMO_PASSWORD,
         name: 'Nightly report',
-        scopes: ['books:read', 'posts:read'],
+        scopes: ['users:read'],
       },
     },
     answer: {
