@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { command } from '../src/http/command.ts';
 import { Post } from './sample/posts/post.ts';
 import { Tag } from './sample/tags/tag.ts';
-import { toWrite } from '../src/schema/policy.ts';
+import { accessTo } from '../src/schema/policy.ts';
 import { read } from '../src/schema/store.ts';
 
 /** The short form of a route; what the shipped commands do stands in resources.test.ts and policy.test.ts. */
@@ -17,7 +17,7 @@ test('the parts of a command follow from its resource', () => {
     path: '/posts/{id}/pin',
     operationId: 'pinPost',
     tag: 'posts',
-    policy: toWrite(Post),
+    policy: accessTo('update', Post),
     about: Post,
     answer: { status: 200, schema: Post.document, example: Post.example },
   });

@@ -18,7 +18,7 @@ const Boat = resource('Boat', {
   collection: 'boats',
   description: 'A boat',
   fields: { name: text(1, 100), length: z.int(), width: z.int().nullable(), builtAt: instant() },
-  policy: { manage: 'editor' },
+  policy: { read: ['anyone'], create: ['editor'], update: ['editor'], remove: ['editor'] },
   computed: {
     area: {
       from: ['length', 'width'],
@@ -49,7 +49,7 @@ const Trip = resource('Trip', {
   collection: 'trips',
   description: 'A trip',
   fields: { boat: ref('Boat', 'cascade') },
-  policy: { manage: 'editor' },
+  policy: { read: ['anyone'], create: ['editor'], update: ['editor'], remove: ['editor'] },
   indexes: [{ key: { boat: 1, _id: 1 } }],
   example: { id: '65f000000000000000000222', boat: Boat.example.id },
 });
@@ -174,10 +174,10 @@ describe('a definition is refused at start', () => {
 
   test('if not everybody may read a source, and nothing says who reads what is made from it', () => {
     const made = { size: { ...size, from: ['secret'] } };
-    const access = { secret: 'private' };
+    const access = { secret: { read: ['admin'] } };
     expect(() => define(made, { access })).toThrow(
       'computed.size is made from secret, which not everybody may read: say in access.size who may read it.',
     );
-    expect(() => define(made, { access: { ...access, size: 'private' } })).not.toThrow();
+    expect(() => define(made, { access: { ...access, size: { read: ['admin'] } } })).not.toThrow();
   });
 });

@@ -24,7 +24,7 @@ const Lease = resource('Lease', {
     endsAt: instant().nullable(),
     note: text(0, 100).nullable(),
   },
-  access: { number: 'readonly' },
+  access: { number: { write: [] } },
   defaults: {
     number: () => ++calls,
     startsAt: () => new Date('2026-03-01T12:00:00Z'),

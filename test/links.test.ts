@@ -14,7 +14,7 @@ import { useApi } from './support/harness.ts';
 
 const nobody = '0123456789abcdef01234567';
 const definition = { description: 'Only for this test', example: { id: nobody } as any };
-const everybody = { manage: 'admin' } as const;
+const everybody = { read: ['anyone'] } as const;
 
 const Hiker = resource('Hiker', {
   ...definition,
@@ -45,7 +45,13 @@ const Ascent = resource('Ascent', {
     grade: z.int().min(1).max(5),
     note: text(0, 100).nullable(),
   },
-  policy: { manage: 'admin', owner: 'hiker', read: 'owner' },
+  policy: {
+    owner: 'hiker',
+    read: ['owner', 'admin'],
+    create: ['owner', 'admin'],
+    update: ['owner', 'admin'],
+    remove: ['owner', 'admin'],
+  },
   defaults: { note: null },
   indexes: [
     { key: { hiker: 1, peak: 1 }, unique: true },

@@ -17,7 +17,7 @@ const Rental = resource('Rental', {
   collection: 'rentals',
   description: 'A book that somebody has at home',
   fields: { borrower: text(1, 50), dueAt: instant(), returnedAt: instant().nullable(), secret: text(0, 9) },
-  access: { secret: 'hidden' },
+  access: { secret: { read: [], write: [] } },
   defaults: { returnedAt: null, secret: '' },
   indexes: [{ key: { dueAt: 1, _id: 1 } }, { key: { borrower: 1, _id: 1 } }],
   example: {
@@ -148,7 +148,7 @@ test('what cannot work is refused at start, with all that is wrong', () => {
   expect(started({ odd, from })).toThrow(
     [
       'The parameter odd of Rental has no form in a URL: use flag(), integer(), an enum, text() or several().',
-      'The parameter from of Rental names secret, which not every answer shows.',
+      'The parameter from of Rental names secret, which no answer shows.',
       'The parameter from of Rental has no index: none of returnedAt, secret leads one. Add { key: { returnedAt: 1, _id: 1 } }.',
     ].join('\n'),
   );

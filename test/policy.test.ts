@@ -449,7 +449,7 @@ test('a member changes himself, as far as that is his: neither his role nor anot
   const [ann, theo] = [await aCaller('member'), await aUser()];
   const as = { as: ann.token };
   expect((await api.patch(`/users/${ann.id}`, { bio: 'new' }, as)).body.bio).toBe('new');
-  expect((await api.patch(`/users/${ann.id}`, { role: 'admin' }, as)).status).toBe(422);
+  expect((await api.patch(`/users/${ann.id}`, { role: 'admin' }, as)).status).toBe(403);
   expect(
     (await api.put(`/users/${ann.id}/role`, { role: 'admin', currentPassword: DEMO_PASSWORD }, as)).status,
   ).toBe(403);
@@ -460,6 +460,26 @@ test('a member changes himself, as far as that is his: neither his role nor anot
   await aPost({ author: ann.id });
   // Its owner removes an account by DELETE /me.
   expect((await api.delete(`/users/${ann.id}`, as)).status).toBe(403);
+});
+
+test('roles are shown to oneself and to admins, and nobody else finds or sorts users by them', async () => {
+  const [ann, admin] = [await aCaller('member'), await aCaller('admin')];
+  const roleIn = async (path: string, as: string) => (await api.get(path, { as })).body.role;
+  const path = `/users/${ann.id}`;
+  expect(await Promise.all(['', ann.token, admin.token].map((as) => roleIn(path, as)))).toEqual([
+    undefined,
+    'member',
+    'member',
+  ]);
+  for (const query of ['role=admin', 'role[ne]=member', 'role[in]=admin,editor', 'role=admin&name=x'])
+    for (const as of ['', ann.token]) {
+      const { status, body } = await api.get(`/users?${query}`, { as });
+      const [parameter] = query.split('=');
+      expect([status, body.errors]).toMatchObject([403, [{ in: 'query', parameter, code: 'not_readable' }]]);
+      expect((await api.get(`/users?${query}`, { as, headers: { accept: 'text/csv' } })).status).toBe(403);
+    }
+  const found = await api.get('/users?role=admin', { as: admin.token });
+  expect(found.body.items.map(({ id }: { id: string }) => id)).toContain(String(admin.id));
 });
 
 test('an Idempotency-Key is good for the one who sent it: nobody gets the answer of another', async () => {

@@ -13,7 +13,7 @@ import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { instant, objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { redirect, redirectionProblems } from '../src/schema/integrity.ts';
 import { modelOf } from '../src/schema/model.ts';
-import { toWrite } from '../src/schema/policy.ts';
+import { accessTo } from '../src/schema/policy.ts';
 import { connect } from '../src/schema/references.ts';
 import { resource } from '../src/schema/resource.ts';
 import * as store from '../src/schema/store.ts';
@@ -42,8 +42,8 @@ const Loan = resource('Loan', {
     returnedAt: instant().nullable(),
     pages: z.int().nullable(),
   },
-  policy: { manage: 'editor' },
-  access: { returnedAt: 'readonly' },
+  policy: { read: ['anyone'], create: ['editor'], update: ['editor'], remove: ['editor'] },
+  access: { returnedAt: { write: [] } },
   defaults: { borrower: null, friends: [], owner: null, returnedAt: null, pages: null },
   rules: [
     {
@@ -91,7 +91,7 @@ const giveBack = route({
   tag: 'loans',
   summary: 'Give it back',
   description: 'From now on it can be lent again.',
-  policy: toWrite(Loan),
+  policy: accessTo('update', Loan),
   about: Loan,
   params: byId(Loan),
   body: { schema: z.strictObject({ at: instant() }).meta({ id: 'Return' }), example: { at: example.dueAt } },
@@ -106,7 +106,7 @@ const merge = route({
   tag: 'readers',
   summary: 'Merge two readers',
   description: 'What one has borrowed the other has borrowed.',
-  policy: toWrite(Reader),
+  policy: accessTo('update', Reader),
   params: byId(Reader),
   body: {
     schema: z.strictObject({ into: objectId() }).meta({ id: 'MergeReaders' }),

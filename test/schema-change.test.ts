@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import mongoose, { Types } from 'mongoose';
 import { z } from 'zod';
-import { toWrite } from '../src/schema/policy.ts';
+import { accessTo } from '../src/schema/policy.ts';
 import { create, read, update } from '../src/http/crud.ts';
 import { list } from '../src/http/list.ts';
 import { byId, route, type Route } from '../src/http/route.ts';
@@ -73,7 +73,7 @@ const between: Route[] = [
     tag: 'volumes',
     summary: 'Create a volume',
     description: 'Writes both fields.',
-    policy: toWrite(VolumeV2),
+    policy: accessTo('update', VolumeV2),
     body: { schema: z.strictObject({ title: text(1, 300), author }), example: { title: 'T', author: 'A' } },
     answer: { status: 201, description: 'It', schema: VolumeV2.document, example: VolumeV2.example },
     handler: ({ body }) => store.create(VolumeV2, { ...body, ...both(body) }),
@@ -85,7 +85,7 @@ const between: Route[] = [
     tag: 'volumes',
     summary: 'Update a volume',
     description: 'Writes both fields.',
-    policy: toWrite(VolumeV2),
+    policy: accessTo('update', VolumeV2),
     params: byId(VolumeV2),
     body: { schema: z.strictObject({ author }), example: { author: 'A' } },
     answer: { status: 200, description: 'It', schema: VolumeV2.document, example: VolumeV2.example },

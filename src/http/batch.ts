@@ -4,10 +4,12 @@ import { Problem } from '../errors.ts';
 import { databaseProblem, isTransient } from '../mongo/failures.ts';
 import type { Tags } from '../schema/etag.ts';
 import { objectId } from '../schema/fields.ts';
+import { demandDefaults } from '../schema/access.ts';
 import { targetsOf } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
+import * as writes from '../schema/writes.ts';
 import { parseTags, TAGS_EXPECTED } from './preconditions.ts';
 import { type Route, route } from './route.ts';
 
@@ -33,6 +35,7 @@ interface Planned {
  * A create may give its document a local name; later operations write `$name` where the id would stand.
  */
 export function batch(resources: AnyResource[], { example }: { example: Example }): Route {
+  resources.forEach(demandDefaults);
   const planning = z
     .strictObject({ operations: z.array(operation(resources)).min(1).max(MAX_OPERATIONS) })
     .meta({ id: 'Batch', description: 'Operations, in the order in which they are done' })
@@ -208,11 +211,11 @@ async function perform({ method, resource, id, body, ifMatch }: Planned, index: 
     if (ifMatch) await store.requireVersion(resource, id, { match: ifMatch });
     switch (method) {
       case 'create':
-        return { ...done, status: 201, document: await store.create(resource, body, id) };
+        return { ...done, status: 201, document: await writes.create(resource, body, id) };
       case 'replace':
-        return { ...done, status: 200, document: await store.replace(resource, id, body) };
+        return { ...done, status: 200, document: await writes.replace(resource, id, body) };
       case 'update':
-        return { ...done, status: 200, document: await store.update(resource, id, body) };
+        return { ...done, status: 200, document: await writes.update(resource, id, body) };
       case 'remove':
         await store.remove(resource, id);
         return { ...done, status: 204, document: null };

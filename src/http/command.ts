@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { demand } from '../schema/definition.ts';
-import { toWrite } from '../schema/policy.ts';
+import { accessTo } from '../schema/policy.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { theDocument } from './crud.ts';
 import { byId, type Definition, type Route, route } from './route.ts';
@@ -35,7 +35,7 @@ export function command<
     path: `/${resource.collection}/{id}/${name}`,
     operationId: name + resource.name,
     tag: resource.collection,
-    policy: toWrite(resource),
+    policy: accessTo('update', resource),
     about: resource,
     params: byId(resource, example),
     answer: { status: 200, ...theDocument(resource, {}) } as unknown as Given<B, A>['answer'],

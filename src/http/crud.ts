@@ -1,6 +1,7 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { toCreate, toRead, toWrite } from '../schema/policy.ts';
+import { demandDefaults } from '../schema/access.ts';
+import { accessTo } from '../schema/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { constantsOf } from '../schema/defaults.ts';
@@ -13,6 +14,7 @@ import { type AnyResource, noun } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
 import { jsonPatch, patchDocument } from './json-patch.ts';
+import * as writes from '../schema/writes.ts';
 import type { Limit } from './limits.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, type Route, route } from './route.ts';
@@ -33,6 +35,7 @@ export const create = <R extends AnyResource>(
   options: Example<R> & { intake?: object; limits?: Limit<unknown>[] },
 ): Route => {
   demand(`create(${resource.name}, …)`, options, ['example']);
+  demandDefaults(resource);
   const { example, intake, limits } = options;
   return route({
     method: 'post',
@@ -41,7 +44,7 @@ export const create = <R extends AnyResource>(
     tag: resource.collection,
     summary: `Create ${a(resource)}`,
     description: `Stores a new ${noun(resource)}; the answer tells its id, and Location where it is.`,
-    policy: toCreate(resource),
+    policy: accessTo('create', resource),
     body: { schema: resource.creation, example: { ...example, ...intake } },
     answer: {
       status: 201,
@@ -58,7 +61,7 @@ export const create = <R extends AnyResource>(
     holds: holds(resource),
     ...(limits && { limits }),
     prepare: ({ body }) => store.takeIn(resource, body),
-    handler: ({ body }) => store.create<AnyResource>(resource, body),
+    handler: ({ body }) => writes.create(resource, body),
   });
 };
 
@@ -70,7 +73,7 @@ export const read = (resource: AnyResource): Route =>
     operationId: `read${resource.name}`,
     summary: `Read ${a(resource)}`,
     description: `One ${noun(resource)} by its id.`,
-    policy: toRead(resource),
+    policy: accessTo('read', resource),
     ...reading(resource, ({ params }, projection) => store.read(resource, params.id, projection)),
   });
 
@@ -110,12 +113,12 @@ export const replace = <R extends AnyResource>(
     summary: `Replace ${a(resource)}`,
     description:
       'All that a client may write becomes what the body says; what it leaves out gets its default. Members that cannot be written may come along, as a read has given them.',
-    policy: toWrite(resource),
+    policy: accessTo('update', resource),
     body: { schema: resource.replacement, example },
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),
-    handler: ({ params, body }) => store.replace<AnyResource>(resource, params.id, body),
+    handler: ({ params, body }) => writes.replace(resource, params.id, body),
   });
 
 /** PATCH /books/{id}. */
@@ -129,7 +132,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     summary: `Change ${a(resource)}`,
     description:
       'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).',
-    policy: toWrite(resource),
+    policy: accessTo('update', resource),
     body: { schema: resource.patch, types: ['application/json', 'application/merge-patch+json'], example },
     alternative: jsonPatch(example),
     answer: { status: 200, ...theDocument(resource, example) },
@@ -138,7 +141,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     handler: ({ params, body }) =>
       Array.isArray(body)
         ? patchDocument(resource, params.id, body)
-        : store.update<AnyResource>(resource, params.id, body),
+        : writes.update(resource, params.id, body),
   });
 };
 
@@ -152,7 +155,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
     operationId: `remove${resource.name}`,
     summary: `Remove ${a(resource)}`,
     description: [`Removes a ${noun(resource)} for good.`, ...resource.referrers.map(consequence)].join(' '),
-    policy: toWrite(resource),
+    policy: accessTo('remove', resource),
     answer: { status: 204, description: 'It is gone' },
     problems: removalProblems(resource),
     handler: ({ params }) => store.remove(resource, params.id),
@@ -170,7 +173,7 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
     tag: resource.collection,
     about: resource,
     params: z.strictObject({ ...byId(resource).shape, [name]: byId(target).shape.id } as Record<string, Id>),
-    policy: toWrite(resource),
+    policy: accessTo('update', resource),
     answer: { status: 204 as const, description: 'Done, or so already' },
   };
   return [
@@ -182,8 +185,11 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       description: `Puts the ${noun(target)} into \`${field}\`, unless it stands there already.`,
       problems: ['validation_failed'],
       holds: ({ params }) => [{ resource: target, id: params[name] as Types.ObjectId }],
-      handler: ({ params }) =>
-        store.addToSet(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+      handler: async ({ params }) => {
+        const id = params['id'] as Types.ObjectId;
+        await writes.requireWritable(resource, id, field);
+        return store.addToSet(reference, id, params[name] as Types.ObjectId);
+      },
     }),
     route({
       ...common,
@@ -191,8 +197,11 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       operationId: `remove${resource.name}${target.name}`,
       summary: `Take ${a(target)} from ${a(resource)}`,
       description: `Takes the ${noun(target)} out of \`${field}\`, if it stands there.`,
-      handler: ({ params }) =>
-        store.pull(reference, params['id'] as Types.ObjectId, params[name] as Types.ObjectId),
+      handler: async ({ params }) => {
+        const id = params['id'] as Types.ObjectId;
+        await writes.requireWritable(resource, id, field);
+        return store.pull(reference, id, params[name] as Types.ObjectId);
+      },
     }),
   ];
 }
@@ -222,7 +231,8 @@ const holds =
     targetsOf(resource, body);
 
 /** With what a write may be refused, because of its indexes and references. */
-export const refusals = ({ indexes, references }: AnyResource): ProblemCode[] => [
+export const refusals = ({ indexes, references, restrictions }: AnyResource): ProblemCode[] => [
+  ...(restrictions.write.grants.size > 0 ? (['forbidden'] as const) : []),
   ...(indexes.some(({ unique }) => unique) ? (['duplicate_key'] as const) : []),
   ...(references.length > 0 ? (['reference_not_found'] as const) : []),
 ];

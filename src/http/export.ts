@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { expanded, include } from '../schema/include.ts';
-import { toRead } from '../schema/policy.ts';
+import { isRestricting } from '../schema/access.ts';
+import { accessTo } from '../schema/policy.ts';
 import { includable, reverseName } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
@@ -29,13 +30,13 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
     tag: collection,
     summary: `Export ${collection}`,
     description: `All ${collection} that meet the filters, one a line: as JSON, or as CSV by \`Accept: text/csv\` or \`format=csv\`. Not a snapshot: what is written meanwhile may be in it or not.`,
-    policy: toRead(resource),
+    policy: accessTo('read', resource),
     query: z
       .strictObject({ ...standard, ...filtering, ...CSV_PARAMETERS })
       .superRefine(refuseOutOfReach(resource))
       .superRefine(refuseWithoutCsv),
     answer: { status: 200, description: `All ${collection}` },
-    problems: ['too_many_streams'],
+    problems: ['too_many_streams', ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
     forms: streams(collection, {
       item: expanded(resource),
       batches: async ({ query: asked }, signal) => {

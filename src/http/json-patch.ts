@@ -1,12 +1,14 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { type Fault, invalid, Problem } from '../errors.ts';
+import { notWritable } from '../schema/access.ts';
 import { withDefaults } from '../schema/defaults.ts';
 import type { AnyResource, DocumentOf } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
 import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
 import { apply, type Failure, type Operation } from './apply-patch.ts';
+import { changedAmong, isStated, lockedIn, permitted } from '../schema/writes.ts';
 import { bodyFaults } from './input.ts';
 import type { Body } from './route.ts';
 
@@ -67,19 +69,26 @@ export async function patchDocument(
 }
 
 /** The fields that change by a patch, validated. */
-function changesBy(patch: Operation[], resource: AnyResource, current: object): Record<string, unknown> {
+function changesBy(
+  patch: Operation[],
+  resource: AnyResource,
+  current: Record<string, unknown>,
+): Record<string, unknown> {
   // As the caller sees it: a test must not tell what no answer shows.
   const before = shapeOf(resource.document)(current) as Record<string, unknown>;
   const after = patched(before, patch);
 
   // Replaced as a whole, a document may lack what a client cannot write.
   const isReplaced = patch.some(({ op, path }) => path === '' && op !== 'test');
-  const isWritable = (field: string) => field in resource.body.shape;
+  const locked = lockedIn(resource, current);
+  const isWritable = (field: string) => field in resource.body.shape && !locked.has(field);
   const changed = Object.keys({ ...before, ...after }).filter(
     (field) =>
       JSON.stringify(before[field]) !== JSON.stringify(after[field]) &&
       (isWritable(field) || field in after || !isReplaced),
   );
+  const kept = changedAmong(locked, before, after).filter((path) => !isReplaced || isStated(after, path));
+  if (kept.length > 0) throw notWritable(resource, kept, (pointer) => cause(pointer, patch) ?? pointer);
   const written = changed.filter((field) => isWritable(field) && field in after);
   const removed = changed.filter((field) => isWritable(field) && !(field in after));
   const fields = Object.fromEntries(written.map((field) => [field, after[field]]));
@@ -98,7 +107,8 @@ function changesBy(patch: Operation[], resource: AnyResource, current: object): 
   const isRemoved = (field: string) => removed.includes(field);
   const rest = Object.entries(current).filter(([field]) => !isRemoved(field));
   const complete = withDefaults(resource, { ...Object.fromEntries(rest), ...changes }, isRemoved);
-  return { ...changes, ...Object.fromEntries(removed.map((field) => [field, complete[field]])) };
+  const given = { ...changes, ...Object.fromEntries(removed.map((field) => [field, complete[field]])) };
+  return permitted(resource, locked, given, current);
 }
 
 function patched(before: object, patch: Operation[]): Record<string, unknown> {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Types } from 'mongoose';
 import { demand } from '../schema/definition.ts';
 import * as link from '../schema/link.ts';
-import { toRead, toWrite } from '../schema/policy.ts';
+import { accessTo } from '../schema/policy.ts';
 import { reverseName, sidesOf } from '../schema/references.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
 import { type Example, reading, refusals, theDocument } from './crud.ts';
@@ -54,7 +54,7 @@ export function linked<R extends AnyResource>(
       operationId: `read${side.target.name}${resource.name}`,
       summary: `Read the ${noun(resource)} of a ${owner} and a ${thing}`,
       description: `The ${noun(resource)} that links the two, if there is one.`,
-      policy: toRead(resource),
+      policy: accessTo('read', resource),
     }),
     route({
       ...common,
@@ -62,7 +62,7 @@ export function linked<R extends AnyResource>(
       operationId: `put${side.target.name}${resource.name}`,
       summary: `Put a ${noun(resource)} of a ${owner} and a ${thing}`,
       description: `Links the two (201), or replaces what their ${noun(resource)} says (200); what the body leaves out gets its default. To send it again changes nothing.`,
-      policy: toWrite(resource),
+      policy: accessTo('update', resource),
       body: { schema: bodyOf(resource), example },
       answer: { status: 200, ...theDocument(resource, example), creates: true },
       problems: refusals(resource),
@@ -86,7 +86,7 @@ export function linked<R extends AnyResource>(
       operationId: `remove${side.target.name}${resource.name}`,
       summary: `Remove the ${noun(resource)} of a ${owner} and a ${thing}`,
       description: 'Ends the link of the two, if there is one.',
-      policy: toWrite(resource),
+      policy: accessTo('remove', resource),
       answer: { status: 204, description: 'Done, or so already' },
       handler: ({ params }) => link.remove(resource, pairOf(params)),
     }),

@@ -1,6 +1,7 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { toRead, visible } from '../schema/policy.ts';
+import { isRestricting, requireReadable } from '../schema/access.ts';
+import { accessTo, visible } from '../schema/policy.ts';
 import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, include } from '../schema/include.ts';
@@ -50,6 +51,7 @@ export const related = <R extends AnyResource>(
     ...pages(resource, listing, {
       along,
       scope: async (id) => {
+        requireReadable(resource, [{ parameter: 'id', paths: [field] }]);
         await requireVisible(parent, id);
         return [{ [field]: { $eq: id } }];
       },
@@ -90,11 +92,18 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
     declared,
     standard,
     filtering: Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
-    orderOf: ({ sort, q }: any): SortField[] =>
-      sort === undefined && q !== undefined ? BEST_FIRST : (orders.get(sort ?? NEWEST) as SortField[]),
+    orderOf: ({ sort, q }: any): SortField[] => {
+      if (sort === undefined) return q === undefined ? (orders.get(NEWEST) as SortField[]) : BEST_FIRST;
+      const order = orders.get(sort) as SortField[];
+      requireReadable(
+        resource,
+        order.map(({ field }) => ({ parameter: 'sort', paths: [field] })),
+      );
+      return order;
+    },
     conditionsOf: (asked: any): object[] => [
       ...(asked.q === undefined ? [] : [{ $text: { $search: asked.q } }]),
-      ...toConditions(declared, asked),
+      ...toConditions(resource, declared, asked),
       ...[visible(resource)].filter((condition) => condition !== undefined),
     ],
   };
@@ -128,7 +137,7 @@ function pages<R extends AnyResource>(
 
   return {
     method: 'get' as const,
-    policy: toRead(resource),
+    policy: accessTo('read', resource),
     description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on.`,
     query: z
       .strictObject({ ...standard, ...PAGING, ...filtering })
@@ -144,7 +153,7 @@ function pages<R extends AnyResource>(
       },
       headers: { Link: LINK },
     },
-    problems: ['invalid_cursor' as const],
+    problems: ['invalid_cursor' as const, ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
     lists: { resource, filters: declared },
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
       const selection = selectionOf(resource, asked.fields, asked.include);

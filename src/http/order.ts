@@ -1,4 +1,5 @@
-import { type AnyResource, type Index, indexText, isPublic } from '../schema/resource.ts';
+import { isHidden } from '../schema/access.ts';
+import { type AnyResource, type Index, indexText } from '../schema/resource.ts';
 import { SCORE, type SortField } from './paging.ts';
 
 /** The orders in which a list can be read. */
@@ -52,10 +53,11 @@ const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
   sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
 
 function sortField(resource: AnyResource, part: string): SortField {
-  const { name, fields } = resource;
+  const { name, fields, document } = resource;
   const field = part.replace(/^-/, '');
-  if (!isPublic(resource, field))
-    throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or not every answer shows it.`);
+  if (field in resource.computed || isHidden(resource, field))
+    throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or no answer shows it.`);
+  if (!(field in document.shape)) throw new Error(`${name} cannot be sorted by ${field}: it is no field.`);
   const type = fields[field]?.def.type;
   if (type === 'array' || type === 'object')
     throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);

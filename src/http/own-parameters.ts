@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { AnyResource } from '../schema/resource.ts';
-import { indexText, isPublic } from '../schema/resource.ts';
+import { isHidden } from '../schema/access.ts';
+import { indexText } from '../schema/resource.ts';
 import type { Filter } from './query.ts';
 
 /** Query parameters that a list declares itself, beside those that follow from its fields: `overdue=true`. */
@@ -35,7 +36,8 @@ export function ownFilters(
     if (!isWritten(schema))
       fault('has no form in a URL: use flag(), integer(), an enum, text() or several().');
     for (const path of paths)
-      if (!isPublic(resource, path)) fault(`names ${path}, which not every answer shows.`);
+      if (!resource.paths.has(path) || isHidden(resource, path))
+        fault(`names ${path}, which no answer shows.`);
     const leads = resource.indexes.some(
       ({ key, where }) => paths.includes(Object.keys(key)[0] as string) && !where,
     );

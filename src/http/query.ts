@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { setOf, text } from '../schema/fields.ts';
-import { type AnyResource, indexText, isPublic } from '../schema/resource.ts';
+import { isHidden, requireReadable } from '../schema/access.ts';
+import { type AnyResource, indexText } from '../schema/resource.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
 
@@ -45,10 +46,8 @@ export interface Filter {
 export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
   const { name, document, fields, indexes } = resource;
   return names.flatMap((field) => {
-    if (!isPublic(resource, field))
-      throw new Error(
-        `${name} cannot be filtered by ${field}: it is not stored, or not every answer shows it.`,
-      );
+    if (field in resource.computed || isHidden(resource, field))
+      throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no answer shows it.`);
     if (!indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
       throw new Error(
         `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
@@ -66,11 +65,16 @@ export function filters(resource: AnyResource, names: readonly string[]): Filter
   });
 }
 
-/** MongoDB's conditions for a query that has been checked. */
-export const toConditions = (declared: Filter[], query: Record<string, unknown>): object[] =>
-  declared.flatMap(({ parameter, condition }) =>
-    query[parameter] === undefined ? [] : [condition(query[parameter])],
-  );
+/** MongoDB's conditions for a query that has been checked. Refuses to filter by what the caller does not see. */
+export function toConditions(
+  resource: AnyResource,
+  declared: Filter[],
+  query: Record<string, unknown>,
+): object[] {
+  const used = declared.filter(({ parameter }) => query[parameter] !== undefined);
+  requireReadable(resource, used);
+  return used.map(({ parameter, condition }) => condition(query[parameter]));
+}
 
 const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
 

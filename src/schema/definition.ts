@@ -1,25 +1,18 @@
 import { z } from 'zod';
-import { ROLES } from '../auth/caller.ts';
+import type { AccessLists } from './access.ts';
+import { faultsOfAccess, faultsOfPolicy } from './check-policy.ts';
 import { type Path, pathsOf } from './paths.ts';
 import type { AccessPolicy } from './policy.ts';
 import { checkComputed, type Computed } from './computed.ts';
 import { checkDefaults } from './defaults.ts';
 import { checkExample, checkRules, type Rule } from './rules.ts';
 
-/**
- * What a client may do with a field, where that is not everything. `readonly`: read it; commands write it.
- * `private`: write it; only the document's owner and those who manage it read it. `confidential`: the same two read it,
- * and only commands write it. `hidden`: neither.
- */
-export type Access = (typeof ACCESS)[number];
-const ACCESS = ['readonly', 'private', 'confidential', 'hidden'] as const;
-
 /** A resource's definition: what of it is checked here, and which parts there are. */
 interface Named {
   collection: string;
   description: string;
   fields: Record<string, z.ZodType>;
-  access?: object;
+  access?: AccessLists;
   policy?: AccessPolicy;
   intake?: unknown;
   defaults?: object;
@@ -65,11 +58,9 @@ export function checkDefinition(name: string, definition: Named): void {
     ...rest
   } = definition;
   const { collection, description, intake, collation, changes, ...unknown } = rest;
-  const { manage, owner, create, read, public: shown = {}, ...others } = policy;
   const faults: string[] = [];
   for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);
-  for (const part of Object.keys(others)) faults.push(`policy has no part "${part}".`);
-  const paths = pathsIn(fields, faults);
+  const paths = readPaths(fields, faults);
   const known = (where: string, names: string[], also: string[] = []) => {
     for (const one of names)
       if (!Object.hasOwn(fields, one) && !also.includes(one))
@@ -77,31 +68,22 @@ export function checkDefinition(name: string, definition: Named): void {
           `${where} names "${one}", which is no field; there are ${Object.keys(fields).join(', ')}.`,
         );
   };
-  const oneOf = (where: string, value: unknown, allowed: readonly string[]) => {
-    if (value !== undefined && !allowed.includes(value as string))
-      faults.push(`${where} is one of ${allowed.join(', ')}, not ${JSON.stringify(value)}.`);
-  };
 
-  known('access', Object.keys(access), Object.keys(computed));
-  for (const [field, value] of Object.entries(access)) oneOf(`access.${field}`, value, ACCESS);
-  oneOf('policy.manage', manage, ROLES);
-  oneOf('policy.read', read, ['owner', ...ROLES]);
-  oneOf('policy.create', create, ['anyone']);
-  if (owner !== undefined) known('policy.owner', [owner], ['id']);
-  known('policy.public', Object.keys(shown));
-  for (const [field, value] of Object.entries(shown))
-    if (fields[field]?.safeParse(value).success === false)
-      faults.push(`policy.public: ${field} is never ${JSON.stringify(value)}.`);
+  if (paths) {
+    faults.push(...faultsOfPolicy(policy, paths));
+    faults.push(...faultsOfAccess(access, { policy, paths, computed, defaults, search }));
+    faults.push(...checkRules(rules, paths));
+  }
   known('defaults', Object.keys(defaults));
   faults.push(...checkDefaults(defaults));
-  const restricted = Object.entries(access).flatMap(([field, kind]) => (kind === 'readonly' ? [] : [field]));
   const names = {
     stored: [...Object.keys(fields), 'createdAt', 'updatedAt'],
-    restricted,
+    restricted: Object.entries(access).flatMap(([path, lists]) =>
+      lists?.read ? [path.split('.', 1)[0] as string] : [],
+    ),
     named: Object.keys(access),
   };
   faults.push(...checkComputed(computed, names));
-  if (paths) faults.push(...checkRules(rules, paths));
   known('link', [...link]);
   known('renamed', Object.keys(renamed));
   for (const [field, former] of Object.entries(renamed))
@@ -124,8 +106,8 @@ export function checkDefinition(name: string, definition: Named): void {
     throw new Error(`The definition of ${name} is not usable:\n  ${faults.join('\n  ')}`);
 }
 
-/** The paths of all fields; undefined, and a fault, if one of the fields is not supported. */
-function pathsIn(fields: Named['fields'], faults: string[]): Map<string, Path> | undefined {
+/** The paths of fields that are all supported. */
+function readPaths(fields: Named['fields'], faults: string[]): Map<string, Path> | undefined {
   try {
     return pathsOf(fields);
   } catch (error) {

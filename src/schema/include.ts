@@ -1,6 +1,7 @@
 import type { PopulateOptions } from 'mongoose';
 import { z } from 'zod';
 import { etagOf } from './etag.ts';
+import { shownLike } from './access.ts';
 import { objectId } from './fields.ts';
 import { modelOf } from './model.ts';
 import { includable, reverseName } from './references.ts';
@@ -45,13 +46,17 @@ const forward = (resource: AnyResource, document: (target: AnyResource) => z.Zod
     ...resource.document.shape,
     ...Object.fromEntries(
       resource.references
-        .filter(({ field }) => resource.readable.includes(field))
+        .filter(({ field }) => field in resource.document.shape)
         .map(({ field, many, nullable, target }) => {
           const one = z.union([objectId(), document(target)]);
           const value = many ? z.array(one) : nullable ? one.nullable() : one;
           return [
             field,
-            value.meta({ description: `The id, or the ${target.name.toLowerCase()} if it is included` }),
+            shownLike(
+              resource.document.shape[field as never],
+              value,
+              `The id, or the ${target.name.toLowerCase()} if it is included`,
+            ),
           ];
         }),
     ),

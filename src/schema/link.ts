@@ -5,6 +5,7 @@ import { requireCreatable, restrict, visible, writable } from './policy.ts';
 import { sidesOf } from './references.ts';
 import { type AnyResource, noun } from './resource.ts';
 import * as store from './store.ts';
+import * as writes from './writes.ts';
 
 /** Links by their pairs: `{ user, book }` names at most one reading. What writes runs inside transaction(). */
 
@@ -32,8 +33,12 @@ export async function read(
  * The link of a pair, if there is one. Refuses where the caller may neither change it nor make it: of another's pair it
  * cannot be told whether it is linked.
  */
-export async function findWritable(resource: AnyResource, pair: Pair): Promise<Stored | undefined> {
-  const found = await find(resource, restrict(pair, writable(resource)) as Pair);
+export async function findWritable(
+  resource: AnyResource,
+  pair: Pair,
+  right: 'update' | 'remove' = 'update',
+): Promise<Stored | undefined> {
+  const found = await find(resource, restrict(pair, writable(resource, right)) as Pair);
   if (found) return found;
   if (await find(resource, restrict(pair, visible(resource)) as Pair))
     throw forbidden(`This ${noun(resource)} is another's.`);
@@ -49,10 +54,10 @@ export async function put(
 ): Promise<{ link: Stored; isNew: boolean }> {
   const fields = withoutSides(pair, body);
   const found = await findWritable(resource, pair);
-  if (found) return { link: await store.replace(resource, found._id, fields), isNew: false };
+  if (found) return { link: await writes.replace(resource, found._id, fields), isNew: false };
   refuseReadOnly(resource, fields);
   try {
-    return { link: await store.create(resource, { ...fields, ...pair }), isNew: true };
+    return { link: await writes.create(resource, { ...fields, ...pair }), isNew: true };
   } catch (error) {
     // It was the path that named them.
     if (error instanceof Problem && error.code === 'reference_not_found' && isOfSides(resource, error))
@@ -63,7 +68,7 @@ export async function put(
 
 /** Ends a link; that there is none is no fault. */
 export async function remove(resource: AnyResource, pair: Pair): Promise<void> {
-  const found = await findWritable(resource, pair);
+  const found = await findWritable(resource, pair, 'remove');
   if (found) return store.remove(resource, found._id);
   const [side] = sidesOf(resource);
   await store.requireVisible(side.target, pair[side.field] as ObjectId);

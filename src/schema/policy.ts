@@ -1,36 +1,45 @@
 import { forbidden, insufficientScope, unauthenticated } from '../errors.ts';
 import { ANONYMOUS, type Caller, caller, hasRole, hasScope, type Role } from '../auth/caller.ts';
+import { type Condition, type Entry, type Grant, grantTo, isClosed, isGranted, whoIs } from './grants.ts';
 
 /**
- * Who may see and change the documents of a resource: data, from which follow the conditions of every query, the
+ * Who may read and write the documents of a resource: data, from which follow the conditions of every query, the
  * entrance of every route and what OpenAPI says of it.
  */
+
+/** The policy as a definition says it. What it does not name is for admins only. */
 export interface AccessPolicy {
-  /** Who may see and write all of them; nobody but the operator's own programs, if it is not given. */
-  manage?: Role;
-  /** The field that holds whose document it is; the owner may see and write it. */
+  /** The field with the id of the user whose document it is; `id`, where the document is the user. */
   owner?: string;
-  /** Who may create one, if not only who manages, and an owner his own. */
-  create?: 'anyone';
-  /** Who may read at all; everybody, if it is not given. */
-  read?: 'owner' | Role;
-  /** What a document must be for others to see it. */
-  public?: Record<string, string>;
+  /** A condition lets everybody read the documents that meet it. */
+  read?: readonly (Entry | Condition)[];
+  create?: readonly Entry[];
+  update?: readonly Entry[];
+  remove?: readonly Entry[];
 }
+
+export const RIGHTS = ['read', 'create', 'update', 'remove'] as const;
+export type Right = (typeof RIGHTS)[number];
+
+/** A policy, decided as far as it can be before anybody calls. */
+export type Policy = { owner: string | undefined } & Record<Right, Grant>;
+
+export const policyOf = ({ owner, ...lists }: AccessPolicy): Policy => {
+  const grant = (right: Right) => grantTo(lists[right] ?? ['admin']);
+  const [read, create, update, remove] = [grant('read'), grant('create'), grant('update'), grant('remove')];
+  return { owner, read, create, update, remove };
+};
 
 /** What a policy governs. */
-interface Governed {
+export interface Governed {
   collection: string;
-  policy: AccessPolicy;
+  policy: Policy;
 }
-
-/** What holds where a definition says nothing. */
-export const CLOSED: AccessPolicy = { manage: 'admin', read: 'admin' };
 
 /** Who gets in at a route. What becomes of single documents is decided where they are read and written. */
 export interface Access {
-  /** The least role; 'anyone' need not log in. */
-  role: 'anyone' | Role;
+  /** The least role; 'anyone' need not log in. Without one nobody gets in by a role. */
+  role?: 'anyone' | Role;
   /** Not only who has that role, but every user whose own document it is, by this field. */
   owner?: string;
   /** What an API key must be good for; 'each': that is seen at each operation. Without one no key gets in. */
@@ -44,124 +53,119 @@ export interface Access {
 
 export const ANYONE: Access = { role: 'anyone', scope: 'none' };
 
-export const toRead = ({ policy: { read }, collection }: Governed): Access => ({
-  role: read === undefined ? 'anyone' : read === 'owner' ? 'member' : read,
-  scope: `${collection}:read`,
-});
-
-export const toWrite = ({ policy: { manage = 'admin', owner }, collection }: Governed): Access => ({
-  role: manage,
-  ...(owner && { owner }),
-  scope: `${collection}:write`,
-});
-
-export const toCreate = (resource: Governed): Access =>
-  resource.policy.create === 'anyone'
-    ? { role: 'anyone', scope: `${resource.collection}:write` }
-    : toWrite(resource);
+/** Who gets in at a route that does this to documents of a resource. */
+export function accessTo(right: Right, { policy, collection }: Governed): Access {
+  const { role, owner, where } = policy[right];
+  if (isClosed(policy[right]))
+    throw new Error(`No route can ${right} ${collection}: policy.${right} names nobody.`);
+  const scope = `${collection}:${right === 'read' ? 'read' : 'write'}`;
+  if (role === 'anyone' || where.length > 0) return { role: 'anyone', scope };
+  return { ...(role && { role }), ...(owner && { owner: policy.owner as string }), scope };
+}
 
 /** Refuses who may not enter. */
 export function requireAccess({ role, owner, scope }: Access, who: Caller): void {
-  if (role !== 'anyone' && who.kind === 'anonymous') throw unauthenticated();
-  if (role !== 'anyone' && !owner && !hasRole(who, role)) throw forbidden(`This is for ${role}s only.`);
+  if (role !== 'anyone') {
+    if (who.kind === 'anonymous') throw unauthenticated();
+    if (!owner && !(role && hasRole(who, role))) throw forbidden(`This is for ${role}s only.`);
+  }
   if (!who.scopes || scope === 'none' || scope === 'each') return;
   if (!scope) throw forbidden('This cannot be done with an API key: log in.');
   const [collection = '', right] = scope.split(':');
   if (!hasScope(who, collection, right as 'read' | 'write')) throw insufficientScope(scope);
 }
 
-type Condition = Record<string, unknown>;
+type Filter = Record<string, unknown>;
 
-const NOTHING: Condition = { $nor: [{}] };
+const NOTHING: Filter = { $nor: [{}] };
 
 /** Both must hold. */
-export const restrict = (filter: Condition, condition: Condition | undefined): Condition =>
+export const restrict = (filter: Filter, condition: Filter | undefined): Filter =>
   condition ? { $and: [filter, condition] } : filter;
 
 /** What a document must meet for the caller to see it; undefined, nothing. */
-export function visible(resource: Governed): Condition | undefined {
+export function visible(resource: Governed): Filter | undefined {
   const who = readerOf(resource);
-  const { read, public: shown } = resource.policy;
-  if (manages(resource, who)) return undefined;
-  if (read === 'owner') return own(resource, who) ?? NOTHING;
-  if (read !== undefined) return hasRole(who, read) ? undefined : NOTHING;
-  const mine = shown && own(resource, who);
-  return mine ? { $or: [shown, mine] } : shown;
+  const { read } = resource.policy;
+  if (isGranted(read, who)) return undefined;
+  const mine = own(resource, read, who);
+  const [first, ...others] = [...read.where, ...(mine ? [mine] : [])];
+  return others.length > 0 ? { $or: [first, ...others] } : (first ?? NOTHING);
 }
 
-/** What a document must meet for the caller to change it; undefined, nothing. Refuses who can change none. */
-export function writable(resource: Governed): Condition | undefined {
+/** What a document must meet for the caller to change it so; undefined, nothing. Refuses who can change none. */
+export function writable(resource: Governed, right: 'update' | 'remove'): Filter | undefined {
   const who = writerOf(resource);
-  if (manages(resource, who)) return undefined;
-  return own(resource, who) ?? refuseWriter(resource, who);
+  const grant = resource.policy[right];
+  if (isGranted(grant, who)) return undefined;
+  return own(resource, grant, who) ?? refuseWriter(resource, right, who);
 }
 
-/** Refuses a document that the caller may not create, or not in this form. */
+/** Refuses a document that the caller may not create. */
 export function requireCreatable(resource: Governed, document: Record<string, unknown>): void {
   const who = writerOf(resource);
-  if (resource.policy.create === 'anyone' || manages(resource, who)) return;
-  if (!own(resource, who)) refuseWriter(resource, who);
-  requireOwn(resource, document);
+  const { create } = resource.policy;
+  if (isGranted(create, who)) return;
+  if (!own(resource, create, who)) refuseWriter(resource, 'create', who);
+  if (!isOwner(resource, who, document)) throw notYourself(resource);
 }
 
 /** Refuses to make a document somebody else's. */
 export function requireOwn(resource: Governed, changes: Record<string, unknown>): void {
-  const { owner } = resource.policy;
+  const { owner, update } = resource.policy;
   const who = caller();
-  if (!owner || !(owner in changes) || manages(resource, who) || who.id?.equals(changes[owner] as string))
-    return;
-  throw forbidden(`You can make yourself the ${owner}, but nobody else.`, {
+  if (!owner || !(owner in changes) || isGranted(update, who) || isOwner(resource, who, changes)) return;
+  throw notYourself(resource);
+}
+
+const notYourself = ({ policy: { owner } }: Governed) =>
+  forbidden(`You can make yourself the ${owner}, but nobody else.`, {
     errors: [{ in: 'body', pointer: `/${owner}`, code: 'not_yourself', message: 'must be yourself' }],
   });
+
+/** Whether it is the caller's own; the user may have been put in the place of the id. */
+export function isOwner({ policy }: Governed, { id }: Caller, stored: Filter): boolean {
+  const owner = ownerPath(policy);
+  if (owner === undefined || id === undefined) return false;
+  const theirs = stored[owner] as { _id?: unknown } | undefined;
+  return id.equals((theirs?._id ?? theirs) as string);
 }
 
-/** Whether the caller may see the private fields of this stored document. */
-export function maySeePrivate(resource: Governed, stored: Record<string, unknown>): boolean {
-  const who = readerOf(resource);
-  if (manages(resource, who)) return true;
-  const { owner } = resource.policy;
-  return owner !== undefined && who.id !== undefined && who.id.equals(stored[pathOf(owner)] as string);
-}
-
-/** A key without the scope sees what everybody sees. */
-function readerOf({ collection }: Governed): Caller {
+/** Who reads: a key without the scope sees what everybody sees. */
+export function readerOf({ collection }: Governed): Caller {
   const who = caller();
   return hasScope(who, collection, 'read') ? who : ANONYMOUS;
 }
 
-function writerOf({ collection }: Governed): Caller {
+/** Who writes; refuses a key without the scope. */
+export function writerOf({ collection }: Governed): Caller {
   const who = caller();
   if (!hasScope(who, collection, 'write')) throw insufficientScope(`${collection}:write`);
   return who;
 }
 
-const manages = ({ policy: { manage } }: Governed, who: Caller): boolean =>
-  who.kind === 'system' || (manage !== undefined && hasRole(who, manage));
+const own = ({ policy }: Governed, grant: Grant, { id }: Caller): Filter | undefined => {
+  const owner = ownerPath(policy);
+  return grant.owner && owner && id ? { [owner]: id } : undefined;
+};
 
-const own = ({ policy: { owner } }: Governed, { id }: Caller): Condition | undefined =>
-  owner && id ? { [pathOf(owner)]: id } : undefined;
+/** Where MongoDB stores whose document it is. */
+export const ownerPath = ({ owner }: Policy): string | undefined => (owner === 'id' ? '_id' : owner);
 
-const pathOf = (owner: string): string => (owner === 'id' ? '_id' : owner);
-
-function refuseWriter({ collection, policy: { manage } }: Governed, who: Caller): never {
+function refuseWriter({ collection, policy }: Governed, right: Right, who: Caller): never {
   if (who.kind === 'anonymous') throw unauthenticated();
-  throw forbidden(
-    manage ? `Only ${manage}s change ${collection}.` : `Nobody can change ${collection} by this way.`,
-  );
+  throw forbidden(`Who may ${right} ${collection}: ${whoIs(policy[right], policy.owner)}.`);
 }
 
 /** The same in words, for OpenAPI. */
 export function describeAccess({ role, owner, scope, credentials }: Access): string {
   if (credentials === 'body') return 'It needs no login.';
-  const managers = `${role}s${role === 'admin' ? '' : ' and above'}`;
   const who =
     role === 'anyone'
       ? 'Everybody may do it'
       : role === 'member'
         ? 'Every user may do it'
-        : owner
-          ? `For ${owner === 'id' ? 'oneself' : `its ${owner}`}, and for ${managers}`
-          : `For ${managers}`;
+        : `For ${whoIs({ owner: owner !== undefined, ...(role && { role }), where: [] }, owner)}`;
   const key =
     scope === undefined
       ? '; not with an API key.'

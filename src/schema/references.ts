@@ -1,4 +1,5 @@
 import type { ObjectId } from 'bson';
+import { isRestricted } from './access.ts';
 import type { AnyResource, Hook, Reference } from './resource.ts';
 
 /**
@@ -154,6 +155,9 @@ export function cascadeOf(resource: AnyResource): AnyResource[] {
   return [...reached];
 }
 
-/** Who refers to a resource and can be shown beside it; what is its owner's alone cannot. */
+/** Who refers to a resource and can be shown beside it: not what its owner alone may read, nor by what not everybody sees. */
 export const includable = ({ referrers }: AnyResource): Reference[] =>
-  referrers.filter(({ from: { policy } }) => policy.read !== 'owner' || policy.manage !== undefined);
+  referrers.filter(({ from, field }) => {
+    const { role, where } = from.policy.read;
+    return (role !== undefined || where.length > 0) && !isRestricted(from, field);
+  });

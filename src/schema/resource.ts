@@ -2,11 +2,13 @@ import type { ObjectId } from 'bson';
 import type { IndexDirection, mongo } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
-import { type Access, checkDefinition } from './definition.ts';
+import { answerFields, bodyFields, type FieldAccess, type Restricted, restrictionsOf } from './access.ts';
+import { checkDefinition } from './definition.ts';
 import { type Computed, exampleOf, shownAs } from './computed.ts';
 import { absent, objectId, type Policy, stamps } from './fields.ts';
+import { covers } from './grants.ts';
 import { pathsOf } from './paths.ts';
-import { type AccessPolicy, CLOSED, maySeePrivate } from './policy.ts';
+import { type AccessPolicy, policyOf } from './policy.ts';
 import { describeRules, type Rule } from './rules.ts';
 
 export type Fields = Record<string, z.ZodType>;
@@ -31,13 +33,13 @@ export interface Index {
   expireAfterSeconds?: number;
 }
 
-type AccessOf<F extends Fields> = { [K in keyof F]?: Access };
+/** By field, or by a path inside one: 'condition.before'. */
+type AccessOf<F extends Fields> = { readonly [K in keyof F]?: FieldAccess } & {
+  readonly [path: `${string}.${string}`]: FieldAccess;
+};
+/** The fields that everybody sees who sees the document. */
 type Readable<F extends Fields, A> = {
-  [K in keyof F as K extends keyof A
-    ? A[K] extends 'private' | 'confidential' | 'hidden'
-      ? never
-      : K
-    : K]: F[K];
+  [K in keyof F as K extends keyof A ? (A[K] extends { read: unknown } ? never : K) : K]: F[K];
 };
 
 /** What a folder has to say when documents of a resource are created or removed, by whatever route. */
@@ -61,16 +63,14 @@ export interface Intake {
   toStored: (given: Record<string, unknown>, body: Record<string, unknown>) => Promise<object>;
 }
 
-/** Fields that an answer shows to some callers only: which, is seen at each document. */
-export const privacy = z.registry<{ isShown: (stored: Record<string, unknown>) => boolean }>();
-
 interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> {
   /** The MongoDB collection, the URL's path segment and the OpenAPI tag. */
   collection: string;
   description: string;
   fields: F;
+  /** Who may read and write single fields, where that is not whoever may do so with the document. */
   access?: A;
-  /** Who may see and change the documents; admins only, if it is not given. */
+  /** Who may read, create, update and remove the documents; what is not given is for admins only. */
   policy?: AccessPolicy;
   /** What a create takes that is not stored as it comes, and what is stored instead. */
   intake?: Intake;
@@ -99,7 +99,7 @@ interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> 
   /** Whether its changes can be followed: MongoDB keeps what a document was before each, which writes pay for. */
   changes?: boolean;
   /** A document as answers show it. The seed stores it, so that what the documentation says can be tried. */
-  example: { id: string } & Wire<Readable<F, A>>;
+  example: { id: string } & Wire<Readable<F, A>> & Partial<Wire<F>>;
 }
 
 /** One definition per resource: everything that depends on what a document looks like comes from here. */
@@ -113,8 +113,7 @@ export function resource<
     collection,
     description,
     fields,
-    access,
-    policy = CLOSED,
+    access = {} as A,
     intake,
     defaults = {},
     renamed = {},
@@ -133,38 +132,37 @@ export function resource<
       .filter(([, value]) => value !== undefined),
   );
   const derived = Object.fromEntries(
-    Object.entries(computed as Record<string, Computed>)
-      .filter(([field]) => (access as Record<string, Access> | undefined)?.[field] !== 'hidden')
-      .map(([field, one]) => [field, shownAs(one, absents)]),
-  );
-  const allowed = (...refused: Access[]) =>
-    Object.fromEntries(
-      Object.entries(fields).filter(([field]) => !refused.includes(access?.[field] as Access)),
-    );
-  const readable = allowed('private', 'confidential', 'hidden') as unknown as Readable<F, A>;
-  const writable = allowed('readonly', 'confidential', 'hidden') as Fields;
-  const optional = Object.fromEntries(
-    Object.keys(defaults)
-      .filter((field) => field in writable)
-      .map((field) => [field, true as const]),
-  );
-  const isShown = (stored: Record<string, unknown>): boolean => maySeePrivate(made, stored);
-  const shown = Object.fromEntries(
-    Object.entries({ ...allowed('hidden'), ...derived }).map(([field, schema]) => [
+    Object.entries(computed as Record<string, Computed>).map(([field, one]) => [
       field,
-      access?.[field] === 'private' || access?.[field] === 'confidential'
-        ? schema
-            .optional()
-            .meta({ ...schema.meta() })
-            .register(privacy, { isShown })
-        : schema,
+      shownAs(one, absents),
     ]),
+  );
+  const policy = policyOf(definition.policy ?? {});
+  const restrictions = restrictionsOf(access);
+  const shown = answerFields(
+    { ...fields, ...derived },
+    restrictions,
+    (): Restricted => made,
+    policy.owner,
   ) as Readable<F, A>;
+  const optional = Object.fromEntries(Object.keys(defaults).map((field) => [field, true as const]));
+  const bodyOf = (right: 'create' | 'update') => {
+    const taken = bodyFields(fields, restrictions, policy, right);
+    const blank = Object.fromEntries(Object.entries(optional).filter(([field]) => field in taken));
+    return z.strictObject(taken).partial(blank as Record<string, never>);
+  };
   const inWords = rules.length > 0 ? { description: `Rules across fields: ${describeRules(rules)}` } : {};
-  const body = z
-    .strictObject(writable)
-    .partial(optional as Record<string, never>)
-    .meta({ id: `${name}Body`, ...inWords });
+  const body = bodyOf('update').meta({ id: `${name}Body`, ...inWords });
+  // Another one only where what must be given, or may be, is another.
+  const isOther = [...restrictions.write.grants.values()].some(
+    (grant) => covers(grant, policy.create) !== covers(grant, policy.update),
+  );
+  const creation =
+    intake || isOther
+      ? bodyOf('create')
+          .extend(intake?.fields ?? {})
+          .meta({ id: `${name}Creation`, ...inWords })
+      : body;
   const document = z
     .strictObject({ id: objectId().describe('Made by the server'), ...shown, ...stamps })
     .meta({ id: name, description });
@@ -176,10 +174,16 @@ export function resource<
     /** The same, and the fields inside them, by their paths. */
     paths: pathsOf(fields),
     /** The fields that everybody sees who sees the document. */
-    readable: Object.keys(readable),
+    readable: Object.keys(fields).filter((field) => !restrictions.read.grants.has(field)),
     policy,
+    restrictions,
     intake,
-    defaults: defaults as object,
+    defaults: defaults as Record<string, unknown>,
+    /** The part of the defaults that a replace puts back, as far as the caller may. */
+    blank: Object.fromEntries(Object.entries(defaults).filter(([field]) => field in body.shape)) as Record<
+      string,
+      unknown
+    >,
     renamed: renamed as Readonly<Record<string, string>>,
     rules: rules as readonly Rule[],
     /** What stands for fields that a stored document lacks. */
@@ -202,17 +206,14 @@ export function resource<
     body,
     /** What a replace takes: also what a read has given and cannot be written, if it is still the same. */
     replacement: z
-      .strictObject({ ...readOnly(document, writable), ...body.shape })
+      .strictObject({ ...readOnly(document, body.shape), ...body.shape })
       .meta({ id: `${name}Replacement` }),
     /** What a create takes. */
-    creation: intake ? body.extend(intake.fields).meta({ id: `${name}Creation`, ...inWords }) : body,
+    creation,
     /** What a merge patch takes. */
     patch: z.preprocess(
-      (given) => withoutUnknownNulls(given, writable),
-      z
-        .strictObject(writable)
-        .partial()
-        .meta({ id: `${name}Patch`, ...inWords }),
+      (given) => withoutUnknownNulls(given, body.shape),
+      body.partial().meta({ id: `${name}Patch`, ...inWords }),
     ),
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
@@ -242,7 +243,7 @@ const storedOf = (fields: Fields, { id, ...json }: { id: string }): Record<strin
   z.strictObject(fields).partial().safeParse(json).data ?? {};
 
 /** What code that serves every resource sees of one. */
-export type AnyResource = ReturnType<typeof resource<Fields, Record<string, Access>>>;
+export type AnyResource = ReturnType<typeof resource<Fields, Record<string, FieldAccess>>>;
 
 /** A field of one resource that holds ids of another: one, perhaps none, or many. */
 export interface Reference {
@@ -253,10 +254,6 @@ export interface Reference {
   target: AnyResource;
   policy: Policy;
 }
-
-/** Whether lists may be filtered and sorted by it: what is not shown to everybody nobody can search by. */
-export const isPublic = ({ readable, fields, computed, document }: AnyResource, field: string): boolean =>
-  field in fields ? readable.includes(field) : field in document.shape && !(field in computed);
 
 /** An index as a definition writes it. */
 export const indexText = (key: Index['key']): string =>

@@ -1,4 +1,5 @@
 import { includable, otherSide, reverseName } from './references.ts';
+import { ownerPath } from './policy.ts';
 import type { AnyResource } from './resource.ts';
 import { SHOWN } from './shape.ts';
 
@@ -59,23 +60,23 @@ export const showsTag = (selection: Selection | undefined): boolean => selection
 
 /** What MongoDB need read; all of a document, where nothing was chosen. Of a computed field, what it is made from. */
 export function projectionOf(
-  { computed }: AnyResource,
+  { policy, restrictions, computed }: AnyResource,
   selection: Selection | undefined,
   path = '',
 ): Record<string, 1> | undefined {
   const fields = selection?.get(path);
   // The tag is made of all fields.
   if (path === '' && showsTag(selection)) return undefined;
-  return (
-    fields &&
-    Object.fromEntries(
-      [...fields]
-        .filter((field) => field !== 'id')
-        .flatMap((field) => computed[field]?.from ?? [field])
-        .concat('_id')
-        .map((field) => [field, 1]),
-    )
-  );
+  if (!fields) return undefined;
+  const names = [...fields].filter((field) => field !== 'id');
+  // What is shown may depend on whose it is.
+  const owner = restrictions.read.grants.size > 0 ? ownerPath(policy) : undefined;
+  const read = [
+    ...names.flatMap((field) => computed[field]?.from ?? [field]),
+    '_id',
+    ...(owner ? [owner] : []),
+  ];
+  return Object.fromEntries(read.map((field) => [field, 1]));
 }
 
 /** Has answers show only what was chosen. */

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
 import { computations } from './computed.ts';
 import { absent, isObjectId } from './fields.ts';
-import { privacy } from './resource.ts';
+import { hiddenOf, type Paths, type Restricted, restricted } from './access.ts';
 
-type Shape = (stored: any) => unknown;
+/** `hidden`: the paths that the caller may not see of the document around it. */
+type Shape = (stored: any, hidden?: Paths) => unknown;
 
 /** On a stored document: the names of the fields to show, if not all. */
 export const SHOWN = Symbol('shown');
@@ -20,7 +21,7 @@ export function shapeOf(schema: z.core.$ZodType): Shape {
       return shapeOfObject(def.shape);
     case 'array': {
       const item = shapeOf(def.element);
-      return (stored) => (Array.isArray(stored) ? stored.map(item) : stored);
+      return (stored, hidden) => (Array.isArray(stored) ? stored.map((one) => item(one, hidden)) : stored);
     }
     case 'nullable':
     case 'optional':
@@ -41,32 +42,61 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
     name,
     source: name === 'id' ? '_id' : name,
     shape: shapeOf(field),
-    absent: absent(field),
+    // Where a caller sees it, it is as any other.
+    absent: restrictionOf(field) ? ofNull(field) : absent(field),
     ofNull: ofNull(field),
-    isShown: whoSees(field),
-    compute: inside(field, (schema) => computations.get(schema)?.compute),
+    compute: inside(field, (schema) => computations.get(schema as z.ZodType)?.compute),
+    path: restrictionOf(field)?.path,
   }));
-  return (stored) => {
+  // What has an id is a document, of which the caller may be the owner.
+  const of = 'id' in fields ? governing(fields)?.() : undefined;
+  return (stored, around) => {
     if (stored === null || typeof stored !== 'object') return stored;
     const json: Record<string, unknown> = {};
     const shown: Set<string> | undefined = stored[SHOWN];
-    for (const { name, source, shape, absent, ofNull, isShown, compute } of properties) {
+    const hidden = of ? hiddenOf(of, stored) : around;
+    for (const { name, source, shape, absent, ofNull, path, compute } of properties) {
       if (shown && !shown.has(name)) continue;
-      if (isShown && !isShown(stored)) continue;
+      if (path && hidden?.has(path)) continue;
       const value = compute ? compute(stored) : stored[source];
-      json[name] = value === undefined ? absent : value === null ? ofNull : shape(value);
+      json[name] = value === undefined ? absent : value === null ? ofNull : shape(value, hidden);
     }
     return json;
   };
 };
 
-/** Of a field that is not shown to everybody: whether it is to this caller. */
-const whoSees = (field: z.core.$ZodType) => inside(field, (schema) => privacy.get(schema)?.isShown);
-
-/** What is registered for a field, or for what may be left out. */
-function inside<T>(field: z.core.$ZodType, find: (schema: z.ZodType) => T | undefined): T | undefined {
+/** What is known of a field, or of what may be left out. */
+function inside<T>(field: z.core.$ZodType, find: (schema: z.core.$ZodType) => T | undefined): T | undefined {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
-  return find(field as z.ZodType) ?? (def.type === 'optional' ? inside(def.innerType, find) : undefined);
+  return find(field) ?? (def.type === 'optional' ? inside(def.innerType, find) : undefined);
+}
+
+/** What is shown to some callers only: of which resource it is, and its path there. */
+const restrictionOf = (field: z.core.$ZodType) => inside(field, (schema) => restricted.get(schema));
+
+/** The resource of a document, if some of it is shown to some callers only. */
+function governing(fields: Record<string, z.core.$ZodType>): (() => Restricted) | undefined {
+  for (const field of Object.values(fields)) {
+    const found = restrictionOf(field)?.of ?? governingInside(field);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function governingInside(field: z.core.$ZodType): (() => Restricted) | undefined {
+  const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
+  switch (def.type) {
+    case 'object':
+      // Another document, in the place of its id.
+      return 'id' in def.shape ? undefined : governing(def.shape);
+    case 'array':
+      return governingInside(def.element);
+    case 'nullable':
+    case 'optional':
+      return governingInside(def.innerType);
+    default:
+      return undefined;
+  }
 }
 
 /** An id, or the document in its place. */
@@ -74,7 +104,7 @@ const shapeOfEither = (options: readonly z.core.$ZodType[]): Shape => {
   const object = options.find(({ _zod }) => _zod.def.type === 'object');
   if (!object) return scalar;
   const shape = shapeOf(object);
-  return (stored) => (isObjectId(stored) ? scalar(stored) : shape(stored));
+  return (stored, hidden) => (isObjectId(stored) ? scalar(stored) : shape(stored, hidden));
 };
 
 const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDef): Shape => {
@@ -84,7 +114,7 @@ const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDe
       return Array.from(values, (value) => [value, shapeOf(option)] as const);
     }),
   );
-  return (stored) => shapes.get(stored[discriminator])?.(stored);
+  return (stored, hidden) => shapes.get(stored[discriminator])?.(stored, hidden);
 };
 
 /** What stands for null: the same, but null where a field may be missing and may be null, and then says which. */

@@ -1,17 +1,16 @@
 import { type PipelineStage, type QueryOptions, Types, type UpdateQuery } from 'mongoose';
 import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from './policy.ts';
-import { forbidden, invalid, notFound, Problem } from '../errors.ts';
+import { forbidden, notFound, Problem } from '../errors.ts';
 import { noteChange } from './changes.ts';
-import { completedOnce, withDefaults } from './defaults.ts';
-import { contentOf, type Preconditions, requireMatch } from './etag.ts';
+import { completedOnce } from './defaults.ts';
+import { type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
 import type { Reference } from './resource.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
 import { type AnyResource, type DocumentOf, noun } from './resource.ts';
-import { shapeOf } from './shape.ts';
 
 /**
  * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them
@@ -42,9 +41,13 @@ export async function requireVisible(resource: AnyResource, id: Types.ObjectId):
 }
 
 /** A document that the caller may change. */
-async function readWritable<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
+async function readWritable<R extends AnyResource>(
+  resource: R,
+  id: Types.ObjectId,
+  right: 'update' | 'remove' = 'update',
+): Promise<DocumentOf<R>> {
   const found = await modelOf<AnyResource>(resource)
-    .findOne(restrict({ _id: id }, writable(resource)))
+    .findOne(restrict({ _id: id }, writable(resource, right)))
     .maxTimeMS(QUERY_TIME)
     .lean();
   return found ?? refuse(resource, id);
@@ -99,42 +102,6 @@ export async function takeIn(
   const given = Object.fromEntries(entries.filter(isTaken));
   const stored = await intake.toStored(given, body);
   return { ...stored, ...Object.fromEntries(entries.filter((entry) => !isTaken(entry))) };
-}
-
-/**
- * Everything that a client may write becomes what the body says, or its default. The body may have what cannot be
- * written, as a read has given it: then it must still be the same.
- */
-export function replace<R extends AnyResource>(resource: R, id: Types.ObjectId, body: Changes) {
-  const isWritable = ([field]: [string, unknown]) => field in resource.body.shape;
-  const entries = Object.entries(body);
-  const changes = withDefaults(
-    resource,
-    Object.fromEntries(entries.filter(isWritable)),
-    (field) => field in resource.body.shape,
-  );
-  const others = entries.filter((entry) => !isWritable(entry));
-  if (others.length === 0) return update(resource, id, changes);
-  return update(resource, id, (current) => {
-    requireSame(resource, current, Object.fromEntries(others));
-    return changes;
-  });
-}
-
-function requireSame(resource: AnyResource, current: object, given: Changes): void {
-  const is = contentOf(resource, current);
-  const faults = Object.entries(given)
-    .filter(([field, value]) => {
-      const said = shapeOf(resource.document.shape[field] as z.ZodType)(value);
-      return value !== undefined && JSON.stringify(is[field]) !== JSON.stringify(said);
-    })
-    .map(([field]) => ({
-      in: 'body' as const,
-      pointer: `/${field}`,
-      code: 'read_only',
-      message: 'cannot be written: leave it out, or send it as it is',
-    }));
-  if (faults.length > 0) throw invalid(faults);
 }
 
 type Changes = Record<string, unknown>;
@@ -199,7 +166,7 @@ const change = (
   options: QueryOptions = {},
 ): Promise<DocumentOf<AnyResource>> =>
   modelOf(resource)
-    .findOneAndUpdate(restrict(filter, writable(resource)), update, {
+    .findOneAndUpdate(restrict(filter, writable(resource, 'update')), update, {
       returnDocument: 'after',
       updatePipeline: true,
       ...options,
@@ -221,7 +188,7 @@ const byRules = (resource: AnyResource) => (error: unknown) => {
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
-  if (writable(resource)) await readWritable(resource, id);
+  if (writable(resource, 'remove')) await readWritable(resource, id, 'remove');
   for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
   await removeReferred(resource, id);
 }

@@ -1,28 +1,51 @@
 import type { View } from '../mongo/layout.ts';
 import { NAMED } from '../mongo/migrate/views.ts';
+import { isRestricted } from './access.ts';
 import type { Reference } from './resource.ts';
 import type { AnyResource } from './resource.ts';
 
 /**
- * Views for people who browse the database: documents with names where the ids of others stand, and without what is
- * not for everybody; references that lead nowhere; what the migrations did. They only show: nobody can write them.
+ * Views for people who browse the database: the documents that admins may read, with names where the ids of others
+ * stand, and without the fields that not everybody sees; references that lead nowhere; what the migrations did. They
+ * only show: nobody can write them.
  */
 export const viewsOf = (resources: AnyResource[]): Record<string, View> => ({
   ...Object.fromEntries(
-    resources
-      .filter(({ policy }) => policy.read === undefined)
-      .map((resource) => [resource.collection + NAMED, named(resource)]),
+    resources.filter(isRead).map((resource) => [resource.collection + NAMED, named(resource)]),
   ),
   ...dangling(resources.flatMap(({ references }) => references)),
   migration_history: HISTORY,
 });
 
-/** The first field of a definition is what people call its documents by. */
-const nameOf = ({ readable }: AnyResource): string => readable[0] as string;
+/** Whether admins may read its documents: any role that is enough is theirs, too. */
+const isRead = ({ policy: { read } }: AnyResource): boolean =>
+  read.role !== undefined || read.where.length > 0;
 
-const named = ({ collection, references, readable }: AnyResource): View => ({
-  on: collection,
-  pipeline: [
+/** The first field of a definition is what people call its documents by. */
+const nameOf = ({ readable }: AnyResource): string => readable[0] ?? '_id';
+
+const named = (resource: AnyResource): View => ({
+  on: resource.collection,
+  pipeline: [...shown(resource), ...withNames(resource)],
+});
+
+/** The documents and fields that may be looked at. */
+function shown({ policy: { read }, readable, restrictions }: AnyResource): object[] {
+  const hidden = [...restrictions.read.grants.keys()].filter((path) => path.includes('.'));
+  return [
+    ...(read.role === undefined ? [{ $match: { $or: read.where } }] : []),
+    { $project: Object.fromEntries([...readable, 'createdAt', 'updatedAt'].map((field) => [field, 1])) },
+    ...(hidden.length > 0 ? [{ $unset: hidden }] : []),
+  ];
+}
+
+/** Names in the place of ids, where these and the documents that have the names may be looked at. */
+function withNames(resource: AnyResource): object[] {
+  const references = resource.references.filter(
+    ({ field, target }) => isRead(target) && !isRestricted(resource, field),
+  );
+  if (references.length === 0) return [];
+  return [
     ...references.map(({ field, target }) => ({
       $lookup: {
         from: target.collection,
@@ -32,10 +55,9 @@ const named = ({ collection, references, readable }: AnyResource): View => ({
         as: field,
       },
     })),
-    ...(references.length > 0 ? [{ $set: Object.fromEntries(references.map(namesIn)) }] : []),
-    { $project: Object.fromEntries([...readable, 'createdAt', 'updatedAt'].map((field) => [field, 1])) },
-  ],
-});
+    { $set: Object.fromEntries(references.map(namesIn)) },
+  ];
+}
 
 const namesIn = ({ field, many, target }: Reference): [string, unknown] => {
   const names = `$${field}.${nameOf(target)}`;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { resources } from '../../src/resources/api.ts';
 import { modelOf } from '../../src/schema/model.ts';
-import { isPublic } from '../../src/schema/resource.ts';
+import { isRestricted } from '../../src/schema/access.ts';
 
 /** What holds for every definition that is registered. */
 
@@ -62,8 +62,8 @@ describe.each(resources)('$name', (definition) => {
     expect(Object.keys(modelOf(definition).schema.paths).toSorted()).toEqual(
       [...Object.keys(fields), '_id', 'createdAt', 'updatedAt'].toSorted(),
     );
-    // What is private stands in it, too, where the caller may see it.
-    const shown = Object.keys(document.shape).filter((name) => isPublic(definition, name));
+    // What not everybody sees stands in it, too.
+    const shown = Object.keys(document.shape).filter((name) => !isRestricted(definition, name));
     expect(shown).toEqual(['id', ...readable, 'createdAt', 'updatedAt']);
   });
 });

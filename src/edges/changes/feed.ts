@@ -4,7 +4,7 @@ import { ROLES } from '../../auth/caller.ts';
 import { type Filter, integer, oneOrMore, toConditions } from '../../http/query.ts';
 import type { Route } from '../../http/route.ts';
 import { instant, text } from '../../schema/fields.ts';
-import { type Access, toRead } from '../../schema/policy.ts';
+import { type Access, accessTo } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import type { Question } from './audience.ts';
 import { compile } from './evaluate.ts';
@@ -68,7 +68,7 @@ const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
   path: `/${resource.collection}/changes`,
   resource,
   resources: [resource],
-  access: { ...toRead(resource), credentials: 'ticket' },
+  access: { ...accessTo('read', resource), credentials: 'ticket' },
   query: once(
     z.strictObject({
       ...Object.fromEntries(filters.map(({ parameter, schema }) => [parameter, schema.optional()])),
@@ -77,7 +77,7 @@ const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
     }),
   ),
   questionOf: (query) => ({
-    views: [{ resource, conditions: toConditions(filters, query), fields: query.fields }],
+    views: [{ resource, conditions: toConditions(resource, filters, query), fields: query.fields }],
   }),
 });
 

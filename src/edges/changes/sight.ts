@@ -1,7 +1,7 @@
 import mongoose from 'mongoose';
 import { type Caller, runAs } from '../../auth/caller.ts';
 import { restrict, visible } from '../../schema/policy.ts';
-import { type AnyResource, privacy } from '../../schema/resource.ts';
+import type { AnyResource } from '../../schema/resource.ts';
 import { SHOWN, shapeOf } from '../../schema/shape.ts';
 import type { Stored } from './commits.ts';
 import { compile, type Predicate } from './evaluate.ts';
@@ -49,5 +49,4 @@ function shapeFor(resource: AnyResource): ReturnType<typeof shapeOf> {
 }
 
 /** Whether some of it is shown to some callers only. */
-const hasPrivate = ({ document }: AnyResource): boolean =>
-  Object.values(document.shape).some((field) => privacy.has(field as never));
+const hasPrivate = ({ restrictions }: AnyResource): boolean => restrictions.read.grants.size > 0;

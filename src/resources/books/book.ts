@@ -21,7 +21,7 @@ export const Book = resource('Book', {
     language: languageTag().nullable().describe('A language tag (BCP 47): en, pt-BR, zh-Hant'),
     tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its books'),
   },
-  policy: { manage: 'editor' },
+  policy: { read: ['anyone'], create: ['editor'], update: ['editor'], remove: ['editor'] },
   defaults: { year: null, isbn: null, language: null, tags: [] },
   indexes: [
     { key: { isbn: 1 }, unique: true, where: { isbn: { $gt: '' } } },

@@ -17,8 +17,8 @@ export const ApiKey = resource('ApiKey', {
     expiresAt: instant().describe('From then on it is not good any more'),
     digest: text(1, 100),
   },
-  policy: { owner: 'user', read: 'owner' },
-  access: { user: 'readonly', scopes: 'readonly', expiresAt: 'readonly', digest: 'hidden' },
+  policy: { owner: 'user', read: ['owner'], create: ['owner'], update: [], remove: ['owner'] },
+  access: { digest: { read: [], write: [] } },
   indexes: [{ key: { user: 1, _id: 1 } }, { key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
   example: {
     id: '65f000000000000000000e01',

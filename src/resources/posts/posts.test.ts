@@ -76,21 +76,18 @@ test.each<[string, unknown]>([
   const post = await aPost();
   const [path, id, body] = [`/posts/${post._id}`, String(post._id), { ...(await aBody()), [field]: value }];
   const operation = (rest: object) => api.post('/batch', { operations: [{ resource: 'posts', ...rest }] });
-  for (const [answer, pointer] of [
-    [await api.post('/posts', body), `/${field}`],
-    [await api.put(path, body), `/${field}`],
-    [await api.patch(path, { [field]: value }), `/${field}`],
-    [await operation({ method: 'create', body }), `/operations/0/body/${field}`],
-    [await operation({ method: 'replace', id, body }), `/${field}`],
-    [await operation({ method: 'update', id, body: { [field]: value } }), `/operations/0/body/${field}`],
-  ] as const) {
-    expect(answer.status).toBe(422);
-    // A replace takes what cannot be written, as long as it is the same.
-    const { errors } = answer.body.problem ?? answer.body;
-    expect(errors).toMatchObject([
-      { in: 'body', pointer, code: expect.stringMatching(/unknown_field|read_only/) },
-    ]);
-  }
+  for (const answer of [
+    await api.post('/posts', body),
+    await api.put(path, body),
+    await api.patch(path, { [field]: value }),
+    await operation({ method: 'create', body }),
+    await operation({ method: 'replace', id, body }),
+    await operation({ method: 'update', id, body: { [field]: value } }),
+  ])
+    expect(answer.body.problem ?? answer.body).toMatchObject({
+      status: 403,
+      errors: [{ in: 'body', pointer: `/${field}`, code: 'not_writable', message: 'is read-only' }],
+    });
   expect(await modelOf(Post).find().lean()).toEqual([post.toObject()]);
 });
 

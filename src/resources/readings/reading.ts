@@ -15,7 +15,13 @@ export const Reading = resource('Reading', {
     finishedOn: day().nullable().describe('The day on which the last page was read'),
   },
   link: ['user', 'book'],
-  policy: { manage: 'admin', owner: 'user', read: 'owner' },
+  policy: {
+    owner: 'user',
+    read: ['owner', 'admin'],
+    create: ['owner', 'admin'],
+    update: ['owner', 'admin'],
+    remove: ['owner', 'admin'],
+  },
   defaults: { status: 'wants', rating: null, finishedOn: null },
   indexes: [
     { key: { user: 1, book: 1 }, unique: true },

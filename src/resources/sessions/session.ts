@@ -25,15 +25,8 @@ export const Session = resource('Session', {
     ),
     expiresAt: instant().describe('When it ends unless it is used before'),
   },
-  policy: { owner: 'user', read: 'owner' },
-  access: {
-    user: 'readonly',
-    address: 'readonly',
-    agent: 'readonly',
-    origin: 'hidden',
-    tokens: 'hidden',
-    expiresAt: 'readonly',
-  },
+  policy: { owner: 'user', read: ['owner'], create: ['owner'], update: [], remove: ['owner'] },
+  access: { origin: { read: [], write: [] }, tokens: { read: [], write: [] } },
   defaults: { address: null, agent: null },
   indexes: [{ key: { user: 1, _id: 1 } }, { key: { expiresAt: 1 }, expireAfterSeconds: 0 }],
   example: {

@@ -61,8 +61,8 @@ async function removeAccount(id: Types.ObjectId, posts: 'remove' | 'keep'): Prom
 /** What not everybody may see was for its author only. */
 async function removeDrafts(id: Types.ObjectId): Promise<void> {
   for (const { from, field, policy } of User.referrers) {
-    if (policy !== 'restrict' || !from.policy.public) continue;
-    const hidden = { [field]: id, $nor: [from.policy.public] };
+    if (policy !== 'restrict' || from.policy.read.where.length === 0) continue;
+    const hidden = { [field]: id, $nor: [...from.policy.read.where] };
     const found: { _id: Types.ObjectId }[] = await modelOf(from).find(hidden, { _id: 1 }).lean();
     for (const { _id } of found) await remove(from, _id);
   }

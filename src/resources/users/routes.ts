@@ -10,8 +10,8 @@ import { confirmPassword, currentPassword } from './own-password.ts';
 import { setRole } from './admins.ts';
 
 export const users = (): Route[] => [
-  list(User, { filter: ['name'], sort: ['name', 'createdAt'] }),
-  exportAll(User, { filter: ['name'], sort: ['name', 'createdAt'] }),
+  list(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
+  exportAll(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
   create(User, {
     example: { name: 'Ben Writer', bio: null },
     intake: { email: 'ben@example.org', password: 'a long way home' },

@@ -21,7 +21,13 @@ export const User = resource('User', {
     verifiedAt: instant().nullable().describe('When the user has shown that the address is theirs'),
     lockedAt: instant().nullable().describe('Since when an admin has locked the account'),
   },
-  policy: { manage: 'admin', owner: 'id', create: 'anyone' },
+  policy: {
+    owner: 'id',
+    read: ['anyone'],
+    create: ['anyone'],
+    update: ['owner', 'admin'],
+    remove: ['owner', 'admin'],
+  },
   intake: {
     // Later it is changed by commands only, that ask for the password: it is the name to log in with.
     fields: { email: address(), password: password().optional() },
@@ -32,11 +38,11 @@ export const User = resource('User', {
     },
   },
   access: {
-    email: 'confidential',
-    role: 'confidential',
-    passwordHash: 'hidden',
-    verifiedAt: 'confidential',
-    lockedAt: 'confidential',
+    email: { read: ['owner', 'admin'], write: [] },
+    role: { read: ['owner', 'admin'], write: [] },
+    passwordHash: { read: [], write: [] },
+    verifiedAt: { read: ['owner', 'admin'], write: [] },
+    lockedAt: { read: ['owner', 'admin'], write: [] },
   },
   defaults: { role: 'member', bio: null, passwordHash: null, verifiedAt: null, lockedAt: null },
   indexes: [

@@ -17,8 +17,14 @@ export const Post = resource('Post', {
     books: setOf(ref(Book, 'restrict'), 20).describe('A book that posts are about cannot be removed'),
     tags: setOf(ref(Tag, 'detach'), 20).describe('A removed tag leaves its posts'),
   },
-  policy: { manage: 'editor', owner: 'author', public: { status: 'published' } },
-  access: { status: 'readonly', publishedAt: 'readonly' },
+  policy: {
+    owner: 'author',
+    read: ['owner', 'editor', { status: 'published' }],
+    create: ['owner', 'editor'],
+    update: ['owner', 'editor'],
+    remove: ['owner', 'editor'],
+  },
+  access: { status: { write: [] }, publishedAt: { write: [] } },
   defaults: { status: 'draft', publishedAt: null, books: [], tags: [] },
   indexes: [
     { key: { author: 1, _id: 1 } },

@@ -8,7 +8,7 @@ export const Tag = resource('Tag', {
     name: text(1, 60).describe('Unique, whatever its case'),
     description: text(0, 1000).nullable(),
   },
-  policy: { manage: 'editor' },
+  policy: { read: ['anyone'], create: ['editor'], update: ['editor'], remove: ['editor'] },
   defaults: { description: null },
   indexes: [{ key: { name: 1 }, unique: true }, { key: { createdAt: 1, _id: 1 } }],
   collation: { locale: 'en', strength: 2 },

@@ -1,0 +1,243 @@
+import type { z } from 'zod';
+import { type Caller, ROLES, type Role } from '../auth/caller.ts';
+import { type Fault, forbidden } from '../errors.ts';
+import { covers, type Entry, type Grant, grantTo, isClosed, isGranted, whoIs } from './grants.ts';
+import { type Governed, isOwner, type Policy, readerOf } from './policy.ts';
+
+/** Who reads and who writes single fields, where that is not whoever may do so with the document. */
+
+/** As a definition says it of a path. What it does not name follows the document. */
+export interface FieldAccess {
+  read?: readonly Entry[];
+  write?: readonly Entry[];
+}
+
+export type Paths = ReadonlySet<string>;
+
+/** What is kept from a caller: of documents of his own, and of those of others. One set, where that is the same. */
+export interface Kept {
+  own: Paths;
+  others: Paths;
+}
+
+type Standing = 'anonymous' | 'system' | Role;
+
+/** One of the two rights to fields: who has it by path, and what follows for each kind of caller. */
+interface Restriction {
+  grants: ReadonlyMap<string, Grant>;
+  kept: Record<Standing, Kept>;
+}
+
+/** The access to fields, decided as far as it can be before anybody calls. */
+export type Restrictions = Record<'read' | 'write', Restriction>;
+
+/** `access` as a definition has it. */
+export type AccessLists = Readonly<Record<string, FieldAccess | undefined>>;
+
+export const restrictionsOf = (access: AccessLists): Restrictions => ({
+  read: restriction(access, 'read'),
+  write: restriction(access, 'write'),
+});
+
+function restriction(access: AccessLists, right: 'read' | 'write'): Restriction {
+  const grants = new Map(
+    Object.entries(access).flatMap(([path, lists]) =>
+      lists?.[right] ? [[path, grantTo(lists[right])] as const] : [],
+    ),
+  );
+  const keptFrom = (who: Caller): Kept => {
+    const refused = [...grants].filter(([, grant]) => !isGranted(grant, who));
+    const others = new Set(refused.map(([path]) => path));
+    const own = new Set(refused.filter(([, { owner }]) => !owner).map(([path]) => path));
+    return { own: own.size === others.size ? others : own, others };
+  };
+  const byRole = ROLES.map((role) => [role, keptFrom({ kind: 'user', role })] as const);
+  const kept = {
+    anonymous: keptFrom({ kind: 'anonymous' }),
+    system: keptFrom({ kind: 'system' }),
+    ...(Object.fromEntries(byRole) as Record<Role, Kept>),
+  };
+  return { grants, kept };
+}
+
+export interface Restricted extends Governed {
+  restrictions: Restrictions;
+}
+
+/** The paths that are kept from a caller, as far as that can be said without a look at the document. */
+export const keptFrom = (resource: Restricted, right: 'read' | 'write', { kind, role }: Caller): Kept =>
+  resource.restrictions[right].kept[kind === 'user' ? (role as Role) : kind];
+
+/** The paths of this stored document that the caller may not read. */
+export function hiddenOf(resource: Restricted, stored: Record<string, unknown>): Paths {
+  const who = readerOf(resource);
+  const { own, others } = keptFrom(resource, 'read', who);
+  return own !== others && isOwner(resource, who, stored) ? own : others;
+}
+
+/** Whether a set of paths has this path, or one that it stands in. */
+export const contains = (paths: Pick<Paths, 'has'>, path: string): boolean =>
+  paths.has(path) || (path.includes('.') && contains(paths, path.slice(0, path.lastIndexOf('.'))));
+
+/** Whether no answer shows it, whoever calls. */
+export const isHidden = ({ restrictions: { read } }: Restricted, path: string): boolean => {
+  const closed = new Set([...read.grants].flatMap(([path, grant]) => (isClosed(grant) ? [path] : [])));
+  return contains(closed, path);
+};
+
+/** Whether some callers do not see all of the documents that they see. */
+export const isRestricting = ({ restrictions: { read } }: Restricted): boolean => read.grants.size > 0;
+
+/** Whether some callers do not see it who see the document. */
+export const isRestricted = ({ restrictions: { read } }: Restricted, path: string): boolean =>
+  contains(read.grants, path);
+
+/**
+ * Refuses to filter or to sort by what the caller does not see in every document that he may see: which are found, and
+ * in which order, would tell it.
+ */
+export function requireReadable(
+  resource: Restricted,
+  used: { parameter: string; paths: readonly string[] }[],
+): void {
+  const { read } = resource.policy;
+  const who = readerOf(resource);
+  const { own, others } = keptFrom(resource, 'read', who);
+  const hidden = isGranted(read, who) || read.where.length > 0 ? others : own;
+  if (hidden.size === 0) return;
+  const faults = used.flatMap(({ parameter, paths }) =>
+    paths
+      .filter((path) => contains(hidden, path))
+      .map((path): Fault => {
+        const message = `looks at ${path}, which you do not see in all that you may read`;
+        return { in: 'query', parameter, code: 'not_readable', message };
+      }),
+  );
+  if (faults.length > 0) throw refused(faults);
+}
+
+/** Fields that the caller may not write. */
+export const notWritable = (
+  { policy, restrictions }: Restricted,
+  paths: string[],
+  place = (pointer: string): string => pointer,
+) =>
+  refused(
+    paths.map((path) => {
+      const grant = restrictions.write.grants.get(path) as Grant;
+      const message = isClosed(grant)
+        ? 'is read-only'
+        : `may be changed by ${whoIs(grant, policy.owner)} only`;
+      return { in: 'body', pointer: place(`/${path.replaceAll('.', '/')}`), code: 'not_writable', message };
+    }),
+  );
+
+function refused(errors: Fault[]) {
+  const [first] = errors as [Fault];
+  const detail =
+    errors.length === 1
+      ? `${first.pointer ?? first.parameter} ${first.message}.`
+      : `${errors.length} fields are not yours to use so.`;
+  return forbidden(detail, { errors });
+}
+
+/** Fields that an answer shows to some callers only, by their paths. */
+export const restricted = new WeakMap<z.core.$ZodType, { of: () => Restricted; path: string }>();
+
+/** What stands in the place of a field, shown to the same callers. */
+export function shownLike(field: z.ZodType | undefined, value: z.ZodType, description: string): z.ZodType {
+  const restriction = field && restricted.get(field);
+  if (!restriction) return value.meta({ description });
+  return mark(value.optional().meta({ description }), restriction);
+}
+
+function mark(schema: z.ZodType, restriction: { of: () => Restricted; path: string }): z.ZodType {
+  restricted.set(schema, restriction);
+  return schema;
+}
+
+type Fields = Record<string, z.ZodType>;
+
+/** The fields that answers show. One that not everybody sees may be missing. */
+export const answerFields = (
+  fields: Fields,
+  { read: { grants } }: Restrictions,
+  of: () => Restricted,
+  owner: string | undefined,
+): Fields =>
+  edit(fields, grants, (schema, path, grant) =>
+    isClosed(grant)
+      ? undefined
+      : mark(describe(schema.optional(), schema, `Shown to ${whoIs(grant, owner)} only`), { of, path }),
+  );
+
+/** The fields that a body takes. One that not everybody may write who sends such bodies may be missing. */
+export const bodyFields = (
+  fields: Fields,
+  { read, write: { grants } }: Restrictions,
+  policy: Policy,
+  right: 'create' | 'update',
+): Fields =>
+  edit(fields, grants, (schema, path, grant) => {
+    if (!isClosed(grant)) {
+      const words = `Written by ${whoIs(grant, policy.owner)} only`;
+      return describe(covers(grant, policy[right]) ? schema : schema.optional(), schema, words);
+    }
+    const seen = read.grants.get(path);
+    if (seen && isClosed(seen)) return undefined;
+    return describe(schema.optional(), schema, 'Read-only: taken if it is what it was').meta({
+      readOnly: true,
+    });
+  });
+
+/** What a create leaves out, because the caller may not write it, must come from somewhere. */
+export function demandDefaults({
+  policy,
+  restrictions,
+  defaults,
+  intake,
+}: Restricted & { defaults: object; intake?: { fields: object } | undefined }): void {
+  for (const [path, grant] of restrictions.write.grants)
+    if (!path.includes('.') && !(path in { ...defaults, ...intake?.fields }) && !isClosed(policy.create))
+      if (!covers(grant, policy.create))
+        throw new Error(`${path} needs a default: not everybody who may create one may write it.`);
+}
+
+type Edit = (schema: z.ZodType, path: string, grant: Grant) => z.ZodType | undefined;
+
+/** The fields with what stands at these paths changed, or left out. */
+function edit(fields: Fields, grants: ReadonlyMap<string, Grant>, change: Edit, prefix = ''): Fields {
+  const entries = Object.entries(fields).flatMap(([name, field]) => {
+    const path = prefix + name;
+    const isAround = [...grants.keys()].some((other) => other.startsWith(`${path}.`));
+    const schema = isAround ? inside(field, (inner) => edit(inner, grants, change, `${path}.`)) : field;
+    const grant = grants.get(path);
+    const changed = grant ? change(schema, path, grant) : schema;
+    return changed ? [[name, changed] as const] : [];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** A schema with other fields in the objects that it is made of. */
+function inside(schema: z.ZodType, change: (fields: Fields) => Fields): z.ZodType {
+  const def = schema.def as z.core.$ZodTypes['_zod']['def'];
+  const again = (part: object): z.ZodType => {
+    const { id, ...meta } = schema.meta() ?? {};
+    return schema.clone({ ...def, ...part } as never).meta(meta);
+  };
+  switch (def.type) {
+    case 'object':
+      return again({ shape: change(def.shape as Fields) });
+    case 'array':
+      return again({ element: inside(def.element as z.ZodType, change) });
+    case 'nullable':
+      return again({ innerType: inside(def.innerType as z.ZodType, change) });
+    default:
+      return schema;
+  }
+}
+
+const describe = (schema: z.ZodType, from: z.ZodType, words: string): z.ZodType => {
+  const { description, ...meta } = from.meta() ?? {};
+  return schema.meta({ ...meta, description: description ? `${description}. ${words}` : words });
+};

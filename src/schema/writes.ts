@@ -1,0 +1,175 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Types } from 'mongoose';
+import { z } from 'zod';
+import { keptFrom, notWritable, type Paths } from './access.ts';
+import { invalid } from '../errors.ts';
+import { completedOnce, constantsOf, withDefaults } from './defaults.ts';
+import { contentOf } from './etag.ts';
+import { isOwner, writerOf } from './policy.ts';
+import type { AnyResource } from './resource.ts';
+import { shapeOf } from './shape.ts';
+import * as store from './store.ts';
+
+/**
+ * The writes whose fields a client has chosen: those of store.ts, less what the caller may not write. Commands, which
+ * choose the fields themselves, go to store.ts.
+ */
+
+type Document = Record<string, unknown>;
+
+/** Fields that the caller may not write get their defaults. */
+export const create = (resource: AnyResource, body: Document, id?: Types.ObjectId) =>
+  store.create(
+    resource,
+    permitted(resource, lockedIn(resource, completedOnce(resource, body)), body, constantsOf(resource)),
+    id,
+  );
+
+/**
+ * Everything that the caller may write becomes what the body says, or its default. The body may have what nobody can
+ * write, as a read has given it: then it must still be the same.
+ */
+export function replace(resource: AnyResource, id: Types.ObjectId, body: Document) {
+  const isWritable = ([field]: [string, unknown]) => field in resource.body.shape;
+  const entries = Object.entries(body);
+  const given = Object.fromEntries(entries.filter(isWritable));
+  const isMeant = (field: string) => field in resource.body.shape;
+  const changes = changesBy(resource, given, withDefaults(resource, given, isMeant));
+  const others = entries.filter((entry) => !isWritable(entry));
+  if (others.length === 0) return store.update(resource, id, changes);
+  return store.update(resource, id, (current) => {
+    requireSame(resource, current, Object.fromEntries(others));
+    return typeof changes === 'function' ? changes(current) : changes;
+  });
+}
+
+function requireSame(resource: AnyResource, current: object, given: Document): void {
+  const is = contentOf(resource, current);
+  const faults = Object.entries(given)
+    .filter(([field, value]) => {
+      const said = shapeOf(resource.document.shape[field] as z.ZodType)(value);
+      return value !== undefined && JSON.stringify(is[field]) !== JSON.stringify(said);
+    })
+    .map(([field]) => ({
+      in: 'body' as const,
+      pointer: `/${field}`,
+      code: 'read_only',
+      message: 'cannot be written: leave it out, or send it as it is',
+    }));
+  if (faults.length > 0) throw invalid(faults);
+}
+
+/** What the body names changes. */
+export const update = (resource: AnyResource, id: Types.ObjectId, body: Document) =>
+  store.update(resource, id, changesBy(resource, body, body));
+
+/**
+ * The document is looked at only where what the caller may write depends on it. `complete` is the body with defaults,
+ * which fields that the caller may not write do not get.
+ */
+function changesBy(resource: AnyResource, body: Document, complete: Document) {
+  const { own, others } = keptFrom(resource, 'write', writerOf(resource));
+  const given = (locked: Paths) =>
+    [...locked]
+      .filter((path) => !(topOf(path) in body))
+      .reduce<Document>((left, path) => omit(left, path.split('.')) ?? {}, complete);
+  if (own === others && ![...others].some((path) => topOf(path) in given(others))) return given(others);
+  return (current: Document) => {
+    const locked = lockedIn(resource, current);
+    return permitted(resource, locked, given(locked), current);
+  };
+}
+
+/** Refuses to change a field that the caller may not write. */
+export async function requireWritable(
+  resource: AnyResource,
+  id: Types.ObjectId,
+  field: string,
+): Promise<void> {
+  const { own, others } = keptFrom(resource, 'write', writerOf(resource));
+  if (!others.has(field)) return;
+  const locked = own === others ? others : lockedIn(resource, await store.read(resource, id));
+  if (locked.has(field)) throw notWritable(resource, [field]);
+}
+
+/** The paths of this stored document that the caller may not write. */
+export function lockedIn(resource: AnyResource, stored: Document): Paths {
+  const who = writerOf(resource);
+  const { own, others } = keptFrom(resource, 'write', who);
+  return own !== others && isOwner(resource, who, stored) ? own : others;
+}
+
+/** What of this the caller may write. Refuses fields that are locked, unless they are what the caller sees already. */
+export function permitted(
+  resource: AnyResource,
+  locked: Paths,
+  given: Document,
+  current: Document,
+): Document {
+  // Not what an intake has made: what no body takes no client has sent.
+  const taken = resource.body.shape;
+  const made = resource.intake?.fields ?? {};
+  const touched = [...locked].filter((path) => {
+    const top = topOf(path);
+    return top in given && top in taken && !(top in made);
+  });
+  if (touched.length === 0) return given;
+  const after = wire(resource, given);
+  const stated = touched.filter((path) => isStated(given, path));
+  // Twice: a guess at what is hidden must not succeed, nor may what is hidden in a list get lost.
+  const befores = [contentOf(resource, current), wire(resource, current)];
+  const refused = stated.filter((path) =>
+    befores.some((before) => changedAmong([path], before, after).length),
+  );
+  if (refused.length > 0) throw notWritable(resource, refused);
+  const nested = touched.filter((path) => path.includes('.'));
+  return nested.reduce(
+    (filled, path) => fill(filled, path.split('.'), current),
+    Object.fromEntries(Object.entries(given).filter(([field]) => !touched.includes(field))),
+  );
+}
+
+/** The paths at which two documents in JSON differ. */
+export const changedAmong = (paths: Iterable<string>, before: Document, after: Document): string[] =>
+  [...paths].filter((path) => !isDeepStrictEqual(valuesAt(before, path), valuesAt(after, path)));
+
+/** Whether a document says anything at a path. */
+export const isStated = (document: Document, path: string): boolean => valuesAt(document, path) !== undefined;
+
+/** What stands at a path; null where what it is part of is null; in a list, the list of it. */
+const valuesAt = (document: unknown, path: string): unknown =>
+  path.split('.').reduce<unknown>(step, document);
+
+const step = (value: unknown, name: string): unknown => {
+  if (Array.isArray(value)) return value.map((item) => step(item, name));
+  return value === null ? null : (value as Document | undefined)?.[name];
+};
+
+/** A copy without what stands at a path; of a list, or of what is no object, nothing remains. */
+function omit(value: unknown, [name, ...rest]: string[]): Document | undefined {
+  if (!isPlain(value) || name === undefined) return undefined;
+  const { [name]: inner, ...others } = value;
+  const left = rest.length > 0 ? omit(inner, rest) : undefined;
+  return left ? { ...others, [name]: left } : others;
+}
+
+/** The same with what stands at a path of another, where it does not say anything else. */
+function fill(given: unknown, [name, ...rest]: string[], from: unknown): any {
+  if (name === undefined) return given ?? from ?? null;
+  if (!isPlain(given)) return given;
+  return { ...given, [name]: fill(given[name], rest, isPlain(from) ? from[name] : undefined) };
+}
+
+const isPlain = (value: unknown): value is Document =>
+  value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype;
+
+const topOf = (path: string): string => path.split('.', 1)[0] as string;
+
+const whole = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
+
+/** All of a stored document in JSON, whoever calls. */
+function wire(resource: AnyResource, stored: Document): Document {
+  const shape = whole.get(resource) ?? shapeOf(z.strictObject(resource.fields));
+  whole.set(resource, shape);
+  return shape(stored) as Document;
+}
