@@ -6,19 +6,6 @@
 const { MONGO_ROOT_PASSWORD, MONGO_API_PASSWORD, MONGO_BROWSE_PASSWORD } = process.env;
 const MEMBERS = ['mongo1', 'mongo2', 'mongo3'];
 const DATABASE = 'shelfmark';
-/** What people may look at in Mongo Express. */
-const SHOWN = [
-  'books',
-  'posts',
-  'tags',
-  'books_named',
-  'posts_named',
-  'tags_named',
-  'users_named',
-  'dangling_references',
-  'migration_history',
-];
-
 /** Repeats what fails while the members come up; after two minutes its last failure is the answer. */
 function untilDone(work) {
   for (let tries = 0; ; tries++) {
@@ -76,16 +63,17 @@ function grant(user, pwd, roles) {
   else db.createUser({ user, pwd, roles });
 }
 
-const privileges = SHOWN.map((collection) => ({
-  resource: { db: DATABASE, collection },
-  actions: ['find', 'collStats', 'indexStats', 'listIndexes'],
-}));
-privileges.push({ resource: { db: DATABASE, collection: '' }, actions: ['listCollections', 'dbStats'] });
-if (db.getRole('browse')) db.updateRole('browse', { privileges, roles: [] });
-else db.createRole({ role: 'browse', privileges, roles: [] });
+/** Once: what is added to it later stays. */
+function define(role, privileges) {
+  if (!db.getRole(role)) db.createRole({ role, privileges, roles: [] });
+}
 
-// Of these the feed of changes needs `changeStream`, which is part of readWrite, and the migrations collMod, of dbAdmin.
-grant('shelfmark', MONGO_API_PASSWORD, ['readWrite', 'dbAdmin']);
+const all = { db: DATABASE, collection: '' };
+// What it may read, the views, is for `migrate up` to say, which makes them.
+define('browse', [{ resource: all, actions: ['listCollections', 'dbStats'] }]);
+define('letBrowse', [{ resource: all, actions: ['viewRole', 'grantRole', 'revokeRole'] }]);
+
+grant('shelfmark', MONGO_API_PASSWORD, ['readWrite', 'dbAdmin', 'letBrowse']);
 grant('browse', MONGO_BROWSE_PASSWORD, ['browse']);
 print('The replica set and its users are there.');
 quit(0);

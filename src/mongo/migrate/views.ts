@@ -18,6 +18,39 @@ export async function renewViews(db: mongo.Db, wanted: Record<string, View>): Pr
     if (!isSame(layout[name]?.view, to)) await apply(db, name, to);
   for (const [name, { view }] of Object.entries(layout))
     if (view && name.endsWith(NAMED) && !wanted[name]) await apply(db, name);
+  await letBrowse(db, Object.keys(wanted));
+}
+
+/** The role of those who look at the database with other tools. */
+const BROWSE = 'browse';
+/** What Mongo Express asks of whatever it shows. */
+const ACTIONS = ['find', 'collStats', 'indexStats', 'listIndexes'];
+/** MongoDB: the caller may not do this. */
+const UNAUTHORIZED = 13;
+
+interface Privilege {
+  resource: { db: string; collection: string };
+  actions: string[];
+}
+
+/** Lets the role `browse` read these views and no other, where there is that role and this user may change it. */
+async function letBrowse(db: mongo.Db, views: string[]): Promise<void> {
+  try {
+    const { roles } = await db.command({ rolesInfo: BROWSE, showPrivileges: true });
+    const [role] = roles as [{ privileges: Privilege[] }?];
+    if (!role) return;
+    // With an empty name it is what is not about one collection: to list them.
+    const granted = role.privileges.filter(({ resource }) => resource.collection);
+    const names = granted.map(({ resource }) => resource.collection);
+    const privileges = views
+      .filter((collection) => !names.includes(collection))
+      .map((collection) => ({ resource: { db: db.databaseName, collection }, actions: ACTIONS }));
+    const stale = granted.filter(({ resource }) => !views.includes(resource.collection));
+    if (privileges.length > 0) await db.command({ grantPrivilegesToRole: BROWSE, privileges });
+    if (stale.length > 0) await db.command({ revokePrivilegesFromRole: BROWSE, privileges: stale });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== UNAUTHORIZED) throw error;
+  }
 }
 
 /** Drops the views of collections that do not exist any more. */
