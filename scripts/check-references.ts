@@ -5,6 +5,7 @@ import { checkReferences, type Dangling } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import { isObjectId } from '../src/schema/fields.ts';
 import { modelOf } from '../src/schema/model.ts';
+import { isEntry } from '../src/schema/places.ts';
 import type { Reference } from '../src/schema/resource.ts';
 import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
@@ -129,9 +130,9 @@ function add(
   if (tally.lines.length < SHOWN) tally.lines.push(line);
 }
 
-const repairOf = ({ policy, many }: Reference): string => {
-  if (policy === 'cascade') return 'removed';
-  return many ? 'taken out' : 'made null';
+const repairOf = (reference: Reference): string => {
+  if (reference.policy === 'cascade') return 'removed';
+  return isEntry(reference) ? 'taken out' : 'made null';
 };
 
 const outcome = (mode: Mode, done: string): string =>

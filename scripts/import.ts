@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { resources } from '../src/resources/api.ts';
 import { converter } from './import/convert.ts';
 import { readCsv } from './import/csv.ts';
-import { rowSchema } from './import/document.ts';
+import { fieldsOf } from './import/document.ts';
 import { readLines } from './import/lines.ts';
 import { type Counts, load } from './import/load.ts';
 import { checkOwnNames, checkSources, ownNames, readMap } from './import/map.ts';
@@ -40,7 +40,7 @@ Exit codes: 0 every row is in, 1 some were refused, 2 it could not run or could 
 
 async function main(stop: AbortSignal): Promise<number> {
   const { resource, file, format, map, refusedFile, dryRun } = readArguments();
-  const fields = rowSchema(resource).shape;
+  const fields = fieldsOf(resource);
   const fieldMap = map === undefined ? undefined : await readMap(map, fields);
   const { input, size, position } = await openInput(file);
   const checkColumns = (columns: string[]) =>

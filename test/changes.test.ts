@@ -3,8 +3,9 @@ import { inspect } from 'node:util';
 import { Types } from 'mongoose';
 import { pino } from 'pino';
 import { compile } from '../src/edges/changes/evaluate.ts';
-import { OPERATORS } from '../src/http/query.ts';
+import { OPERATORS } from '../src/http/operators.ts';
 import { drain } from '../src/http/server.ts';
+import type { Path } from '../src/schema/paths.ts';
 import { database } from '../src/mongo/connect.ts';
 import { differences } from '../src/mongo/differences.ts';
 import { readLayout } from '../src/mongo/layout.ts';
@@ -461,8 +462,9 @@ describe('conditions', () => {
   const ids = Array.from({ length: 3 }, () => new Types.ObjectId());
   const dates = [new Date(0), new Date('2026-01-31T12:00:00Z'), new Date(-62_135_596_800_000)];
   const texts = ['', 'a', 'A', 'ä', 'Ä', 'ab', 'AB', 'b', '\u{1F600}', '\uFFFD', 'straße', 'STRASSE', '$a'];
+  const decimals = ['0', '1.0', '-0.1', '0.1', '1E+2'].map((text) => Types.Decimal128.fromString(text));
   const numbers = [-1, 0, 1, 1.5, 2 ** 40, Number.NaN, Number.POSITIVE_INFINITY];
-  const scalars = [...ids, ...dates, ...texts, ...numbers, true, false, null];
+  const scalars = [...ids, ...dates, ...texts, ...numbers, ...decimals, true, false, null];
   let seed = 7;
   const below = (n: number) => {
     seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
@@ -492,9 +494,23 @@ describe('conditions', () => {
       () => ({ [field]: { [pick(['$in', '$nin'])]: some(() => pick(scalars)) } }),
       () => ({ [field]: { [pick(['$eq', '$ne'])]: null } }),
       () => ({ [field]: pick(scalars) }),
-      () => OPERATORS.contains.condition(pick(['a', 'b', 'c']), pick(texts)),
+      () => ({ [field]: { [pick(['$in', '$nin'])]: [null, []] } }),
+      () => ({ [field]: { $all: some(operand) } }),
+      () => ({
+        [pick(['a', 'c'])]: { $elemMatch: { x: pick([{ $ne: null }, { $nin: [null, []] }, { $eq: 'a' }]) } },
+      }),
+      () =>
+        contains(
+          pick([
+            { path: 'a', lists: ['a'] },
+            { path: 'b', lists: [] },
+            { path: 'c.x', lists: ['c'] },
+          ]),
+        ),
     ])();
   };
+  const contains = (path: { path: string; lists: string[] }) =>
+    OPERATORS.contains.condition(path as Path, pick(texts));
   const condition = (depth = 0): object =>
     depth < 2 && below(3) === 0
       ? { [pick(['$and', '$or', '$nor'])]: [condition(depth + 1), ...some(() => condition(depth + 1))] }

@@ -16,7 +16,8 @@ import { User } from '../src/resources/users/user.ts';
 import { Post } from './sample/posts/post.ts';
 import { Tag } from './sample/tags/tag.ts';
 import { resources, collections } from '../src/resources/api.ts';
-import { instant, objectId, ref, setOf, text } from '../src/schema/fields.ts';
+import { decimal } from '../src/schema/decimal.ts';
+import { day, instant, mapOf, objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { connect } from '../src/schema/references.ts';
 import { typical } from '../src/schema/example.ts';
 import { databaseOf } from '../src/schema/layout.ts';
@@ -32,6 +33,7 @@ import { modelOf } from '../src/schema/model.ts';
 
 /** What holds for every definition, and what the parts of a definition promise. */
 
+const textField = text;
 let count = 0;
 /** A definition of which only the fields matter. */
 const define = (fields: Record<string, z.ZodType>, rest: object = {}) =>
@@ -55,8 +57,13 @@ describe('a definition is refused at start', () => {
     ['z.object({ a: z.string() })', z.object({ a: z.string() })],
     ['z.array(z.array(z.string()))', z.array(z.array(z.string()))],
     ['z.union([…])', z.union([z.string(), z.int()])],
+    ['z.record()', z.record(z.string(), z.string())],
     ['z.record() of other keys', z.record(z.enum(['a']), z.string())],
-    ['z.record() of references', z.record(z.string(), ref('Tag', 'detach'))],
+    ['a map of references', mapOf(ref('Tag', 'detach'), 9)],
+    ['a multiple of a fraction', z.number().multipleOf(0.1)],
+    ...[/x/m, /x/g, /x/y, /^.$/, /[^a]/, /\S/, /[\S]/u].map(
+      (pattern) => [String(pattern), z.string().regex(pattern)] as const,
+    ),
     [
       'a union with a reference',
       z.discriminatedUnion('a', [z.strictObject({ a: z.literal('x'), b: ref('Tag', 'detach') })]),
@@ -247,7 +254,7 @@ test('the paths of a resource are its fields, and those inside objects, lists an
     title: text(1, 9),
     condition: z.strictObject({ before: text(1, 9), after: text(1, 9).nullable() }).nullable(),
     notes: z.array(z.strictObject({ by: ref('User', 'restrict'), tags: z.array(ref('Tag', 'detach')) })),
-    labels: z.record(z.string(), text(1, 9)),
+    labels: mapOf(text(1, 9), 3),
     payment: z.discriminatedUnion('by', [
       z.strictObject({ by: z.literal('card'), last4: text(4, 4), at: instant() }),
       z.strictObject({ by: z.literal(['cash', 'gift']), at: instant(), odd: z.int() }),
@@ -601,21 +608,71 @@ describe('what MongoDB checks', () => {
       'Book.language': ['en-a', 'en-abcdefg-abcdefg'],
     };
     /** Nor, of a number that need not be a whole one, that it is no long which JavaScript cannot hold. */
-    const looserIn = ({ name, fields }: AnyResource): [string, unknown][] =>
-      Object.entries(fields).flatMap(([field, schema]) => {
+    const looserIn = ({ name, paths, fields }: AnyResource): [string, unknown][] =>
+      Object.keys(fields).flatMap((field) => {
         const at = `${name}.${field}`;
-        const { innerType = schema } = schema.def as { innerType?: z.ZodType };
-        const isNumber = innerType instanceof z.ZodNumber && innerType.format === null;
+        const path = paths.get(field);
+        const isNumber = path?.kind === 'number' && !path.many && path.schema.safeParse(2 ** 63).success;
         return [...(isNumber ? [Long.MAX_VALUE] : []), ...(looser[at] ?? [])].map(
           (value): [string, unknown] => [at, value],
         );
       });
 
     // And a resource with the kinds of field that ours have not.
-    const Reading = define(
-      { rating: z.number().min(0).nullable(), factor: z.number().positive(), done: z.boolean() },
+    const place = z.strictObject({ city: textField(1, 3), at: z.strictObject({ x: z.number() }).nullable() });
+    const amounts = (...values: string[]) => values.map((value) => Decimal128.fromString(value));
+    const Kinds = define(
       {
-        example: { id: '65f000000000000000000e01', rating: 4.5, factor: 1, done: true },
+        rating: z.number().min(0).nullable(),
+        factor: z.number().gt(-1).lt(1.5),
+        even: z.int().multipleOf(2),
+        done: z.boolean(),
+        level: z.literal([1, 2]),
+        yes: z.literal(true),
+        due: day(),
+        fine: decimal(5, 2),
+        fee: decimal(3, 3, { min: 0 }).nullable(),
+        huge: decimal(34, 12),
+        units: decimal(22, 0, { min: -5, max: 1000 }),
+        word: z.string().regex(/^ab.c?\s$/iu),
+        dots: z.string().regex(/^.[^\n]$/su),
+        code: z
+          .string()
+          .startsWith('x.')
+          .max(5)
+          .regex(/[[\]y]$/),
+        place,
+        stops: z.array(place).max(2),
+        labels: mapOf(textField(1, 3).nullable(), 2),
+        paid: z
+          .discriminatedUnion('by', [
+            z.strictObject({ by: z.literal('card'), last4: textField(4, 4) }),
+            z.strictObject({ by: z.literal(['cash', 'gift']), at: instant() }),
+          ])
+          .nullable(),
+      },
+      {
+        example: {
+          id: '65f000000000000000000e01',
+          rating: 4.5,
+          factor: 1,
+          even: 2,
+          done: true,
+          level: 1,
+          yes: true,
+          due: '2026-01-31',
+          fine: '12.50',
+          fee: null,
+          huge: '1',
+          units: '7',
+          word: 'abxc ',
+          dots: '\nx',
+          code: 'x.y',
+          place: { city: 'Rom', at: null },
+          stops: [],
+          labels: { en: 'x' },
+          paid: null,
+        },
         rules: [
           {
             code: 'rated_undone',
@@ -627,7 +684,84 @@ describe('what MongoDB checks', () => {
         ],
       },
     );
-    valid.push([Reading, typical(Reading)]);
+    valid.push([Kinds, typical(Kinds)]);
+    const { city, at } = { city: 'Rom', at: { x: 0.5 } };
+    const ofKinds: Record<string, unknown[]> = {
+      rating: [-0.1, -0, 0, 1e-300, Number.MAX_VALUE],
+      factor: [-1, -0.9999999999999999, 1.4999999999999998, 1.5, 0.1 + 0.2],
+      even: [1, 2, -4, new Double(2.5), Long.fromNumber(6)],
+      level: [1, 2, 3, '1', new Double(1), Long.fromNumber(2), 1.5],
+      due: ['2024-02-29', '2023-02-29', '2026-1-31', '2026-01-31T00:00:00Z', '0000-01-01', '2026-01-31\n'],
+      fine: amounts(
+        '999.99',
+        '-999.99',
+        '1000',
+        '-1000',
+        '999.999',
+        '0.001',
+        '1E+2',
+        '1E+3',
+        '-0',
+        'NaN',
+        'Infinity',
+        '1.230',
+      ),
+      fee: [...amounts('0.999', '0.9990', '1', '0', '-0.001', '0.0001', '1E-3', '1E-4'), 0.5, '0.5'],
+      huge: amounts(
+        '9999999999999999999999.999999999999',
+        '-9999999999999999999999.999999999999',
+        '10000000000000000000000',
+        '0.000000000001',
+        '0.0000000000001',
+      ),
+      units: amounts('-5', '-6', '1000', '1001', '1.0', '0.5'),
+      word: ['ABx ', 'abc\u00a0', 'ab😀c\u2003', 'ab\n ', 'ab\u2028 ', 'abx\u0085', 'xabx '],
+      dots: ['\n😀', '😀😀', 'x\n', '\u2028\u2029', 'x'],
+      code: ['x.[', 'x.]', 'xy]', 'x.abcy', 'x.aby', 'x.y\n', 'x.\\'],
+      place: [
+        { city, at },
+        { at, city },
+        { city },
+        { city, at: {} },
+        { city, at: { x: '1' } },
+        { city: '', at },
+        { city, at, z: 1 },
+      ],
+      stops: [
+        [{ city, at }],
+        [
+          { city, at: null },
+          { city, at },
+        ],
+        [{ city }],
+        [1],
+        Array(3).fill({ city, at }),
+      ],
+      labels: [
+        {},
+        { a: 'x', b: null },
+        { a: 'x', b: 'x', c: 'x' },
+        { 'a b': 'x' },
+        { '😀': 'x' },
+        { ['x'.repeat(100)]: 'x' },
+        { ['x'.repeat(101)]: 'x' },
+        { '': 'x' },
+        { 'a.b': 'x' },
+        { a: 1 },
+        { a: 'long' },
+        { '\n': 'x' },
+      ],
+      paid: [
+        { by: 'card', last4: '1234' },
+        { by: 'card', at: new Date() },
+        { by: 'gift', at: new Date() },
+        { by: 'cash', at: new Date(), last4: '1234' },
+        { by: 'free' },
+        { last4: '1234' },
+        { by: 'cash', at: 'x' },
+      ],
+    };
+    for (const [field, values] of Object.entries(ofKinds)) special[`${Kinds.name}.${field}`] = values;
 
     const corpus = valid.flatMap(([resource, fields]) => {
       const document = { _id: null as unknown, ...fields, ...stamps };
@@ -676,13 +810,15 @@ describe('what MongoDB checks', () => {
       if (type === 'pipe') return out;
       if (type === 'nullable') return stored({ innerType: asStored(innerType) });
       if (type === 'array') return stored({ element: asStored(element) });
+      if (type === 'record') return stored({ valueType: asStored(schema.def.valueType) });
+      if (type === 'union') return stored({ options: schema.def.options.map(asStored) });
       if (type !== 'object') return schema;
       return stored({
         shape: Object.fromEntries(Object.entries(shape).map(([name, field]) => [name, asStored(field)])),
       });
     }
 
-    test.each([...resources, Reading])('$name', async (resource) => {
+    test.each([...resources, Kinds])('$name', async (resource) => {
       const documents = corpus.filter((one) => one.resource === resource);
       // As MongoDB gives back what it stores: numbers of all types as numbers.
       const stored = documents.map(({ document }) =>

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import { objectIn } from '../../src/schema/columns.ts';
 
 /**
  * Which column (in NDJSON: property) each field is made from, and how:
@@ -36,10 +37,35 @@ export function converter(map: FieldMap, fields: Record<string, z.ZodType>): Con
     const json: Record<string, unknown> = {};
     for (const { name, from, convert } of entries) {
       const value = Object.hasOwn(row, from) ? convert((row as Record<string, unknown>)[from]) : undefined;
-      if (value !== undefined) json[name] = value;
+      if (value !== undefined) put(json, name.split('.'), value);
     }
-    return json;
+    return withNulls(json, fields);
   };
+}
+
+/** A column is a field of an object by its path: `start.city`. */
+function put(json: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) json[name] = value;
+  else {
+    const inner = json[name];
+    if (inner === null || typeof inner !== 'object') json[name] = {};
+    put(json[name] as Record<string, unknown>, rest, value);
+  }
+}
+
+/** An object of which every cell is empty is null, where it may be. */
+function withNulls(
+  json: Record<string, unknown>,
+  fields: Record<string, z.ZodType>,
+): Record<string, unknown> {
+  for (const [name, field] of Object.entries(fields)) {
+    const object = objectIn(field);
+    const value = json[name];
+    if (!object || value === null || typeof value !== 'object') continue;
+    const inner = withNulls(value as Record<string, unknown>, object.shape as Record<string, z.ZodType>);
+    if (Object.values(inner).every((one) => one === null) && field.safeParse(null).success) json[name] = null;
+  }
+  return json;
 }
 
 function convertTo(field: z.ZodType, { split, pad }: Source): Convert {
@@ -69,6 +95,8 @@ function parserOf(field: z.ZodType): (text: string) => unknown {
       return (text) => (text === 'true' ? true : text === 'false' ? false : text);
     case 'array':
     case 'object':
+    case 'record':
+    case 'union':
       return parseJson;
     default:
       return (text) => text;

@@ -3,6 +3,7 @@ import { Types } from 'mongoose';
 import type { z } from 'zod';
 import type { Fault } from '../../src/errors.ts';
 import { bodyFaults } from '../../src/http/input.ts';
+import { columnsOf } from '../../src/schema/columns.ts';
 import { constantsOf, withDefaults } from '../../src/schema/defaults.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
 import { brokenRules, faultsOf } from '../../src/schema/rules.ts';
@@ -26,6 +27,12 @@ export function rowSchema({ body, document, fields, defaults }: AnyResource) {
     .filter(([name]) => !(name in body.shape))
     .map(([name, optional]) => [name, name in defaults ? optional : (fields[name] ?? optional)]);
   return body.extend(Object.fromEntries(shown)) as z.ZodObject<Record<string, z.ZodType>>;
+}
+
+/** The fields that a column can be: those of a row and, by their paths, those of the objects in it. */
+export function fieldsOf(resource: AnyResource): Record<string, z.ZodType> {
+  const row = rowSchema(resource);
+  return { ...row.shape, ...columnsOf(row) };
 }
 
 /** Validates the JSON of a row, which stands on this line, as the API does a body. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { objectIn } from '../../src/schema/columns.ts';
 import { type FieldMap, kindOf } from './convert.ts';
 
 type Fields = Record<string, z.ZodType>;
@@ -27,7 +28,8 @@ const mapSchema = (fields: Fields) =>
     Object.fromEntries(
       Object.entries(fields).map(([name, field]) => {
         const source = sourceSchema(field);
-        return [name, field.safeParse(undefined).success ? source.optional() : source];
+        const isOptional = name.includes('.') || objectIn(field) || field.safeParse(undefined).success;
+        return [name, isOptional ? source.optional() : source];
       }),
     ),
     'must be an object of fields',

@@ -188,18 +188,18 @@ const resolve = (
   resource: AnyResource,
   body: Record<string, unknown>,
   names: Map<string, Types.ObjectId>,
-) => {
-  const idOf = (value: unknown): unknown =>
-    typeof value === 'string' && value.startsWith('$')
-      ? (names.get(value.slice(1))?.toHexString() ?? value)
-      : value;
-  const resolved = resource.references
-    .filter(({ field }) => Object.hasOwn(body, field))
-    .map(({ field }) => {
-      const value = body[field];
-      return [field, Array.isArray(value) ? value.map(idOf) : idOf(value)];
-    });
-  return { ...body, ...Object.fromEntries(resolved) };
+): Record<string, unknown> => {
+  const fields = new Set(resource.references.map(({ field }) => field));
+  const within = (value: unknown, path: string): unknown => {
+    if (typeof value === 'string' && fields.has(path) && value.startsWith('$'))
+      return names.get(value.slice(1))?.toHexString() ?? value;
+    if (Array.isArray(value)) return value.map((entry) => within(entry, path));
+    if (value === null || typeof value !== 'object') return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([name, inner]) => [name, within(inner, path ? `${path}.${name}` : name)]),
+    );
+  };
+  return within(body, '') as Record<string, unknown>;
 };
 
 const fault = (ctx: Context, path: PropertyKey[], code: string, message: string) =>

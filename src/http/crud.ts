@@ -8,6 +8,7 @@ import { constantsOf } from '../schema/defaults.ts';
 import { etagOf } from '../schema/etag.ts';
 import { expanded, include } from '../schema/include.ts';
 import { removalProblems } from '../schema/integrity.ts';
+import { isEntry } from '../schema/places.ts';
 import { type Target, targetsOf } from '../schema/references.ts';
 import { demand } from '../schema/definition.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
@@ -164,7 +165,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
 
 /** PUT and DELETE /posts/{id}/tags/{tagId}: one entry of a list of references. */
 export function links<R extends AnyResource>(resource: R, field: keyof R['fields'] & string): Route[] {
-  const reference = resource.references.find((reference) => reference.field === field && reference.many);
+  const reference = resource.references.find((reference) => reference.field === field && isEntry(reference));
   if (!reference) throw new Error(`${resource.name}.${field} is not a list of references.`);
   const { target } = reference;
   const name = `${noun(target)}Id`;

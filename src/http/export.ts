@@ -2,12 +2,13 @@ import mongoose, { type Query } from 'mongoose';
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
+import { columnsOf } from '../schema/columns.ts';
 import { expanded, include } from '../schema/include.ts';
 import { isRestricting } from '../schema/access.ts';
 import { accessTo } from '../schema/policy.ts';
 import { includable, reverseName } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
-import { projectionOf, selectionOf } from '../schema/selection.ts';
+import { isShown, projectionOf, selectionOf, showsTag } from '../schema/selection.ts';
 import { capital, type Listing, search } from './list.ts';
 import { type Found, isSearch, query, type SortField } from './paging.ts';
 import { refuseOutOfReach } from './parameters.ts';
@@ -47,14 +48,14 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
         return batches(resource, conditionsOf(asked), order, asked, signal);
       },
       columns: ({ fields, include: paths = [] }): string[] => {
-        const shown = selectionOf(resource, fields, paths)?.get('');
+        const selection = selectionOf(resource, fields, paths);
         const all = [
-          ...Object.keys(resource.document.shape),
+          ...Object.keys(columnsOf(resource.document)),
           ...includable(resource)
             .map(reverseName)
             .filter((name) => paths.includes(name)),
         ];
-        return [...all.filter((field) => shown?.has(field) ?? true), ...(shown?.has('etag') ? ['etag'] : [])];
+        return [...all.filter((path) => isShown(selection, path)), ...(showsTag(selection) ? ['etag'] : [])];
       },
     }),
     handler: async () => {},

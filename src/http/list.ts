@@ -6,6 +6,7 @@ import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, include } from '../schema/include.ts';
 import { modelOf } from '../schema/model.ts';
+import type { PathOf } from '../schema/paths.ts';
 import type { AnyResource, Reference } from '../schema/resource.ts';
 import { requireVisible } from '../schema/store.ts';
 import { projectionOf, selectionOf } from '../schema/selection.ts';
@@ -17,12 +18,12 @@ import { filters, toConditions } from './query.ts';
 import { byId, type Route, route } from './route.ts';
 import { toUri } from './uri.ts';
 
-type FieldOf<R extends AnyResource> = keyof R['fields'] & string;
+type FieldOf<R extends AnyResource> = PathOf<R['fields']>;
 type Stamp = 'createdAt' | 'updatedAt';
 
 export interface Listing<R extends AnyResource> {
-  /** The fields by which a client may filter. */
-  filter: readonly (FieldOf<R> | Stamp)[];
+  /** The fields by which a client may filter; of `id` only the operator `in`. */
+  filter: readonly (FieldOf<R> | Stamp | 'id')[];
   /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
   sort: readonly (FieldOf<R> | Stamp | `${string},${string}`)[];
   /** Parameters of its own, beside those that follow from `filter`. */
@@ -184,13 +185,13 @@ const examplesOf = (references: Reference[]): object =>
   Object.fromEntries(references.map(({ field, target }) => [field, target.example]));
 
 /** What a cursor is made of is read, too. */
-const withSort = (projection: Record<string, 1> | undefined, sort: SortField[]) =>
-  projection && {
-    ...projection,
-    ...Object.fromEntries(
-      sort.filter(({ field }) => field !== SCORE).map(({ field }) => [field, 1 as const]),
-    ),
-  };
+function withSort(projection: Record<string, 1> | undefined, sort: SortField[]) {
+  if (!projection) return undefined;
+  const isRead = (field: string) =>
+    Object.keys(projection).some((path) => field === path || field.startsWith(`${path}.`));
+  const more = sort.filter(({ field }) => field !== SCORE && !isRead(field));
+  return { ...projection, ...Object.fromEntries(more.map(({ field }) => [field, 1 as const])) };
+}
 
 async function count(resource: AnyResource, conditions: object[], how = 'none'): Promise<{ total?: number }> {
   if (how === 'none') return {};

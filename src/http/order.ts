@@ -1,5 +1,6 @@
 import { isHidden } from '../schema/access.ts';
 import { type AnyResource, type Index, indexText } from '../schema/resource.ts';
+import { storedName } from './operators.ts';
 import { SCORE, type SortField } from './paging.ts';
 
 /** The orders in which a list can be read. */
@@ -53,13 +54,13 @@ const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
   sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
 
 function sortField(resource: AnyResource, part: string): SortField {
-  const { name, fields, document } = resource;
+  const { name, paths } = resource;
   const field = part.replace(/^-/, '');
   if (field in resource.computed || isHidden(resource, field))
     throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or no answer shows it.`);
-  if (!(field in document.shape)) throw new Error(`${name} cannot be sorted by ${field}: it is no field.`);
-  const type = fields[field]?.def.type;
-  if (type === 'array' || type === 'object')
+  const path = paths.get(field);
+  if (!path) throw new Error(`${name} cannot be sorted by ${field}: it is no field.`);
+  if (path.many || ['object', 'map', 'union'].includes(path.kind))
     throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
-  return { field: field === 'id' ? '_id' : field, direction: part.startsWith('-') ? -1 : 1 };
+  return { field: storedName(path), direction: part.startsWith('-') ? -1 : 1 };
 }

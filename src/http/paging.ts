@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
 import mongoose, { type Types } from 'mongoose';
 import { Problem } from '../errors.ts';
+import { isObjectId } from '../schema/fields.ts';
 import { modelOf, QUERY_TIME } from '../schema/model.ts';
+import { isOf } from '../schema/nodes.ts';
+import type { Path } from '../schema/paths.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
 /**
@@ -80,7 +83,7 @@ export async function readPage(
   const cursorOf = (item: Found | undefined) =>
     item
       ? encodeCursor(
-          sort.map(({ field }) => item[field] ?? null),
+          sort.map(({ field }) => valueAt(item, field)),
           bond,
         )
       : null;
@@ -163,16 +166,12 @@ const encodeCursor = (position: unknown[], bond: string): string =>
 
 function decodeCursor(cursor: string, resource: AnyResource, sort: SortField[], bond: string): unknown[] {
   // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
-  const fits = (value: unknown, i: number) =>
-    sort[i]?.field === SCORE
-      ? typeof value === 'number'
-      : (value === null && sort[i]?.field !== '_id') ||
-        Object.is(
-          modelOf(resource)
-            .schema.path(sort[i]?.field as string)
-            .cast(value),
-          value,
-        );
+  const fits = (value: unknown, i: number): boolean => {
+    const { field = '' } = sort[i] ?? {};
+    if (field === SCORE) return typeof value === 'number';
+    if (field === '_id') return isObjectId(value);
+    return value === null || isOf((resource.paths.get(field) as Path).kind, value);
+  };
   try {
     const [seal, ...position] = EJSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
     if (position.length === sort.length && position.every(fits) && seal === digest(position, bond))
@@ -185,6 +184,12 @@ function decodeCursor(cursor: string, resource: AnyResource, sort: SortField[], 
     'Start again without a cursor: this one was made for another list, filter or sort.',
   );
 }
+
+const valueAt = (item: object, path: string): unknown =>
+  path
+    .split('.')
+    .reduce<unknown>((value, name) => (value as Record<string, unknown> | null | undefined)?.[name], item) ??
+  null;
 
 const digest = (position: unknown[], bond: string): string =>
   createHash('sha256').update(bond).update(EJSON.stringify(position)).digest('base64url').slice(0, 16);

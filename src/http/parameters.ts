@@ -47,15 +47,17 @@ export const refuseContradictions: Refusal = (asked, ctx) => {
 };
 
 /** A field of another document is there only where that is included; `always` is, without being asked for. */
-export const refuseOutOfReach =
-  (resource: AnyResource, always: string[] = []): Refusal =>
-  ({ fields = [], include = [] }, ctx) => {
-    for (const path of outOfReach(resource, fields as string[], [...always, ...(include as string[])]))
+export const refuseOutOfReach = (resource: AnyResource, always: string[] = []): Refusal => {
+  const paths = includePaths(resource);
+  return ({ fields = [], include = [] }, ctx) => {
+    const shown = [...always, ...(include as string[])];
+    for (const path of outOfReach(resource, paths, fields as string[], shown))
       ctx.addIssue({
         code: 'custom',
         path: ['fields'],
         message: `names ${path}, which is shown only where that is included`,
       });
   };
+};
 
 type Refusal = (asked: Record<string, unknown>, ctx: z.core.$RefinementCtx) => void;

@@ -1,39 +1,12 @@
 import { z } from 'zod';
+import { anyDecimal } from '../schema/decimal.ts';
 import { setOf, text } from '../schema/fields.ts';
 import { isHidden, requireReadable } from '../schema/access.ts';
+import type { Path } from '../schema/paths.ts';
 import { type AnyResource, indexText } from '../schema/resource.ts';
+import { type Operator, OPERATORS, operatorsFor } from './operators.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
-
-type Leaf = z.core.$ZodTypes['_zod']['def'];
-type Condition = (field: string, value: unknown) => object;
-
-/** Values stand behind an operator, so that none can be taken for one. */
-const compare =
-  (operator: string): Condition =>
-  (field, value) => ({ [field]: { [operator]: value } });
-
-export const OPERATORS = {
-  eq: { words: 'is', condition: compare('$eq') },
-  ne: { words: 'is not', condition: compare('$ne') },
-  gt: { words: 'is greater than', condition: compare('$gt') },
-  gte: { words: 'is at least', condition: compare('$gte') },
-  lt: { words: 'is less than', condition: compare('$lt') },
-  lte: { words: 'is at most', condition: compare('$lte') },
-  in: { words: 'is one of', condition: compare('$in') },
-  nin: { words: 'is none of', condition: compare('$nin') },
-  exists: {
-    words: 'is known (true) or null (false)',
-    condition: (field: string, value: unknown) => ({ [field]: { [value ? '$ne' : '$eq']: null } }),
-  },
-  contains: { words: 'contains, whatever the case,', condition: contains },
-} satisfies Record<string, { words: string; condition: Condition }>;
-
-type Operator = keyof typeof OPERATORS;
-
-const ONE: Operator[] = ['eq', 'ne', 'in', 'nin'];
-const TEXT: Operator[] = [...ONE, 'contains'];
-const ORDERED: Operator[] = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'nin'];
 
 export interface Filter {
   parameter: string;
@@ -44,22 +17,27 @@ export interface Filter {
 }
 
 export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
-  const { name, document, fields, indexes } = resource;
+  const { name, indexes, paths } = resource;
   return names.flatMap((field) => {
     if (field in resource.computed || isHidden(resource, field))
       throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no answer shows it.`);
-    if (!indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
+    const path = paths.get(field);
+    if (!path) throw new Error(`${name} cannot be filtered by ${field}: it is no field.`);
+    const operators = operatorsFor(path);
+    if (operators.length === 0)
+      throw new Error(
+        `${name} cannot be filtered by ${field}: it is not one value. Filter by what it contains.`,
+      );
+    if (field !== 'id' && !indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
       throw new Error(
         `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
       );
-    const { operators, ...kind } = kindOf((fields[field] ?? document.shape[field]) as z.ZodType, field);
     return operators.map((operator) => {
-      const { condition } = OPERATORS[operator];
       return {
         parameter: operator === 'eq' ? field : `${field}[${operator}]`,
         paths: [field],
-        schema: describe(operandOf(operator, kind), inWords(field, operator, kind.list)),
-        condition: (given) => condition(field, given),
+        schema: describe(operandOf(operator, path), inWords(path, operator)),
+        condition: (given) => OPERATORS[operator].condition(path, given),
       };
     });
   });
@@ -79,73 +57,55 @@ export function toConditions(
 const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
 
 /** Of a list, that it is not this means that none of its entries is. */
-function inWords(field: string, operator: Operator, list: boolean): string {
-  if (list && operator === 'ne') return `Only where none of the ${field} is this`;
-  if (list && operator === 'nin') return `Only where none of the ${field} is one of these`;
-  const object = operator === 'exists' ? '' : operator === 'in' || operator === 'nin' ? ' these' : ' this';
-  return `Only where ${list ? `one of the ${field}` : field} ${OPERATORS[operator].words}${object}`;
+function inWords({ path, many }: Path, operator: Operator): string {
+  if (many && operator === 'ne') return `Only where none of the ${path} is this`;
+  if (many && operator === 'nin') return `Only where none of the ${path} is one of these`;
+  return `Only where ${many && operator !== 'all' ? `one of the ${path}` : path} ${OPERATORS[operator].words}`;
 }
 
-const operandOf = (operator: Operator, { value, field }: Omit<Kind, 'operators'>): z.ZodType => {
-  if (operator === 'in' || operator === 'nin') return several(value, field);
+const operandOf = (operator: Operator, path: Path): z.ZodType => {
   if (operator === 'exists') return flag();
-  return operator === 'contains' ? text(2, 100) : value;
+  if (operator === 'contains') return text(2, 100);
+  const value = valueOf(path);
+  return ['in', 'nin', 'all'].includes(operator) ? several(value, path.schema) : value;
 };
 
-interface Kind {
-  /** One value as it stands in a URL. */
-  value: z.ZodType;
-  /** What the field itself takes. */
-  field: z.ZodType;
-  operators: Operator[];
-  list: boolean;
-}
-
-/** How a field's values are written in a URL, and which operators make sense for them. */
-function kindOf(schema: z.core.$ZodType, field: string): Kind {
-  const one = { list: false, field: schema as z.ZodType, value: schema as z.ZodType };
-  const def = schema._zod.def as Leaf;
-  switch (def.type) {
-    case 'nullable': {
-      const kind = kindOf(def.innerType, field);
-      return { ...kind, operators: [...kind.operators, 'exists'] };
-    }
-    case 'array':
-      return { ...kindOf(def.element, field), list: true };
-    case 'string':
-      return { ...one, value: text(one.field.safeParse('').success ? 0 : 1, 1000), operators: TEXT };
-    case 'enum':
-      return { ...one, operators: ONE };
-    case 'boolean':
-      return { ...one, value: flag(), operators: ['eq', 'ne'] };
+/** How a field's values are written in a URL. The field's own limits do not matter: a filter may lie beyond them. */
+function valueOf({ kind, schema }: Path): z.ZodType {
+  switch (kind) {
+    case 'text':
+      return text(schema.safeParse('').success ? 0 : 1, 1000);
+    case 'integer':
+      return integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
     case 'number':
-      return {
-        ...one,
-        value: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-        operators: ORDERED,
-      };
-    case 'pipe': {
-      const isDate = (def.out._zod.def as Leaf).type === 'date';
-      return { ...one, operators: isDate ? ORDERED : ONE };
-    }
+      return fraction();
+    case 'decimal':
+      return anyDecimal();
+    case 'boolean':
+      return flag();
+    case 'enum':
+      return valueAmong([...((schema as z.ZodLiteral)._zod.values as Set<string>)]);
     default:
-      throw new Error(
-        `A list cannot be filtered by ${field}: there is no way to write a "${def.type}" in a URL.`,
-      );
+      return schema;
   }
 }
 
-/** Looks for the letters as they stand, in whatever case: nothing in them has a meaning of its own. */
-function contains(field: string, value: unknown): object {
-  const letters = String(value).replace(/[\\^$.*+?()[\]{}|#\s-]/g, '\\$&');
-  return { [field]: { $regex: letters, $options: 'i' } };
+/** One of the values of an enum, which may be numbers or booleans. */
+function valueAmong(values: (string | number | boolean)[]): z.ZodType {
+  const texts = z.enum(values.map(String), `must be one of ${values.join(', ')}`);
+  if (typeof values[0] === 'string') return texts;
+  const byText = new Map(values.map((value) => [String(value), value]));
+  return z.codec(texts, z.literal(values), {
+    decode: (text) => byText.get(text) as string,
+    encode: String,
+  });
 }
 
 /** A whole number in a URL. Number('') is 0 and Number('0x10') is 16, so the digits are checked first. */
 export const integer = (minimum: number, maximum: number) =>
   z
     .codec(
-      z.string().regex(/^-?\d{1,15}$/, 'must be a whole number'),
+      z.string().regex(/^-?\d{1,16}$/, 'must be a whole number'),
       z.int().min(minimum, `must be at least ${minimum}`).max(maximum, `must be at most ${maximum}`),
       { decode: Number, encode: String },
     )
@@ -154,6 +114,16 @@ export const integer = (minimum: number, maximum: number) =>
       ...(minimum > Number.MIN_SAFE_INTEGER && { minimum }),
       ...(maximum < Number.MAX_SAFE_INTEGER && { maximum }),
     });
+
+/** A number in a URL, as JSON writes it. */
+const fraction = () =>
+  z
+    .codec(
+      z.string().regex(/^-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,3})?$/, 'must be a number, such as 4.5'),
+      z.number('must be a number, such as 4.5'),
+      { decode: Number, encode: String },
+    )
+    .meta({ type: 'number' });
 
 export const flag = () =>
   z

@@ -97,8 +97,13 @@ async function* csv(batches: Batches, shape: Shape, columns: string[], { formula
   for await (const batch of batches) {
     const rows = batch.map((stored) => {
       const json = shape(stored) as Record<string, unknown>;
-      return columns.map((column) => cell(json[column]));
+      return columns.map((column) => cell(at(json, column)));
     });
     yield stringify(rows, CSV);
   }
 }
+
+const at = (json: unknown, column: string): unknown =>
+  column
+    .split('.')
+    .reduce<unknown>((value, name) => (value as Record<string, unknown> | null)?.[name] ?? null, json);

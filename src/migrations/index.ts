@@ -9,6 +9,7 @@ import { securityLog } from './0007-security-log.ts';
 import { images } from './0008-images.ts';
 import { readings } from './0009-readings.ts';
 import { accountStates } from './0010-account-states.ts';
+import { patterns } from './0011-patterns.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
 export const migrations: Migration[] = [
@@ -22,4 +23,5 @@ export const migrations: Migration[] = [
   images,
   readings,
   accountStates,
+  patterns,
 ];

@@ -144,13 +144,6 @@ function refused(errors: Fault[]) {
 /** Fields that an answer shows to some callers only, by their paths. */
 export const restricted = new WeakMap<z.core.$ZodType, { of: () => Restricted; path: string }>();
 
-/** What stands in the place of a field, shown to the same callers. */
-export function shownLike(field: z.ZodType | undefined, value: z.ZodType, description: string): z.ZodType {
-  const restriction = field && restricted.get(field);
-  if (!restriction) return value.meta({ description });
-  return mark(value.optional().meta({ description }), restriction);
-}
-
 function mark(schema: z.ZodType, restriction: { of: () => Restricted; path: string }): z.ZodType {
   restricted.set(schema, restriction);
   return schema;

@@ -4,6 +4,7 @@ import { currentSession } from '../mongo/session.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { isObjectId } from './fields.ts';
 import { remove } from './integrity.ts';
+import { changing, isEntry, valuesAt } from './places.ts';
 import type { Reference } from './resource.ts';
 import type { AnyResource } from './resource.ts';
 import { modelOf } from './model.ts';
@@ -117,11 +118,8 @@ async function danglingIn({ references }: AnyResource, documents: Found[]): Prom
   return dangling;
 }
 
-const valuesOf = ({ field, many }: Reference, document: Found): unknown[] => {
-  const value = document[field];
-  if (many) return Array.isArray(value) ? value : [];
-  return value === null || value === undefined ? [] : [value];
-};
+const valuesOf = (reference: Reference, document: Found): unknown[] =>
+  valuesAt(document, reference).map(({ value }) => value);
 
 /** Tells of each value whether it is the id of a document; what is no ObjectId is none. */
 async function existing(resource: AnyResource, values: unknown[]): Promise<(value: unknown) => boolean> {
@@ -137,15 +135,19 @@ async function existing(resource: AnyResource, values: unknown[]): Promise<(valu
 
 async function detach(dangling: Dangling): Promise<void> {
   const { reference, id, missing } = dangling;
-  const { from, field, many } = reference;
+  const theirs = { $in: missing };
+  const { path, arrayFilters } = changing(reference, theirs);
+  const detached = isEntry(reference);
   // On the driver's collection, which takes values of any type.
-  const detached = many ? { $pull: { [field]: { $in: missing } as never } } : {};
-  const changed = await modelOf(from).collection.findOneAndUpdate(
+  const changed = await modelOf(reference.from).collection.findOneAndUpdate(
     { _id: id },
-    { ...detached, $set: { updatedAt: new Date(), ...(!many && { [field]: null }) } },
-    { session: currentSession(), returnDocument: 'after' },
+    {
+      ...(detached && { $pull: { [path]: theirs as never } }),
+      $set: { updatedAt: new Date(), ...(!detached && { [path]: null }) },
+    },
+    { arrayFilters, session: currentSession(), returnDocument: 'after' },
   );
-  if (changed) requireRules(from, changed);
+  if (changed) requireRules(reference.from, changed);
   dangling.mended = true;
 }
 

@@ -33,8 +33,13 @@ export const text = (min: number, max: number) =>
       pattern: min > 0 ? '^[^\\x00]*[^\\s\\x00][^\\x00]*$' : '^[^\\x00]*$',
     });
 
-/** What MongoDB stores for the codecs of this file; a codec of one's own is not among them, and is refused at start. */
-export const storedKinds = z.registry<{ kind: 'id' | 'instant' | 'decimal' }>();
+/** What MongoDB stores for a codec. One that does not stand here is refused at start: nothing would check its values. */
+export const storedKinds = z.registry<StoredKind>();
+
+export type StoredKind =
+  | { kind: 'id' | 'instant' }
+  /** `whole` digits before the point, `scale` behind it. */
+  | { kind: 'decimal'; whole: number; scale: number; min?: number | undefined; max?: number | undefined };
 
 /** By the tag that every copy of the package bson sets: `instanceof` fails where there are two. */
 export const isObjectId = (value: unknown): value is ObjectId =>
@@ -105,3 +110,21 @@ export const setOf = <T extends z.ZodType>(element: T, max: number) =>
       }
     })
     .meta({ uniqueItems: true });
+
+/** What the keys of a map look like: MongoDB gives `.` and `$` a meaning of their own in names. */
+export const MAP_KEY = /^[^.$\x00]{1,100}$/u;
+
+/** A map from texts to values of one kind, with at most `max` entries. */
+export const mapOf = <T extends z.ZodType>(value: T, max: number) =>
+  z
+    .record(z.string().regex(MAP_KEY, 'must have 1 to 100 characters, none of them . or $'), value)
+    .superRefine((map, ctx) => {
+      const { length } = Object.keys(map);
+      if (length > max)
+        ctx.addIssue({
+          code: 'custom',
+          message: `must have at most ${max} entries, not ${length}`,
+          params: { code: 'too_big' },
+        });
+    })
+    .meta({ maxProperties: max });

@@ -49,7 +49,7 @@ const LABEL = '(?!-)[^\\x00-,./:-@[-`{-\\x7F]{1,63}(?<!-)';
 export const email = () =>
   z
     .string()
-    .regex(new RegExp(`^(?!.*\\s)${LOCAL}@${LABEL}(?:\\.${LABEL})*$`), 'must be an e-mail address')
+    .regex(new RegExp(`^(?!.*\\s)${LOCAL}@${LABEL}(?:\\.${LABEL})*$`, 'u'), 'must be an e-mail address')
     .max(254);
 
 /** A language tag (BCP 47), stored in its canonical form: `EN-us` becomes `en-US`, `eng` becomes `en`. */

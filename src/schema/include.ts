@@ -1,11 +1,11 @@
 import type { PopulateOptions } from 'mongoose';
 import { z } from 'zod';
+import { isHidden } from './access.ts';
 import { etagOf } from './etag.ts';
-import { shownLike } from './access.ts';
-import { objectId } from './fields.ts';
 import { modelOf } from './model.ts';
+import { mapShape, rebuilt } from './parts.ts';
 import { includable, reverseName } from './references.ts';
-import type { AnyResource, Reference } from './resource.ts';
+import { type AnyResource, noun, type Reference } from './resource.ts';
 import { join } from './join.ts';
 import { addReferring, type Included, referring } from './reverse.ts';
 import { type Selection, show, showsTag } from './selection.ts';
@@ -41,26 +41,25 @@ const nested = (resource: AnyResource): z.ZodObject =>
     ? resource.document
     : forward(resource, ({ document }) => document).meta({ id: `${resource.name}Nested` });
 
-const forward = (resource: AnyResource, document: (target: AnyResource) => z.ZodObject): z.ZodObject =>
-  z.strictObject({
-    ...resource.document.shape,
-    ...Object.fromEntries(
-      resource.references
-        .filter(({ field }) => field in resource.document.shape)
-        .map(({ field, many, nullable, target }) => {
-          const one = z.union([objectId(), document(target)]);
-          const value = many ? z.array(one) : nullable ? one.nullable() : one;
-          return [
-            field,
-            shownLike(
-              resource.document.shape[field as never],
-              value,
-              `The id, or the ${target.name.toLowerCase()} if it is included`,
-            ),
-          ];
-        }),
-    ),
-  });
+/** A document in which other documents may stand where their ids do, at any depth. */
+function forward(resource: AnyResource, document: (target: AnyResource) => z.ZodObject): z.ZodObject {
+  const shown = resource.references.filter(({ field }) => !isHidden(resource, field));
+  const at =
+    (path: string) =>
+    (schema: z.ZodType, name: string): z.ZodType => {
+      const here = path + name;
+      const inside = shown.filter(({ field }) => field === here || field.startsWith(`${here}.`));
+      if (inside.length === 0) return schema;
+      const { target } = inside[0] as Reference;
+      const description = `The id, or the ${noun(target)} if it is included`;
+      return rebuilt(
+        schema,
+        (object) => z.strictObject(mapShape(object, at(`${here}.`))),
+        (id) => z.union([id, document(target)]).meta({ description }),
+      );
+    };
+  return z.strictObject(mapShape(resource.document, at('')));
+}
 
 /** Adds what these paths lead to to documents as MongoDB stores them. */
 export async function include(
@@ -73,7 +72,7 @@ export async function include(
   for (const document of documents) {
     // Not what another tool may have stored by this name.
     document['etag'] = showsTag(selection) ? etagOf(resource, document) : undefined;
-    show(selection, '', document);
+    show(resource, selection, '', document);
   }
   const joins = resource.references
     .map((reference) => populateOptions(reference, paths, selection))

@@ -4,6 +4,7 @@ import { notFound, Problem, type ProblemCode } from '../errors.ts';
 import { changeGuards, removeGuards } from '../mongo/guards.ts';
 import { noteChange } from './changes.ts';
 import { keepRules } from './keep-rules.ts';
+import { changing, isEntry, valuesAt } from './places.ts';
 import type { Reference } from './resource.ts';
 import { cascadeOf, guarded, type Target } from './references.ts';
 import { type AnyResource, noun } from './resource.ts';
@@ -60,7 +61,8 @@ export async function remove(resource: AnyResource, id: Types.ObjectId): Promise
 export async function removeDependents(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   const removal = beginning();
   for (const reference of resource.referrers)
-    if (reference.policy === 'restrict' && !reference.many) await cascade(reference, [id], removal);
+    if (reference.policy === 'restrict' && reference.lists.length === 0)
+      await cascade(reference, [id], removal);
   await settle(removal);
 }
 
@@ -99,13 +101,15 @@ async function removeAll(resource: AnyResource, ids: Types.ObjectId[], removal: 
 
 async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]): Promise<void> {
   const blockers = [];
-  for (const { from, field, policy } of resource.referrers) {
+  for (const reference of resource.referrers) {
+    const { from, field, policy } = reference;
     if (policy !== 'restrict') continue;
     const one = await modelOf(from)
       .findOne({ [field]: { $in: ids } }, { [field]: 1 })
       .lean();
     if (!one) continue;
-    const id = ids.find((id) => [one[field]].flat().some((known) => id.equals(known))) as Types.ObjectId;
+    const known = valuesAt(one, reference).map(({ value }) => String(value));
+    const id = ids.find((id) => known.includes(id.toHexString())) as Types.ObjectId;
     const count = await modelOf(from)
       .countDocuments({ [field]: id })
       .limit(MAX_CHANGES);
@@ -133,7 +137,7 @@ async function detach(
   ids: Types.ObjectId[],
   budget: { changes: number },
 ): Promise<void> {
-  const { from, field, many } = reference;
+  const { from, field } = reference;
   const theirs = { [field]: { $in: ids } };
   const found = await modelOf(from)
     .find(theirs, { _id: 1 })
@@ -146,7 +150,9 @@ async function detach(
     ids,
   );
   for (const { _id } of found) noteChange(from, _id, 'update');
-  await modelOf(from).updateMany(theirs, many ? { $pull: theirs } : { $set: { [field]: null } });
+  const { path, ...options } = changing(reference, { $in: ids });
+  const change = isEntry(reference) ? { $pull: { [path]: { $in: ids } } } : { $set: { [path]: null } };
+  await modelOf(from).updateMany(theirs, change, options);
 }
 
 async function cascade({ from, field }: Reference, ids: Types.ObjectId[], removal: Removal): Promise<void> {
@@ -172,7 +178,7 @@ export async function redirect(
 ): Promise<number> {
   const budget = { changes: MAX_CHANGES };
   for (const reference of resource.referrers) {
-    const { from: referrer, field, many, policy } = reference;
+    const { from: referrer, field, policy } = reference;
     // What goes with the document does not go over to another one: its sessions, its keys.
     if (policy === 'cascade') continue;
     const model = modelOf(referrer);
@@ -190,15 +196,10 @@ export async function redirect(
       to,
     );
     for (const { _id } of theirs) noteChange(referrer, _id, 'update');
-    if (many) {
-      await model.updateMany(
-        { ...others, [field]: { $eq: from, $ne: to } },
-        { $set: { [`${field}.$[old]`]: to } },
-        { arrayFilters: [{ old: from }] },
-      );
-      await model.updateMany({ ...others, [field]: from }, { $pull: { [field]: from } });
-    } else {
-      await model.updateMany({ ...others, [field]: from }, { $set: { [field]: to } });
+    if (isEntry(reference)) await redirectEntries(reference, from, to, others);
+    else {
+      const { path, ...options } = changing(reference, { $eq: from });
+      await model.updateMany({ ...others, [field]: from }, { $set: { [path]: to } }, options);
     }
   }
   await hold([{ resource, id: to, pointer }]);
@@ -225,6 +226,27 @@ export function redirectionProblems({ referrers }: AnyResource): ProblemCode[] {
   if (redirected.some(({ from, field }) => from.indexes.some(({ unique, key }) => unique && field in key)))
     problems.push('duplicate_key');
   return problems;
+}
+
+/** Where the other one is in the list already, the first one goes: nothing stands in it twice. */
+async function redirectEntries(
+  reference: Reference,
+  from: Types.ObjectId,
+  to: Types.ObjectId,
+  others: object,
+): Promise<void> {
+  const { field, lists } = reference;
+  const model = modelOf(reference.from);
+  const alone = { $eq: from, $ne: to };
+  const { path, arrayFilters } = changing(reference, { $eq: from }, alone);
+  await model.updateMany(
+    // Of several lists in a document, each is looked at by itself.
+    { ...others, [field]: lists.length === 1 ? alone : from },
+    { $set: { [`${path}.$[old]`]: to } },
+    { arrayFilters: [...arrayFilters, { old: from }] },
+  );
+  const { path: left, ...options } = changing(reference, { $eq: from });
+  await model.updateMany({ ...others, [field]: from }, { $pull: { [left]: from } }, options);
 }
 
 function spend(budget: { changes: number }, changes: number): void {

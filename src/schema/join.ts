@@ -18,5 +18,5 @@ export const join = (
   options: { lean: true, maxTimeMS: QUERY_TIME },
   // What the caller may not see, what other tools have removed, what is no id: show that rather than nothing.
   skipInvalidIds: true,
-  transform: (found: unknown, id: unknown) => show(selection, path, found ?? id),
+  transform: (found: unknown, id: unknown) => show(target, selection, path, found ?? id),
 });

@@ -10,7 +10,6 @@ const TYPES: Record<ValueKind, unknown> = {
   day: String,
   integer: Number,
   number: Number,
-  decimal: Schema.Types.Decimal128,
   boolean: Boolean,
   instant: Date,
   id: Schema.Types.ObjectId,
@@ -26,6 +25,8 @@ function schemaType(node: Node): any {
       return {
         type: { string: String, number: Number, boolean: Boolean }[typeof node.values[0] as 'string'],
       };
+    case 'decimal':
+      return { type: Schema.Types.Decimal128 };
     case 'list':
       return { type: [schemaType(node.element)], default: undefined };
     case 'object':

@@ -1,5 +1,7 @@
 import type { z } from 'zod';
-import { type Policy, references, storedKinds } from './fields.ts';
+import { isDecimal } from './decimal.ts';
+import { isObjectId, MAP_KEY, type Policy, references, storedKinds } from './fields.ts';
+import { refusedPattern } from './pcre.ts';
 
 /**
  * What a field is. Read from its Zod schema once; the model, the validator, filters, sorts and answers are derived from
@@ -7,6 +9,7 @@ import { type Policy, references, storedKinds } from './fields.ts';
  */
 export type Node = { schema: z.ZodType; nullable: boolean } & (
   | { kind: ValueKind; reference?: Declared | undefined }
+  | { kind: 'decimal'; scale: number }
   | { kind: 'enum'; values: (string | number | boolean)[] }
   | { kind: 'list'; element: Node }
   | ObjectNode
@@ -17,7 +20,31 @@ type ObjectNode = { kind: 'object'; fields: Record<string, Node> };
 export type Kind = Node['kind'];
 
 /** One value. A day is stored as a string, an instant as a Date, a decimal as a Decimal128, an id as an ObjectId. */
-export type ValueKind = 'text' | 'day' | 'integer' | 'number' | 'decimal' | 'boolean' | 'instant' | 'id';
+export type ValueKind = 'text' | 'day' | 'integer' | 'number' | 'boolean' | 'instant' | 'id';
+
+/** Whether MongoDB's value is of a kind of single values. */
+export function isOf(kind: Kind, value: unknown): boolean {
+  switch (kind) {
+    case 'text':
+    case 'day':
+      return typeof value === 'string';
+    case 'integer':
+    case 'number':
+      return typeof value === 'number';
+    case 'decimal':
+      return isDecimal(value);
+    case 'boolean':
+      return typeof value === 'boolean';
+    case 'instant':
+      return value instanceof Date;
+    case 'id':
+      return isObjectId(value);
+    case 'enum':
+      return ['string', 'number', 'boolean'].includes(typeof value);
+    default:
+      return false;
+  }
+}
 
 /** A reference as its field declares it. */
 export interface Declared {
@@ -28,7 +55,7 @@ export interface Declared {
 /** How deep objects, lists of objects, maps and unions may be nested. */
 const MAX_LEVELS = 4;
 
-const SUPPORTED = `Supported are text(), z.string(), formats of strings such as z.email(), z.int(), z.number(), z.boolean(), z.enum(), z.literal(), decimal(), day(), instant(), objectId(), ref(); of these z.array(), setOf(), z.strictObject(), z.record(z.string(), …) and z.discriminatedUnion() of objects, to ${MAX_LEVELS} levels; and .nullable() of each.`;
+const SUPPORTED = `Supported are text(), z.string(), formats of strings such as z.email(), z.int(), z.number(), z.boolean(), z.enum(), z.literal(), decimal(), day(), instant(), objectId(), ref(); of these z.array(), setOf(), z.strictObject(), mapOf() and z.discriminatedUnion() of objects, to ${MAX_LEVELS} levels; and .nullable() of each.`;
 
 /** Reads the fields of a definition. Throws an Error that names every field that is not supported, and what is. */
 export function nodesOf(fields: Record<string, z.core.$ZodType>): Record<string, Node> {
@@ -75,8 +102,14 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
   if ('coerce' in def && def.coerce) return refuse(`is z.coerce.${def.type}(), which is not supported`);
   switch (def.type) {
     case 'string':
+      for (const { pattern } of patternsOf(schema)) {
+        const fault = pattern && refusedPattern(pattern);
+        if (fault) return refuse(`has a regular expression with ${fault}`);
+      }
       return of({ kind: (def as { format?: string }).format === 'date' ? 'day' : 'text' } as const);
     case 'number':
+      if (stepsOf(schema).some((step) => !Number.isInteger(step)))
+        return refuse('is a multiple of a fraction, which binary numbers cannot tell: write decimal()');
       return of({ kind: isInteger(schema) ? 'integer' : 'number' } as const);
     case 'boolean':
       return of({ kind: 'boolean' } as const);
@@ -89,11 +122,11 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
       return node && { ...node, nullable: true };
     }
     case 'pipe': {
-      const kind = storedKinds.get(def.out as z.ZodType)?.kind;
-      if (!kind) return refuse('is a codec or transform of its own, which is not supported');
+      const stored = storedKinds.get(def.out as z.ZodType);
+      if (!stored) return refuse('is a codec or transform of its own, which is not supported');
       const reference = references.get(schema as z.ZodType);
       if (reference && place.unreferable) return refuse(`is a reference ${place.unreferable}`);
-      return of({ kind, reference });
+      return stored.kind === 'decimal' ? of(stored) : of({ kind: stored.kind, reference });
     }
     case 'array':
       return readList(schema, def, place, refuse);
@@ -117,14 +150,24 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
 
 type Refuse = (what: string) => undefined;
 
-const isInteger = (schema: z.core.$ZodType): boolean => {
-  const def = schema._zod.def as z.core.$ZodNumberDef & { format?: string };
-  const formats = [
-    def.format,
-    ...(def.checks ?? []).map(({ _zod }) => (_zod.def as { format?: string }).format),
-  ];
-  return formats.some((format) => format !== undefined && format.includes('int'));
-};
+/** What a schema checks, itself and by the checks that were added to it. */
+export const checksOf = ({
+  _zod: { def },
+}: z.core.$ZodType): { format?: string; pattern?: RegExp; value?: unknown; check?: string }[] => [
+  def as object,
+  ...(def.checks ?? []).map(({ _zod }) => _zod.def as object),
+];
+
+const isInteger = (schema: z.core.$ZodType): boolean =>
+  checksOf(schema).some(({ format }) => format?.includes('int'));
+
+/** The regular expressions that a definition wrote itself: those in Zod are known to be the same in MongoDB. */
+const patternsOf = (schema: z.core.$ZodType) => checksOf(schema).filter(({ format }) => format === 'regex');
+
+const stepsOf = (schema: z.core.$ZodType) =>
+  checksOf(schema)
+    .filter(({ check }) => check === 'multiple_of')
+    .map(({ value }) => value);
 
 function readValues(
   values: unknown[],
@@ -162,8 +205,8 @@ function readMap(
   refuse: Refuse,
 ): Node | undefined {
   if (place.level === MAX_LEVELS) return refuse(`is nested deeper than ${MAX_LEVELS} levels`);
-  if (keyType._zod.def.type !== 'string')
-    return refuse('is a map whose keys are no strings: write z.record(z.string(), …)');
+  if (!patternsOf(keyType).some(({ pattern }) => pattern === MAP_KEY))
+    return refuse('is z.record(), whose keys nothing limits: write mapOf()');
   const unreferable = 'inside a map, which no index can search: make it a list of objects';
   const value = read(valueType, { ...place, path: `${place.path}.*`, level: place.level + 1, unreferable });
   return value && { schema: schema as z.ZodType, nullable: false, kind: 'map', value };

@@ -21,6 +21,25 @@ export interface Path {
   reference?: Declared | undefined;
 }
 
+/** The paths of fields, as the compiler knows them. */
+export type PathOf<F> = {
+  [K in keyof F & string]:
+    | K
+    | (Inside<F[K]> extends infer S ? (S extends never ? never : `${K}.${PathOf<S>}`) : never);
+}[keyof F & string];
+
+/** What a field contains: in a list, a union or null, too. */
+type Inside<T> =
+  T extends z.ZodNullable<infer I>
+    ? Inside<I>
+    : T extends z.ZodArray<infer E>
+      ? Inside<E>
+      : T extends z.ZodDiscriminatedUnion<infer O>
+        ? Inside<O[number]>
+        : T extends z.ZodObject<infer S>
+          ? S
+          : never;
+
 /**
  * All fields by their paths, what contains others before them, and `id`, `createdAt` and `updatedAt`. The keys of a map
  * are no paths; of a union, the single values that are of one kind in all

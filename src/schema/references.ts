@@ -1,5 +1,6 @@
 import type { ObjectId } from 'bson';
 import { isRestricted } from './access.ts';
+import { isEntry, valuesAt } from './places.ts';
 import type { AnyResource, Hook, Reference } from './resource.ts';
 
 /**
@@ -17,7 +18,7 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
     from.references = [];
     if (resources.some((other) => other !== from && other.collection === from.collection))
       faults.push(`${from.name} has the collection ${from.collection}, and so has another.`);
-    for (const { path: field, reference: found, many, nullable } of from.paths.values()) {
+    for (const { path: field, reference: found, lists, nullable, optional } of from.paths.values()) {
       if (!found) continue;
       const where = `${from.name}.${field}`;
       const target = byName.get(found.target);
@@ -25,11 +26,7 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
         faults.push(`${where} refers to ${found.target}, which is not a resource.`);
         continue;
       }
-      if (field.includes('.')) {
-        faults.push(`${where} is a reference inside an object: make it a field of its own.`);
-        continue;
-      }
-      if (found.policy === 'detach' && !many && !nullable)
+      if (found.policy === 'detach' && !isEntry({ field, lists }) && !nullable)
         faults.push(
           `${where} is required and not a list, so nothing can be detached from it: make it nullable.`,
         );
@@ -37,7 +34,7 @@ export function connect(resources: AnyResource[], hooks: Hook[] = []): AnyResour
         faults.push(
           `${where} leads no index, so what refers to a ${target.name} could not be found: add one.`,
         );
-      const reference: Reference = { from, field, target, many, nullable, policy: found.policy };
+      const reference: Reference = { from, field, lists, target, optional, policy: found.policy };
       from.references.push(reference);
       target.referrers.push(reference);
     }
@@ -63,7 +60,10 @@ function faultsOfLink({ name, link, references, indexes }: AnyResource): string[
   );
   return [
     ...link
-      .filter((side) => !references.some(({ field, many, nullable }) => field === side && !many && !nullable))
+      .filter(
+        (side) =>
+          !references.some(({ field, lists, optional }) => field === side && lists.length === 0 && !optional),
+      )
       .map((side) => `${name}.${side} is a side of a link, and no required reference to one document.`),
     ...(one === other ? [`${name} links ${one} to itself: name two fields.`] : []),
     ...(isUnique
@@ -88,7 +88,7 @@ export const otherSide = ({ from, field }: Reference): Reference | undefined =>
 /** A circle of required references: no first document of its resources could be created, because each needs another. */
 function unstartable(resources: AnyResource[]): string[] {
   const needs = ({ references }: AnyResource) =>
-    references.filter(({ many, nullable }) => !many && !nullable);
+    references.filter(({ lists, optional }) => lists.length === 0 && !optional);
   const circle = (resource: AnyResource, path: Reference[]): Reference[] | undefined => {
     for (const reference of needs(resource)) {
       if (reference.target === path[0]?.from || reference.target === reference.from)
@@ -119,13 +119,13 @@ export interface Target {
 
 /** Everything that these fields refer to. */
 export const targetsOf = (resource: AnyResource, fields: Record<string, unknown>): Target[] =>
-  resource.references.flatMap(({ field, many, target }): Target[] => {
-    const value = fields[field];
-    if (value === null || value === undefined) return [];
-    return many
-      ? (value as ObjectId[]).map((id, i) => ({ resource: target, id, pointer: `/${field}/${i}` }))
-      : [{ resource: target, id: value as ObjectId, pointer: `/${field}` }];
-  });
+  resource.references.flatMap((reference) =>
+    valuesAt(fields, reference).map(({ value, pointer }) => ({
+      resource: reference.target,
+      id: value as ObjectId,
+      pointer,
+    })),
+  );
 
 export const guarded = ({ resource, id }: Target) => ({ collection: resource.collection, id });
 
@@ -143,7 +143,7 @@ export function reverseName(reference: Reference): string {
     ? from.name.charAt(0).toLowerCase() + from.name.slice(1)
     : from.collection;
   if (target.referrers.filter((other) => other.from === from).length === 1) return name;
-  return `${name}By${field.charAt(0).toUpperCase()}${field.slice(1)}`;
+  return `${name}By${field.replace(/(?:^|\.)./g, (start) => start.slice(-1).toUpperCase())}`;
 }
 
 /** The resources of which a removal may take documents along, itself included. */

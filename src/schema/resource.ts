@@ -245,12 +245,15 @@ const storedOf = (fields: Fields, { id, ...json }: { id: string }): Record<strin
 /** What code that serves every resource sees of one. */
 export type AnyResource = ReturnType<typeof resource<Fields, Record<string, FieldAccess>>>;
 
-/** A field of one resource that holds ids of another: one, perhaps none, or many. */
+/** A field of one resource, at any depth, that holds ids of another: one, perhaps none, or many. */
 export interface Reference {
   from: AnyResource;
+  /** Its path: `author`, `notes.author`. */
   field: string;
-  many: boolean;
-  nullable: boolean;
+  /** The lists between the document and the ids, by their paths, itself included. */
+  lists: string[];
+  /** Whether a document may lack it: it may be null, or what it is part of may. */
+  optional: boolean;
   target: AnyResource;
   policy: Policy;
 }

@@ -86,7 +86,7 @@ export async function addReferring(
   }
   for (const parent of parents) {
     const all = byParent.get(String(parent._id)) ?? [];
-    const items = all.slice(0, NEWEST).map((item) => show(selection, name, item));
+    const items = all.slice(0, NEWEST).map((item) => show(from, selection, name, item));
     parent[name] = one ? (items[0] ?? null) : { items, hasMore: all.length > NEWEST };
   }
 }

@@ -1,3 +1,4 @@
+import { valuesAt } from './places.ts';
 import { includable, otherSide, reverseName } from './references.ts';
 import { ownerPath } from './policy.ts';
 import type { AnyResource } from './resource.ts';
@@ -6,7 +7,7 @@ import { SHOWN } from './shape.ts';
 /** The fields that a client wants to see, by the path of what they belong to; '' is the document itself. */
 export type Selection = Map<string, Set<string>>;
 
-/** Every field that can be chosen, also of what can be included. */
+/** Every path that can be chosen, also of what can be included. */
 export const selectable = (resource: AnyResource): string[] => [
   ALL,
   ...shownOf(resource, ''),
@@ -26,8 +27,15 @@ const comingAlong = (resource: AnyResource): { path: string; with: string; targe
     return other ? [{ path: `${name}.${other.field}`, with: name, target: other.target }] : [];
   });
 
-const shownOf = ({ document }: AnyResource, prefix: string): string[] =>
-  Object.keys(document.shape).map((field) => prefix + field);
+/** The members of a union are shown together: without its discriminator, what they are could not be told. */
+const shownOf = ({ document, paths, computed }: AnyResource, prefix: string): string[] =>
+  [...paths.keys(), ...Object.keys(computed)]
+    .filter((path) => {
+      const [first = '', ...more] = path.split('.');
+      const owner = more.length > 0 ? paths.get(path.slice(0, path.lastIndexOf('.'))) : undefined;
+      return first in document.shape && owner?.kind !== 'union';
+    })
+    .map((path) => prefix + path);
 
 /** All fields of the document itself. */
 const ALL = '*';
@@ -50,50 +58,77 @@ export function selectionOf(
       if (chosen) selection.set(owner, chosen.add(field));
     });
   };
-  for (const path of fields.includes(ALL) ? [...fields, ...shownOf(resource, '')] : fields)
-    select(path, true);
+  const all = fields.includes(ALL) ? Object.keys(resource.document.shape) : [];
+  for (const path of [...fields, ...all]) select(path, true);
   for (const path of include) select(path, false);
   return selection;
 }
 
 export const showsTag = (selection: Selection | undefined): boolean => selection?.get('')?.has(ETAG) ?? false;
 
+const join = (...paths: string[]): string => paths.filter(Boolean).join('.');
+
 /** What MongoDB need read; all of a document, where nothing was chosen. Of a computed field, what it is made from. */
 export function projectionOf(
-  { policy, restrictions, computed }: AnyResource,
+  { policy, restrictions, computed, paths }: AnyResource,
   selection: Selection | undefined,
-  path = '',
+  at = '',
 ): Record<string, 1> | undefined {
-  const fields = selection?.get(path);
   // The tag is made of all fields.
-  if (path === '' && showsTag(selection)) return undefined;
-  if (!fields) return undefined;
-  const names = [...fields].filter((field) => field !== 'id');
+  if (!selection?.has(at) || (at === '' && showsTag(selection))) return undefined;
+  const chosen = (above: string): string[] =>
+    [...(selection.get(join(at, above)) ?? [])]
+      .filter((field) => field !== 'id')
+      .map((field) => join(above, field))
+      .flatMap((path) => {
+        const isDeeper = paths.get(path)?.kind === 'object' && selection.has(join(at, path));
+        return isDeeper ? chosen(path) : (computed[path]?.from ?? [path]);
+      });
   // What is shown may depend on whose it is.
   const owner = restrictions.read.grants.size > 0 ? ownerPath(policy) : undefined;
-  const read = [
-    ...names.flatMap((field) => computed[field]?.from ?? [field]),
-    '_id',
-    ...(owner ? [owner] : []),
-  ];
-  return Object.fromEntries(read.map((field) => [field, 1]));
+  const read = [...chosen(''), '_id', ...(owner ? [owner] : [])];
+  // MongoDB takes no path together with one inside it.
+  const outermost = read.filter((path) => !read.some((other) => path.startsWith(`${other}.`)));
+  return Object.fromEntries(outermost.map((path) => [path, 1]));
 }
 
-/** Has answers show only what was chosen. */
-export function show<T>(selection: Selection | undefined, path: string, document: T): T {
-  const fields = selection?.get(path);
-  if (fields && document !== null && typeof document === 'object')
-    (document as Record<symbol, unknown>)[SHOWN] = fields;
+/** Has answers show only what was chosen of a stored document, and of the objects in it. */
+export function show<T>(resource: AnyResource, selection: Selection | undefined, at: string, document: T): T {
+  if (!selection || document === null || typeof document !== 'object') return document;
+  for (const [owner, fields] of selection) {
+    if (owner === at) mark(document, fields);
+    else if (at === '' || owner.startsWith(`${at}.`)) {
+      const path = resource.paths.get(at === '' ? owner : owner.slice(at.length + 1));
+      if (path?.kind === 'object')
+        for (const { value } of valuesAt(document, { field: path.path, lists: path.lists }))
+          mark(value, fields);
+    }
+  }
   return document;
 }
 
+/** Whether a field of the document itself, or of an object in it, is shown. */
+export const isShown = (selection: Selection | undefined, path: string): boolean =>
+  path.split('.').every((field, i, names) => {
+    const fields = selection?.get(names.slice(0, i).join('.'));
+    return fields?.has(field) ?? (selection === undefined || i > 0);
+  });
+
+const mark = (object: unknown, fields: Set<string>): void => {
+  if (object !== null && typeof object === 'object') (object as Record<symbol, unknown>)[SHOWN] = fields;
+};
+
 /** The chosen fields of documents that are not included, and so cannot be shown. */
-export function outOfReach(resource: AnyResource, fields: string[], include: string[]): string[] {
-  const along = comingAlong(resource).filter((one) => include.includes(one.with));
-  const reached = new Set([
-    '',
-    ...include.flatMap((path) => [path, path.split('.')[0]]),
-    ...along.map(({ path }) => path),
-  ]);
-  return fields.filter((path) => !reached.has(path.split('.').slice(0, -1).join('.')));
+export function outOfReach(
+  resource: AnyResource,
+  includable: string[],
+  fields: string[],
+  include: string[],
+): string[] {
+  const along = comingAlong(resource);
+  const isReached = (path: string) =>
+    include.some((one) => one === path || one.startsWith(`${path}.`)) ||
+    along.some((one) => one.path === path && include.includes(one.with));
+  const missing = [...includable, ...along.map(({ path }) => path)].filter((path) => !isReached(path));
+  return fields.filter((field) => missing.some((path) => field.startsWith(`${path}.`)));
 }

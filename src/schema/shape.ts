@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { computations } from './computed.ts';
-import { absent, isObjectId } from './fields.ts';
+import { isDecimal, toText } from './decimal.ts';
+import { absent, isObjectId, storedKinds } from './fields.ts';
 import { hiddenOf, type Paths, type Restricted, restricted } from './access.ts';
 
 /** `hidden`: the paths that the caller may not see of the document around it. */
@@ -30,8 +31,15 @@ export function shapeOf(schema: z.core.$ZodType): Shape {
       return 'discriminator' in def
         ? shapeOfKind(def as z.core.$ZodDiscriminatedUnionDef)
         : shapeOfEither(def.options);
-    case 'pipe':
-      return scalar;
+    case 'record': {
+      const value = shapeOf(def.valueType);
+      return (stored) => (isObject(stored) ? mapValues(stored, value) : stored);
+    }
+    case 'pipe': {
+      const kind = storedKinds.get(def.out as z.ZodType);
+      if (kind?.kind !== 'decimal') return scalar;
+      return (stored) => (isDecimal(stored) ? toText(stored, kind.scale) : stored);
+    }
     default:
       return (stored) => stored;
   }
@@ -122,6 +130,12 @@ const ofNull = (field: z.core.$ZodType): undefined | null | [] => {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   return absent(def.type === 'optional' ? def.innerType : field);
 };
+
+const isObject = (stored: unknown): stored is Record<string, unknown> =>
+  stored !== null && typeof stored === 'object' && !Array.isArray(stored);
+
+const mapValues = (stored: Record<string, unknown>, shape: Shape): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(stored).map(([key, value]) => [key, shape(value)]));
 
 const scalar: Shape = (stored) => {
   if (isObjectId(stored)) return stored.toHexString();

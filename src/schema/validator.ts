@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import type { JsonSchema } from '../mongo/layout.ts';
-import { objectId, stamps } from './fields.ts';
+import { MAP_KEY, objectId, stamps, type StoredKind, storedKinds } from './fields.ts';
+import { checksOf } from './nodes.ts';
+import { type Pattern, toPcre } from './pcre.ts';
 import type { Fields } from './resource.ts';
 
 /**
@@ -19,13 +21,34 @@ export function validatorOf(resource: { name: string; description: string; field
     target: 'draft-04',
     unrepresentable: 'any',
     reused: 'inline',
-    override: ({ zodSchema, jsonSchema }) => {
-      const { type } = zodSchema._zod.def;
-      if (type === 'custom') Object.assign(jsonSchema, { bsonType: 'objectId' });
-      if (type === 'date') Object.assign(jsonSchema, { bsonType: 'date' });
-    },
+    override: ({ zodSchema, jsonSchema }) => Object.assign(jsonSchema, known(zodSchema)),
   });
   return { title: resource.name, description: resource.description, ...translate(schema as JsonSchema) };
+}
+
+/** What Zod does not say of a schema, or says too loosely, in words that translate() knows. */
+function known(schema: z.core.$ZodType): JsonSchema {
+  const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
+  if (def.type === 'string')
+    return { patterns: checksOf(schema).flatMap(({ pattern }) => (pattern ? [plain(pattern)] : [])) };
+  const stored = storedKinds.get(schema as z.ZodType);
+  return stored ? bsonOf(stored) : {};
+}
+
+/** As JSON, which Zod makes of what it is given. */
+const plain = ({ source, flags }: RegExp): Pattern => ({ source, flags });
+
+function bsonOf(stored: StoredKind): JsonSchema {
+  if (stored.kind !== 'decimal') return { bsonType: { id: 'objectId', instant: 'date' }[stored.kind] };
+  const { whole, scale, min = -Infinity, max = Infinity } = stored;
+  // Powers of ten rather than Decimal128s, so that a migration can be written and read.
+  const limit = Number(`1e${whole}`);
+  return {
+    bsonType: 'decimal',
+    multipleOf: Number(`1e-${scale}`),
+    ...(min > -limit ? { minimum: min } : { minimum: -limit, exclusiveMinimum: true }),
+    ...(max < limit ? { maximum: max } : { maximum: limit, exclusiveMaximum: true }),
+  };
 }
 
 /** MongoDB's names of the types. Numbers may be stored as any of three: the driver takes the smallest that fits. */
@@ -60,23 +83,38 @@ const KEPT = [
   'minItems',
   'maxItems',
   'uniqueItems',
+  'maxProperties',
   'required',
 ];
 
 function translate(schema: JsonSchema): JsonSchema {
-  const { type, pattern, properties, items, anyOf, oneOf, allOf, additionalProperties: others } = schema;
+  const { type, properties, items, anyOf, oneOf, additionalProperties: others } = schema;
+  const patterns = patternsOf(schema);
   return withNull({
     ...(type && TYPES[type]),
     ...Object.fromEntries(KEPT.filter((word) => word in schema).map((word) => [word, schema[word]])),
-    ...(pattern && { pattern: toPcre(pattern) }),
+    ...(patterns.length === 1 && { pattern: patterns[0] }),
+    ...(patterns.length > 1 && { allOf: patterns.map((pattern) => ({ pattern })) }),
     ...(properties && { properties: mapValues(properties, translate) }),
     ...(items && { items: translate(items) }),
     ...(anyOf && { anyOf: anyOf.map(translate) }),
     ...(oneOf && { oneOf: oneOf.map(translate) }),
-    ...(allOf && { allOf: allOf.map(translate) }),
-    ...(others !== undefined && { additionalProperties: others && translate(others) }),
+    ...(others === false && { additionalProperties: false }),
+    // A map.
+    ...(others && {
+      additionalProperties: false,
+      patternProperties: { [toPcre(MAP_KEY)]: translate(others) },
+    }),
   });
 }
+
+/** Those of the checks, which Zod gives without their flags, and the one that a schema's own description has. */
+const patternsOf = ({ pattern, patterns = [] }: JsonSchema): string[] => [
+  ...(pattern && !patterns.some(({ source }: Pattern) => source === pattern)
+    ? [toPcre({ source: pattern, flags: 'u' })]
+    : []),
+  ...patterns.map(toPcre),
+];
 
 /** `anyOf: [rules, null]` as one set of rules: what only concerns strings or numbers lets null pass anyway. */
 function withNull({ anyOf, ...rest }: JsonSchema): JsonSchema {
@@ -89,24 +127,6 @@ function withNull({ anyOf, ...rest }: JsonSchema): JsonSchema {
     ...(rules.enum && { enum: [...rules.enum, null] }),
     ...rest,
   };
-}
-
-/** JavaScript's white space, of which PCRE's \s knows the ASCII part only. */
-const SPACE =
-  '\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}';
-
-/** A pattern of JavaScript in MongoDB's dialect, in which `$` would let a line break follow. */
-function toPcre(pattern: string): string {
-  let inClass = false;
-  return pattern.replace(/\\u([\da-fA-F]{4})|\\.|[[\]$]/g, (token, code) => {
-    if (code) return `\\x{${code}}`;
-    if (token === '[') inClass = true;
-    else if (token === ']') inClass = false;
-    else if (token === '$' && !inClass) return '\\z';
-    else if (token === '\\s') return inClass ? SPACE : `[${SPACE}]`;
-    else if (token === '\\S' && !inClass) return `[^${SPACE}]`;
-    return token;
-  });
 }
 
 const mapValues = (

@@ -46,23 +46,44 @@ function withNames(resource: AnyResource): object[] {
   );
   if (references.length === 0) return [];
   return [
-    ...references.map(({ field, target }) => ({
-      $lookup: {
-        from: target.collection,
-        localField: field,
-        foreignField: '_id',
-        pipeline: [{ $project: { [nameOf(target)]: 1 } }],
-        as: field,
+    ...references.flatMap((reference, i) => [
+      {
+        $lookup: {
+          from: reference.target.collection,
+          localField: reference.field,
+          foreignField: '_id',
+          pipeline: [{ $project: { [nameOf(reference.target)]: 1 } }],
+          as: `found${i}`,
+        },
       },
-    })),
-    { $set: Object.fromEntries(references.map(namesIn)) },
+      { $set: namesAt(reference, `$found${i}`) },
+    ]),
+    { $unset: references.map((_, i) => `found${i}`) },
   ];
 }
 
-const namesIn = ({ field, many, target }: Reference): [string, unknown] => {
-  const names = `$${field}.${nameOf(target)}`;
-  return [field, many ? names : { $first: names }];
-};
+/** Puts a name where an id stands, in lists and objects of any depth; an id that leads nowhere stays. */
+function namesAt({ field, lists, target }: Reference, found: string): object {
+  const names = field.split('.');
+  const inside = (value: string, depth: number): object => {
+    const path = names.slice(0, depth).join('.');
+    if (!lists.includes(path)) return entry(value, depth);
+    const each = { $map: { input: value, as: `in${depth}`, in: entry(`$$in${depth}`, depth) } };
+    return { $cond: [{ $isArray: value }, each, value] };
+  };
+  const entry = (value: string, depth: number): object => {
+    const name = names[depth];
+    if (name === undefined) return nameFor(value);
+    const changed = { $mergeObjects: [value, { [name]: inside(`${value}.${name}`, depth + 1) }] };
+    return { $cond: [{ $eq: [{ $type: value }, 'object'] }, changed, value] };
+  };
+  const nameFor = (id: string) => {
+    const one = { $filter: { input: found, as: 'one', cond: { $eq: ['$$one._id', id] } } };
+    return { $ifNull: [{ $getField: { field: nameOf(target), input: { $first: one } } }, id] };
+  };
+  const [first] = names as [string];
+  return { [first]: inside(`$${first}`, 1) };
+}
 
 /** What check-references finds, while one looks; it reads all that refers to anything. */
 function dangling(references: Reference[]): Record<string, View> {
@@ -81,14 +102,15 @@ function dangling(references: Reference[]): Record<string, View> {
   };
 }
 
-const danglingIn = ({ from, field, target }: Reference): object[] => [
+const danglingIn = ({ from, field, lists, target }: Reference): object[] => [
   { $match: { [field]: { $nin: [null, []] } } },
-  { $project: { missing: `$${field}` } },
-  { $unwind: '$missing' },
+  { $project: { [field]: 1 } },
+  ...lists.map((list) => ({ $unwind: `$${list}` })),
+  { $match: { [field]: { $ne: null } } },
   {
     $lookup: {
       from: target.collection,
-      localField: 'missing',
+      localField: field,
       foreignField: '_id',
       pipeline: [{ $project: { _id: 1 } }],
       as: 'found',
@@ -96,13 +118,17 @@ const danglingIn = ({ from, field, target }: Reference): object[] => [
   },
   { $match: { found: [] } },
   {
+    $group: {
+      _id: { document: '$_id', field: { $literal: `${from.collection}.${field}` }, missing: `$${field}` },
+    },
+  },
+  {
     $project: {
-      _id: { document: '$_id', field: { $literal: `${from.collection}.${field}` }, missing: '$missing' },
       collection: { $literal: from.collection },
-      document: '$_id',
+      document: '$_id.document',
       field: { $literal: field },
       refersTo: { $literal: target.collection },
-      missing: 1,
+      missing: '$_id.missing',
     },
   },
 ];

@@ -218,13 +218,22 @@ function readContract(document: any): Contract {
   };
 }
 
-/** The same schemas for documents of which only some members are shown. */
-const withoutRequired = (document: object): object =>
-  JSON.parse(
-    JSON.stringify(document, (key, value) =>
-      key === 'required' && Array.isArray(value) && value.includes('id') ? ['id'] : value,
-    ),
-  );
+/** The same schemas for documents of which only some members are shown, and of the objects in them. */
+function withoutRequired(schema: any, isInside = false): any {
+  if (Array.isArray(schema)) return schema.map((one) => withoutRequired(one, isInside));
+  if (schema === null || typeof schema !== 'object') return schema;
+  const { required, ...rest } = schema;
+  const isDocument = Array.isArray(required) && required.includes('id');
+  const parts = Object.entries(rest).map(([name, part]) => [
+    name,
+    withoutRequired(part, isInside || isDocument),
+  ]);
+  const kept = isDocument ? ['id'] : required;
+  return {
+    ...Object.fromEntries(parts),
+    ...(kept !== undefined && (isDocument || !isInside) && { required: kept }),
+  };
+}
 
 const escape = (part: string): string => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'));
 

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import mongoose, { type mongo } from 'mongoose';
+import { compareDecimals, isDecimal } from '../../schema/decimal.ts';
 import type { Stored } from './commits.ts';
 
 /**
@@ -59,9 +60,17 @@ const unknown = (operator: string): Error =>
   );
 
 function fieldOf(path: string[], operand: unknown, compare: Compare): Predicate {
+  if (isOperators(operand) && operand['$options'] === 'i') {
+    const letters = lettersOf(String(operand['$regex']));
+    return (document) => reaches(document, path, (value) => typeof value === 'string' && letters.test(value));
+  }
   const operators = isOperators(operand) ? Object.entries(operand) : [['$eq', operand] as const];
   return every(operators.map(([operator, value]) => operatorOf(path, operator, value, compare)));
 }
+
+/** A regular expression for letters as they stand, which the filter `contains` has escaped for MongoDB. */
+const lettersOf = (escaped: string): RegExp =>
+  new RegExp(escaped.replace(/\\(.)/gs, '$1').replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'iu');
 
 const isOperators = (operand: unknown): operand is Condition =>
   isPlain(operand) && Object.keys(operand).some((name) => name.startsWith('$'));
@@ -104,6 +113,16 @@ function operatorOf(path: string[], operator: string, operand: unknown, compare:
       return ordered((order) => order < 0);
     case '$lte':
       return ordered((order) => order <= 0);
+    case '$all': {
+      const wanted = (operand as unknown[]).map((one) => any(equals(one)));
+      return (document) => wanted.length > 0 && wanted.every((holds) => holds(document));
+    }
+    case '$elemMatch': {
+      const holds = filterOf(operand as Condition, compare);
+      return any(
+        (value) => Array.isArray(value) && value.some((item) => isPlain(item) && holds(item as Stored)),
+      );
+    }
     case '$not':
       return not(fieldOf(path, operand, compare));
     default:
@@ -125,6 +144,7 @@ function comparerOf(collation: mongo.CollationOptions | undefined): Compare {
   const strings = collation ? collated(collation) : compareBytes;
   return (a, b) => {
     if (typeof a === 'string' && typeof b === 'string') return strings(a, b);
+    if (isDecimal(a) && isDecimal(b)) return compareDecimals(a, b);
     const [left, right] = [ordinal(a), ordinal(b)];
     if (left === undefined || left.type !== right?.type) return isDeepStrictEqual(a, b) ? 0 : undefined;
     if (left.value === right.value || Object.is(left.value, right.value)) return 0;
@@ -139,6 +159,7 @@ function ordinal(value: unknown): { type: string; value: number | string } | und
   if (typeof value === 'number') return { type: 'number', value };
   if (typeof value === 'bigint' || value instanceof mongoose.mongo.Long)
     return { type: 'number', value: Number(value) };
+  if (isDecimal(value)) return { type: 'number', value: Number(value.toString()) };
   if (typeof value === 'boolean') return { type: 'boolean', value: Number(value) };
   if (value instanceof Date) return { type: 'date', value: value.getTime() };
   if (value instanceof mongoose.mongo.ObjectId) return { type: 'id', value: value.toHexString() };
@@ -171,7 +192,10 @@ type Expression = (scope: Scope) => unknown;
 const isTrue = (value: unknown): boolean => Boolean(value) || value === '';
 
 function expressionOf(expression: unknown, compare: Compare): Expression {
-  if (expression === '$$this') return ({ item }) => item;
+  if (typeof expression === 'string' && /^\$\$this(\.|$)/.test(expression)) {
+    const path = expression.split('.').slice(1);
+    return ({ item }) => valueAt(item, path);
+  }
   if (typeof expression === 'string' && expression.startsWith('$')) {
     if (expression.startsWith('$$')) throw unknown(expression);
     const path = expression.slice(1).split('.');

@@ -51,7 +51,7 @@ export function openapi(routes: Route[], tags: Tag[]) {
   // The generator leaves empty objects behind for the kinds of component that nobody registered.
   const { schemas, headers, examples, securitySchemes } = components ?? {};
   const { paths: shortened, ...shared } = share(paths ?? {});
-  return {
+  return withPlainPatterns({
     ...header,
     paths: shortened,
     components: {
@@ -61,8 +61,21 @@ export function openapi(routes: Route[], tags: Tag[]) {
       examples,
       securitySchemes,
     },
-  };
+  });
 }
+
+/**
+ * The generator leaves the flags of a regular expression in its pattern, behind a slash. JSON Schema knows no flags but
+ * means what `u` says; with another one the pattern would say something else, so it is left out.
+ */
+const withPlainPatterns = <T>(document: T): T =>
+  JSON.parse(
+    JSON.stringify(document, (key, value) => {
+      const [, source, flags] = key === 'pattern' ? (/^(.*)(?<!\\)\/([a-z]+)$/s.exec(value) ?? []) : [];
+      if (flags === undefined) return value;
+      return flags === 'u' ? source : undefined;
+    }),
+  );
 
 /** In /docs, Authorize offers both. */
 const SCHEMES = {

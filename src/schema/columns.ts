@@ -1,0 +1,19 @@
+import { z } from 'zod';
+
+/** A document as a row of a table: an object is a column for each of its fields, a list or a map is one as JSON. */
+
+/** The columns of a document, or of what a row may say of one, with their schemas. */
+export const columnsOf = (document: z.ZodObject, prefix = ''): Record<string, z.ZodType> =>
+  Object.fromEntries(
+    Object.entries(document.shape).flatMap(([name, field]) => {
+      const object = objectIn(field);
+      return object ? Object.entries(columnsOf(object, `${prefix}${name}.`)) : [[prefix + name, field]];
+    }),
+  );
+
+/** The object that a field is, or may be, if it is one. */
+export function objectIn(field: z.core.$ZodType): z.ZodObject | undefined {
+  const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
+  if (def.type === 'nullable' || def.type === 'optional') return objectIn(def.innerType);
+  return field instanceof z.ZodObject ? field : undefined;
+}
