@@ -417,7 +417,9 @@ describe('a post', () => {
       }),
     ]) {
       expect([answer.status, answer.body.code]).toEqual([403, 'forbidden']);
-      expect(answer.body.errors).toMatchObject([{ pointer: '/author', code: 'not_yourself' }]);
+      expect(answer.body.errors).toMatchObject([
+        { pointer: expect.stringMatching(/^.(author|0.value)$/), code: 'not_yourself' },
+      ]);
     }
     const operations = [{ method: 'create', resource: 'posts', body }];
     expect((await api.post('/batch', { operations }, as)).body.problem.code).toBe('forbidden');
@@ -476,7 +478,7 @@ test('roles are shown to oneself and to admins, and nobody else finds or sorts u
       const { status, body } = await api.get(`/users?${query}`, { as });
       const [parameter] = query.split('=');
       expect([status, body.errors]).toMatchObject([403, [{ in: 'query', parameter, code: 'not_readable' }]]);
-      expect((await api.get(`/users?${query}`, { as, headers: { accept: 'text/csv' } })).status).toBe(403);
+      expect((await api.get(`/users/export?${query}`, { as })).status).toBe(403);
     }
   const found = await api.get('/users?role=admin', { as: admin.token });
   expect(found.body.items.map(({ id }: { id: string }) => id)).toContain(String(admin.id));
