@@ -195,7 +195,8 @@ describe('references inside objects and lists', () => {
           {
             lead: { id: guide, team: { id: head, name: 'Hal' } },
             guests: [expect.objectContaining({ name: 'Ada', team: head })],
-            legs: [{ km: 1 }],
+            // What is included is shown without being chosen.
+            legs: [{ helper: expect.objectContaining({ name: 'Ada' }), km: 1 }],
           },
           { lead: null, guests: [], legs: [] },
         ],
