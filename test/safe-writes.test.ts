@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import mongoose from 'mongoose';
+import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import { AuditEntry } from '../src/http/audit.ts';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
 import { transaction } from '../src/mongo/transaction.ts';
@@ -288,7 +289,7 @@ test('a change that changes nothing leaves the time, the tag and the audit trail
     await api.put(`${path}/tags/${tag._id}`),
     await api.delete(`${path}/tags/${(await aTag())._id}`),
     await api.post(`/posts/${post._id}/publish`),
-    await api.put(`/users/${user._id}/role`, { role: 'member' }),
+    await api.put(`/users/${user._id}/role`, { role: 'member', currentPassword: DEMO_PASSWORD }),
     await api.post('/batch', {
       operations: [{ method: 'update', resource: 'books', id, body: { year: 1 } }],
     }),
