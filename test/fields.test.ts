@@ -308,6 +308,74 @@ describe('references inside objects and lists', () => {
   });
 });
 
+describe('PATCH goes into objects at every level (RFC 7396)', () => {
+  const start = { city: 'Rome', spot: { x: 1, y: 2, zone: 'z' }, guide: null };
+  const whole = {
+    start,
+    labels: { en: 'x', de: 'y' },
+    payment: { by: 'card', last4: '1234', amount: '3.00' },
+    stops: [stop],
+  };
+
+  test.each<[object, object]>([
+    [{ start: { city: 'Oslo' } }, { start: { ...start, city: 'Oslo' } }],
+    [{ start: { spot: { x: 5, zone: null } } }, { start: { ...start, spot: { x: 5, y: 2, zone: null } } }],
+    [{ start: { spot: null } }, { start: { ...start, spot: null } }],
+    [
+      { start: null, title: 'U' },
+      { start: null, title: 'U' },
+    ],
+    [{ labels: { de: null, fr: 'z' } }, { labels: { en: 'x', fr: 'z' } }],
+    [{ payment: { amount: '4.5' } }, { payment: { ...whole.payment, amount: '4.50' } }],
+    [{ payment: { by: 'cash', last4: null } }, { payment: { by: 'cash', amount: '3.00' } }],
+    [{ stops: [] }, { stops: [] }],
+    [{ start: {} }, {}],
+  ])('%j', async (patch, changed) => {
+    const trip = await aTrip(whole);
+    const { status, body } = await api.patch(`/trips/${trip.id}`, patch);
+    expect([status, body]).toEqual([200, { ...trip, ...changed, updatedAt: body.updatedAt }]);
+  });
+
+  test('an object that was null has what the patch says, and null for the rest', async () => {
+    const { id } = await aTrip();
+    expect(faultsOf(await api.patch(`/trips/${id}`, { start: { spot: { x: 1 } } }))).toEqual([
+      422,
+      '/start/city required',
+      '/start/spot/y required',
+    ]);
+    expect((await api.patch(`/trips/${id}`, { start: { city: 'Rome' } })).body.start).toEqual({
+      city: 'Rome',
+      spot: null,
+      guide: null,
+    });
+  });
+
+  test.each<[object, string[]]>([
+    [
+      { start: { spot: { x: 'a', q: 1 }, city: '' } },
+      ['city too_short', 'spot/x invalid_type', 'spot/q unknown_field'],
+    ],
+    [{ start: { city: null } }, ['city invalid_type']],
+    [{ start: { guide: nowhere } }, ['guide reference_not_found']],
+  ])('faults have the full pointer: %j', async (patch, faults) => {
+    const { id } = await aTrip(whole);
+    const found = faultsOf(await api.patch(`/trips/${id}`, patch));
+    expect(found).toEqual([422, ...faults.map((fault) => `/start/${fault}`)]);
+  });
+
+  test('also in a batch, with names of what it creates', async () => {
+    const { id } = await aTrip(whole);
+    const operations = [
+      { method: 'create', resource: 'guides', as: 'ada', body: { name: 'Ada' } },
+      { method: 'update', resource: 'trips', id, body: { start: { guide: '$ada' } } },
+    ];
+    const { body } = await api.post('/batch', { operations });
+    const [ada, trip] = body.results.map(({ document }: any) => document);
+    expect(trip.start).toEqual({ ...start, guide: ada.id });
+    expect((await api.delete(`/guides/${ada.id}`)).status).toBe(409);
+  });
+});
+
 describe('paths', () => {
   const titles = async (query: string): Promise<string> => {
     const { status, body } = await api.get(`/trips?${query}`);

@@ -10,6 +10,7 @@ import type { AnyResource } from '../schema/resource.ts';
 import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
 import * as writes from '../schema/writes.ts';
+import { mergeDocument } from './merge-patch.ts';
 import { parseTags, TAGS_EXPECTED } from './preconditions.ts';
 import { type Route, route } from './route.ts';
 
@@ -215,7 +216,7 @@ async function perform({ method, resource, id, body, ifMatch }: Planned, index: 
       case 'replace':
         return { ...done, status: 200, document: await writes.replace(resource, id, body) };
       case 'update':
-        return { ...done, status: 200, document: await writes.update(resource, id, body) };
+        return { ...done, status: 200, document: await mergeDocument(resource, id, body) };
       case 'remove':
         await store.remove(resource, id);
         return { ...done, status: 204, document: null };

@@ -17,6 +17,7 @@ import * as store from '../schema/store.ts';
 import { jsonPatch, patchDocument } from './json-patch.ts';
 import * as writes from '../schema/writes.ts';
 import type { Limit } from './limits.ts';
+import { mergeDocument } from './merge-patch.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, type Route, route } from './route.ts';
 
@@ -142,7 +143,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     handler: ({ params, body }) =>
       Array.isArray(body)
         ? patchDocument(resource, params.id, body)
-        : writes.update(resource, params.id, body),
+        : mergeDocument(resource, params.id, body),
   });
 };
 

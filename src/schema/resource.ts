@@ -7,6 +7,7 @@ import { checkDefinition } from './definition.ts';
 import { type Computed, exampleOf, shownAs } from './computed.ts';
 import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { covers } from './grants.ts';
+import { partOf } from './merge.ts';
 import { pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
 import { describeRules, type Rule } from './rules.ts';
@@ -213,7 +214,7 @@ export function resource<
     /** What a merge patch takes. */
     patch: z.preprocess(
       (given) => withoutUnknownNulls(given, body.shape),
-      body.partial().meta({ id: `${name}Patch`, ...inWords }),
+      partsOf(body).meta({ id: `${name}Patch`, ...inWords }),
     ),
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
@@ -222,6 +223,12 @@ export function resource<
   };
   return made;
 }
+
+const partsOf = (body: z.ZodObject): z.ZodObject =>
+  z.strictObject(mapValues(body.shape as Fields, partOf)).partial();
+
+const mapValues = (fields: Fields, change: (schema: z.ZodType) => z.ZodType): Fields =>
+  Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name, change(schema)]));
 
 const readOnly = (document: z.ZodObject, writable: Fields): Fields =>
   Object.fromEntries(
