@@ -679,6 +679,8 @@ describe('include', () => {
           role: 'member' as const,
           bio: null,
           passwordHash: null,
+          verifiedAt: null,
+          lockedAt: null,
         })),
       );
       await modelOf(Tag).insertMany(ids.map((_id) => ({ _id, name: String(_id), description: null })));

@@ -123,13 +123,15 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
       ...(raw !== undefined && { body: raw, duplex: 'half' }),
     } as RequestInit);
     const text = await response.text();
+    const type = response.headers.get('content-type') ?? '';
     const answer: Answer = {
       status: response.status,
       headers: response.headers,
       body:
-        text === ''
+        // An export of nothing is a text, too.
+        text === '' && !/csv|ndjson/.test(type)
           ? undefined
-          : /[/+]json(;|$)/.test(response.headers.get('content-type') ?? '')
+          : /[/+]json(;|$)/.test(type)
             ? JSON.parse(text)
             : text,
     };
