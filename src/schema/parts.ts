@@ -23,7 +23,8 @@ export function rebuilt(
         return values(schema);
     }
   })();
-  const { id, ...meta } = schema.meta() ?? {};
+  // A list is rebuilt without its checks: what other tools have stored may repeat an entry.
+  const { id, uniqueItems, ...meta } = schema.meta() ?? {};
   const result = made.meta({ ...meta, ...made.meta() });
   const restriction = restricted.get(schema);
   if (restriction) restricted.set(result, restriction);
