@@ -30,13 +30,13 @@ export function isOf(kind: Kind, value: unknown): boolean {
       return typeof value === 'string';
     case 'integer':
     case 'number':
-      return typeof value === 'number';
+      return Number.isFinite(value);
     case 'decimal':
       return isDecimal(value);
     case 'boolean':
       return typeof value === 'boolean';
     case 'instant':
-      return value instanceof Date;
+      return value instanceof Date && !Number.isNaN(value.getTime());
     case 'id':
       return isObjectId(value);
     case 'enum':
