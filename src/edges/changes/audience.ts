@@ -1,4 +1,4 @@
-import type { Caller } from '../../auth/caller.ts';
+import { type Caller, runAs } from '../../auth/caller.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import type { Commit, Entry } from './commits.ts';
 import { write } from './position.ts';
@@ -6,7 +6,12 @@ import { type Look, lookOf, type Sight, sightOf } from './sight.ts';
 
 /** What a feed asks for. */
 export interface Question {
-  views: { resource: AnyResource; conditions: object[]; fields?: string[] | undefined }[];
+  views: {
+    resource: AnyResource;
+    /** Refuses a caller who does not see what they look at. */
+    conditions: () => object[];
+    fields?: string[] | undefined;
+  }[];
 }
 
 /** All who ask the same and may see the same: for them a change is looked at once, and put in words once. */
@@ -17,11 +22,12 @@ export interface Audience<Member> {
   members: Set<Member>;
 }
 
+/** Refuses a caller who may not ask this. */
 export function audienceOf<Member>(question: Question, who: Caller): Audience<Member> {
   const views = new Map(
     question.views.map(({ resource, conditions, fields }) => [
       resource.collection,
-      { sight: sightOf(resource, who, conditions), look: lookOf(resource, who, fields) },
+      { sight: sightOf(resource, who, runAs(who, conditions)), look: lookOf(resource, who, fields) },
     ]),
   );
   const keys = [...views.values()].map(({ sight, look }) => [sight.key, look.key]);

@@ -60,17 +60,21 @@ const unknown = (operator: string): Error =>
   );
 
 function fieldOf(path: string[], operand: unknown, compare: Compare): Predicate {
-  if (isOperators(operand) && operand['$options'] === 'i') {
-    const letters = lettersOf(String(operand['$regex']));
+  if (isOperators(operand) && '$regex' in operand) {
+    const letters = lettersOf(operand);
     return (document) => reaches(document, path, (value) => typeof value === 'string' && letters.test(value));
   }
   const operators = isOperators(operand) ? Object.entries(operand) : [['$eq', operand] as const];
   return every(operators.map(([operator, value]) => operatorOf(path, operator, value, compare)));
 }
 
-/** A regular expression for letters as they stand, which the filter `contains` has escaped for MongoDB. */
-const lettersOf = (escaped: string): RegExp =>
-  new RegExp(escaped.replace(/\\(.)/gs, '$1').replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'iu');
+/** Only for letters as they stand, whatever their case, as the filter `contains` escapes them for MongoDB. */
+function lettersOf({ $regex, $options, ...others }: Condition): RegExp {
+  const escaped = String($regex);
+  const isLiteral = /^(\\[^a-z0-9]|[^\\^$.*+?()[\]{}|])*$/is.test(escaped);
+  if (!isLiteral || $options !== 'i' || Object.keys(others).length > 0) throw unknown('$regex');
+  return new RegExp(escaped.replace(/\\(.)/gs, '$1').replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'iu');
+}
 
 const isOperators = (operand: unknown): operand is Condition =>
   isPlain(operand) && Object.keys(operand).some((name) => name.startsWith('$'));

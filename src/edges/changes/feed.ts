@@ -53,7 +53,7 @@ export function feedsOf(resources: AnyResource[], routes: Route[]): Feed[] {
       resources: all,
       access: { role: 'anyone', scope: 'each', credentials: 'ticket' },
       query: once(z.strictObject(PARAMETERS)),
-      questionOf: () => ({ views: all.map((resource) => ({ resource, conditions: [] })) }),
+      questionOf: () => ({ views: all.map((resource) => ({ resource, conditions: () => [] })) }),
     },
     ...listed.map(({ resource, filters }) =>
       feedOf(
@@ -77,7 +77,7 @@ const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
     }),
   ),
   questionOf: (query) => ({
-    views: [{ resource, conditions: toConditions(resource, filters, query), fields: query.fields }],
+    views: [{ resource, conditions: () => toConditions(resource, filters, query), fields: query.fields }],
   }),
 });
 

@@ -15,7 +15,7 @@ import { createTail, now } from './tail.ts';
 /** Why what a client has read may not be what it would read now. */
 export type Reset = 'history_lost' | 'rights_changed' | 'too_slow';
 /** Why a feed ends. */
-export type Ending = 'draining' | 'unauthenticated' | 'too_slow' | 'unavailable';
+export type Ending = 'draining' | 'unauthenticated' | 'forbidden' | 'too_slow' | 'unavailable';
 
 /** The way to a client; nothing of it throws, whatever has become of the connection. */
 export interface Outlet {
@@ -133,6 +133,8 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
       const former = follower.who;
       follower.who = await confirm(follower.base);
       if (rightsOf(former) === rightsOf(follower.who) || follower.ended) return;
+      // A filter that is no longer the caller's would go on telling what it looks at.
+      audienceOf(follower.question, follower.who);
       if (follower.audience) {
         leaveAudience(follower);
         join(follower);
@@ -140,6 +142,7 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
       follower.outlet.reset('rights_changed', 'Other documents may be seen now.', text(tail.position()));
     } catch (error) {
       if (error instanceof Problem && error.status === 401) end(follower, 'unauthenticated', error.message);
+      else if (error instanceof Problem && error.status === 403) end(follower, 'forbidden', error.message);
       else end(follower, 'unavailable', 'Whether the caller may go on cannot be found out at the moment.');
     }
   }

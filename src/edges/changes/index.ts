@@ -5,6 +5,7 @@ import { callerId, caller } from '../../auth/caller.ts';
 import type { Edge } from '../../http/edge.ts';
 import type { Authenticate, Confirm } from '../../http/entrance.ts';
 import { JSON_TYPE, type Route, route } from '../../http/route.ts';
+import { isRestricting } from '../../schema/access.ts';
 import { requireAccess } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { warnOfExpiry } from './expiry.ts';
@@ -83,7 +84,13 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
       },
     },
     socket: openSocket,
-    problems: ['unauthenticated', 'history_lost', 'too_many_feeds', 'too_many_streams'],
+    problems: [
+      'unauthenticated',
+      ...(resource && isRestricting(resource) ? ['forbidden' as const] : []),
+      'history_lost',
+      'too_many_feeds',
+      'too_many_streams',
+    ],
     handler: async () => undefined as never,
   });
 }

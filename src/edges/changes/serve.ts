@@ -6,6 +6,7 @@ import type { Authenticate, Confirm } from '../../http/entrance.ts';
 import { JSON_TYPE } from '../../http/route.ts';
 import { takeConnection } from '../../http/upgrade.ts';
 import { requireAccess } from '../../schema/policy.ts';
+import { audienceOf } from './audience.ts';
 import type { Feed } from './feed.ts';
 import type { Follower, Hub, Outlet } from './hub.ts';
 import { type Polled, pollOutlet } from './poll.ts';
@@ -40,11 +41,18 @@ const sockets = new WebSocketServer({
 });
 
 export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: Surroundings) {
+  /** Before there is a stream or a connection: then it is an answer like any other. */
+  function requireRights(query: Asked, who: Caller): void {
+    requireAccess(feed.access, who);
+    audienceOf(feed.questionOf(query), who);
+  }
+
   /** Who calls: as a ticket says, or the header. */
-  async function identify({ ticket }: Asked): Promise<Pick<Follower, 'base' | 'who'>> {
+  async function identify(query: Asked): Promise<Pick<Follower, 'base' | 'who'>> {
+    const { ticket } = query;
     const base = ticket === undefined ? caller() : readTicket(feed.path, ticket);
     const who = ticket === undefined ? base : await confirm(base);
-    requireAccess(feed.access, who);
+    requireRights(query, who);
     return { base, who };
   }
 
@@ -155,7 +163,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
       orClose(async () => {
         follower.base = follower.who =
           token === undefined ? ANONYMOUS : await authenticate(`Bearer ${token}`);
-        requireAccess(feed.access, follower.who);
+        requireRights(query, follower.who);
         await go(after ?? query.after);
       });
     const later = ({ token }: Message) =>

@@ -20,6 +20,7 @@ const CODES: Record<Ending, number> = {
   unavailable: 1013,
   too_slow: 4008,
   unauthenticated: 4401,
+  forbidden: 4403,
 };
 
 const message = z.strictObject({
