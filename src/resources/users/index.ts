@@ -1,5 +1,6 @@
+import { sendsMail } from '../../auth/mail.ts';
 import type { Route } from '../../http/route.ts';
-import type { Hook } from '../../schema/resource.ts';
+import type { DocumentOf, Hook } from '../../schema/resource.ts';
 import { keepAnAdmin, refuseKeyOnAdmins, refuseRemovalByToken } from './admins.ts';
 import { data } from './data.ts';
 import { emails } from './emails.ts';
@@ -26,7 +27,11 @@ export const hooks: Hook[] = [
   {
     resource: User,
     beforeCreate: countRegistration,
-    afterCreate: async (user) => mailVerification(user as never),
+    // An account that an operator made is verified already.
+    afterCreate: async (created) => {
+      const user = created as DocumentOf<typeof User>;
+      if (sendsMail() && !user.verifiedAt) mailVerification(user);
+    },
     beforeChange: refuseKeyOnAdmins,
     problems: ['last_admin'],
     beforeRemove: async (ids) => {
