@@ -17,13 +17,13 @@ import * as store from './store.ts';
 
 type Document = Record<string, unknown>;
 
-/** Fields that the caller may not write get their defaults. */
-export const create = (resource: AnyResource, body: Document, id?: Types.ObjectId) =>
-  store.create(
-    resource,
-    permitted(resource, lockedIn(resource, completedOnce(resource, body)), body, constantsOf(resource)),
-    id,
-  );
+/** Fields that the caller may not write get their defaults, but for those that the intake has made. */
+export const create = (resource: AnyResource, body: Document, id?: Types.ObjectId) => {
+  const made = resource.intake?.fields ?? {};
+  const closed = [...lockedIn(resource, completedOnce(resource, body))];
+  const locked = new Set(closed.filter((path) => !(topOf(path) in made)));
+  return store.create(resource, permitted(resource, locked, body, constantsOf(resource)), id);
+};
 
 /**
  * Everything that the caller may write becomes what the body says, or its default. The body may have what nobody can
@@ -106,13 +106,9 @@ export function permitted(
   given: Document,
   current: Document,
 ): Document {
-  // Not what an intake has made: what no body takes no client has sent.
+  // What no body takes no client has sent.
   const taken = resource.body.shape;
-  const made = resource.intake?.fields ?? {};
-  const touched = [...locked].filter((path) => {
-    const top = topOf(path);
-    return top in given && top in taken && !(top in made);
-  });
+  const touched = [...locked].filter((path) => topOf(path) in given && topOf(path) in taken);
   if (touched.length === 0) return given;
   const after = wire(resource, given);
   const stated = touched.filter((path) => isStated(given, path));
