@@ -25,14 +25,12 @@ export const prove = (email: string, password: string): Promise<Proof> =>
   guessingAs(email, () => check(email, password));
 
 async function check(email: string, password: string): Promise<Proof> {
-  // MongoDB takes for equal what is not: a name must be written as one, or its spellings would count one by one.
-  const isName = User.fields.email.safeParse(email).success;
-  const user = isName
-    ? await modelOf(User)
-        .findOne({ email: { $eq: email } })
-        .maxTimeMS(QUERY_TIME)
-        .lean()
-    : null;
+  const found = await modelOf(User)
+    .findOne({ email: { $eq: email } })
+    .maxTimeMS(QUERY_TIME)
+    .lean();
+  // MongoDB takes for equal what is not: only the case may differ, or guesses would count for each spelling by itself.
+  const user = found?.email.toLowerCase() === email.toLowerCase() ? found : null;
   const isRight = await isPassword(password, user?.passwordHash);
   if (!user?.passwordHash || !isRight)
     throw refused(user?._id, !user ? 'unknown_name' : user.passwordHash ? 'wrong_password' : 'no_password');
