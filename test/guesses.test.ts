@@ -188,6 +188,8 @@ describe('registration', () => {
       email: account(0).email,
       role: 'member',
       bio: null,
+      verifiedAt: null,
+      lockedAt: null,
       passwordHash,
     });
     const answers = await times(210, (i) =>
