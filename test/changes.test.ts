@@ -403,14 +403,19 @@ describe('a WebSocket', () => {
     const books = await socket('/books/changes');
     books.send({ token });
     await books.next();
+    /** The next message that is more than a sign of life. */
+    const nextEvent = async (): Promise<any> => {
+      const message: any = await books.next();
+      return message.operation === 'position' ? nextEvent() : message;
+    };
     await sleep(1_000);
     books.send({ token: await tokenOf(id) });
     await sleep(200);
     await modelOf(Session).deleteOne({ user: id });
     await aBook({ title: 'goes on' });
-    expect(await books.next()).toMatchObject({ document: { title: 'goes on' } });
+    expect(await nextEvent()).toMatchObject({ document: { title: 'goes on' } });
     await modelOf(Session).deleteMany({ user: id });
-    expect(await books.next()).toMatchObject({ operation: 'end', code: 'unauthenticated' });
+    expect(await nextEvent()).toMatchObject({ operation: 'end', code: 'unauthenticated' });
     expect(await books.closed()).toBe(4401);
   });
 

@@ -503,7 +503,7 @@ describe('a batch', () => {
         create('posts', { title: 'T', body: 'B', author: '$ann' }),
         remove('tags', removed),
         update('books', changed, { year: 1999 }),
-        replace('users', author, user({ email: 'other@example.org' })),
+        replace('users', author, { name: 'Other' }),
         ...[1, 2, 3, 4].map((i) => create('tags', { name: `new ${i}` })),
         last({ removed, author }),
       );

@@ -162,26 +162,33 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
     delete follower.audience;
   }
 
-  /** Tells what happened after a position, or from now on, and goes on until it is left. */
-  async function follow(follower: Follower, from: Position | undefined): Promise<void> {
+  /**
+   * Tells what happened after a position, or from now on, and goes on until it is left. A position that is none of
+   * ours, or lies before the history, is `lost`.
+   */
+  async function follow(follower: Follower, from: Position | 'lost' | undefined): Promise<void> {
     enter(follower);
     let position = from;
     while (!follower.ended) {
       try {
+        if (position === 'lost') position = await startAnew(follower);
         position = await advance(follower, position);
         if (!position) return;
       } catch (error) {
-        if (error instanceof HistoryLost) {
-          const detail = 'The database does not have, or no longer has, what happened after this position.';
-          follower.outlet.reset('history_lost', detail, text(tail.position()));
-          position = undefined;
-        } else {
-          // The database is away: it goes on where it was.
-          await sleep(500, undefined, { ref: false });
-        }
+        // Otherwise the database is away: it goes on where it was.
+        if (error instanceof HistoryLost) position = 'lost';
+        else await sleep(500, undefined, { ref: false });
       }
       await untilRead(follower);
     }
+  }
+
+  /** The position is taken before the client is told, so that no change after the reset is missed. */
+  async function startAnew(follower: Follower): Promise<Position> {
+    const position = await present();
+    const detail = 'The database does not have, or no longer has, what happened after this position.';
+    if (!follower.ended) follower.outlet.reset('history_lost', detail, text(position));
+    return position;
   }
 
   /** Tells what is at hand; answers where to go on, undefined when all that comes will be told by itself. */
@@ -310,10 +317,7 @@ export function createHub(followed: Followed, confirm: Confirm, logger: Logger) 
     return tail.mark();
   }
 
-  const resetLost = ({ outlet }: Follower): void =>
-    outlet.reset('history_lost', 'The position is not one of this database.', text(tail.position()));
-
-  return { follow, leave, drain, renew, resetLost, mark, text, present };
+  return { follow, leave, drain, renew, mark, text, present };
 }
 
 /** Calls in the same turn of the event loop share one answer. */

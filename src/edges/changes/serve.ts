@@ -72,11 +72,6 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     return from && { time: timeOf(from) };
   }
 
-  function begin(follower: Follower, from: Position | 'lost' | undefined): void {
-    if (from === 'lost') hub.resetLost(follower);
-    void hub.follow(follower, from === 'lost' ? undefined : from);
-  }
-
   async function sendEvents(ctx: Context, { query }: { query: Asked }): Promise<void> {
     if (ctx.method === 'HEAD') {
       ctx.body = '';
@@ -92,7 +87,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
       leaveSeat();
       hub.leave(follower);
     });
-    begin(follower, from);
+    void hub.follow(follower, from);
   }
 
   async function sendJson(ctx: Context, { query }: { query: Asked }): Promise<void> {
@@ -120,7 +115,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
         const { outlet, cancel } = pollOutlet((query.wait ?? 0) * 1_000, hub.text(from), resolve);
         ctx.res.once('close', cancel);
         follower = followerOf(query, outlet, known);
-        begin(follower, from);
+        void hub.follow(follower, from);
       });
     } finally {
       leaveSeat();
@@ -148,7 +143,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     hasShown: boolean,
   ): void {
     const follower = followerOf(query, webSocketOutlet(socket), known);
-    const go = async (after?: string) => begin(follower, await startOf(query, after));
+    const go = async (after?: string) => void hub.follow(follower, await startOf(query, after));
     const orClose = async (work: () => Promise<void>): Promise<void> => {
       try {
         await work();
