@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { documentMaker } from '../scripts/import/document.ts';
 import { create, read, replace, update } from '../src/http/crud.ts';
+import { exportAll } from '../src/http/export.ts';
 import { list } from '../src/http/list.ts';
 import { instant, ref, text } from '../src/schema/fields.ts';
 import { modelOf } from '../src/schema/model.ts';
@@ -61,6 +62,7 @@ const api = useApi({
   resources: own,
   routes: [
     list(Boat, { filter: ['name'], sort: ['name'] }),
+    exportAll(Boat, { filter: ['name'], sort: ['name'] }),
     create(Boat, { example }),
     read(Boat),
     replace(Boat, { example }),
@@ -80,7 +82,7 @@ test('it stands in answers and in the example, and is not stored', async () => {
   expect(Object.keys((await modelOf(Boat).findOne().lean()) ?? {})).not.toContain('area');
   expect((await api.patch(`/boats/${boat.id}`, { width: 3 })).body.area).toBe(15);
   expect((await api.patch(`/boats/${boat.id}`, { width: null })).body.area).toBeNull();
-  const csv = await api.get('/boats', { headers: { accept: 'text/csv' } });
+  const csv = await api.get('/boats/export?format=csv');
   expect(csv.body).toMatch(/^id,name,length,width,builtAt,area,seen,inspectedAt,createdAt,updatedAt/);
 });
 
