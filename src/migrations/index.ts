@@ -10,6 +10,7 @@ import { images } from './0008-images.ts';
 import { readings } from './0009-readings.ts';
 import { accountStates } from './0010-account-states.ts';
 import { patterns } from './0011-patterns.ts';
+import { readingsImages } from './0012-readings-images.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
 export const migrations: Migration[] = [
@@ -24,4 +25,5 @@ export const migrations: Migration[] = [
   readings,
   accountStates,
   patterns,
+  readingsImages,
 ];

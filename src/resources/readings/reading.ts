@@ -32,6 +32,7 @@ export const Reading = resource('Reading', {
     { key: { finishedOn: 1, _id: 1 } },
     { key: { createdAt: 1, _id: 1 } },
   ],
+  changes: true,
   example: {
     id: '65f000000000000000000701',
     user: '65f000000000000000000c01',
