@@ -871,6 +871,6 @@ test('a definition is a value: importing one loads neither Mongoose nor the driv
     });
     return JSON.parse(output).filter((path: string) => /node_modules.(mongoose|mongodb)\b/.test(path));
   };
-  expect(loadedBy('src/resources/posts/post.ts')).toEqual([]);
+  expect(loadedBy('test/sample/posts/post.ts')).toEqual([]);
   expect(loadedBy('src/schema/model.ts')).not.toEqual([]);
 });
