@@ -106,7 +106,7 @@ export const reading = (
 /** PUT /books/{id}. */
 export const replace = <R extends AnyResource>(
   resource: R,
-  { example }: Example<R> = { example: shownBy(resource.body, resource.example) as WireOf<R> },
+  { example }: Example<R> = { example: writtenBy(resource.body, resource.example) as WireOf<R> },
 ): Route =>
   route({
     ...item(resource),
@@ -222,6 +222,18 @@ export const theDocument = (resource: AnyResource, changes: object) => ({
   example: { ...resource.example, ...shownBy(resource.document, changes) },
   etag: (stored: unknown) => etagOf(resource, stored),
 });
+
+/** The part of an example that somebody may write. */
+const writtenBy = (schema: z.ZodObject, example: object): object =>
+  Object.fromEntries(
+    Object.entries(shownBy(schema, example)).filter(
+      ([field]) => !isReadOnly(schema.shape[field] as z.ZodType),
+    ),
+  );
+
+const isReadOnly = (schema: z.ZodType): boolean =>
+  schema.meta()?.['readOnly'] === true ||
+  (schema.def.type === 'optional' && isReadOnly((schema as z.ZodOptional<z.ZodType>).unwrap()));
 
 /** The part of an example that a schema knows. */
 const shownBy = (schema: z.ZodObject, example: object): object =>

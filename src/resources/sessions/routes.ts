@@ -14,12 +14,6 @@ import { metadata } from './metadata.ts';
 const form = <S extends z.ZodRawShape>(fields: S) => z.object(fields);
 const short = z.string().max(1_000);
 
-const requires = (grant: string, required: string[]) => ({
-  if: { properties: { grant_type: { const: grant } } },
-  // eslint-disable-next-line unicorn/no-thenable
-  then: { required },
-});
-
 const tokenRequest = form({
   grant_type: z
     .string()
@@ -45,7 +39,6 @@ const tokenRequest = form({
   id: 'TokenRequest',
   description:
     'By what to get a token: `password` requires a username and a password, `refresh_token` a refresh_token',
-  allOf: [requires('password', ['username', 'password']), requires('refresh_token', ['refresh_token'])],
 });
 
 const tokenAnswer = z

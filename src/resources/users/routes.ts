@@ -17,7 +17,7 @@ export const users = (): Route[] => [
     intake: { email: 'ben@example.org', password: 'a long way home' },
   }),
   read(User),
-  replace(User, { example: { name: 'Ann Reader', email: 'ann@example.org', bio: 'Reads at night.' } }),
+  replace(User, { example: { name: 'Ann Reader', bio: 'Reads at night.' } }),
   update(User, { example: { bio: 'Reads at night, and in trains.' } }),
   // Its owner does that by DELETE /me.
   {
