@@ -1,7 +1,7 @@
 import type { ObjectId } from 'bson';
 
 /** What concerns the security of accounts. Each of them is a line in the log, and in an entry of the audit trail. */
-export type EventName =
+type EventName =
   | 'login'
   | 'login_failed'
   | 'login_delayed'

@@ -8,6 +8,7 @@ import { constantsOf } from '../schema/defaults.ts';
 import { etagOf } from '../schema/etag.ts';
 import { expanded, include } from '../schema/include.ts';
 import { removalProblems } from '../schema/integrity.ts';
+import { isClosed } from '../schema/grants.ts';
 import { isEntry } from '../schema/places.ts';
 import { type Target, targetsOf } from '../schema/references.ts';
 import { demand } from '../schema/definition.ts';
@@ -106,7 +107,7 @@ export const reading = (
 /** PUT /books/{id}. */
 export const replace = <R extends AnyResource>(
   resource: R,
-  { example }: Example<R> = { example: writtenBy(resource.body, resource.example) as WireOf<R> },
+  { example }: Example<R> = { example: written(resource) as WireOf<R> },
 ): Route =>
   route({
     ...item(resource),
@@ -223,17 +224,14 @@ export const theDocument = (resource: AnyResource, changes: object) => ({
   etag: (stored: unknown) => etagOf(resource, stored),
 });
 
-/** The part of an example that somebody may write. */
-const writtenBy = (schema: z.ZodObject, example: object): object =>
+/** The part of the example that somebody may write. */
+const written = ({ example, body, restrictions: { write } }: AnyResource): object =>
   Object.fromEntries(
-    Object.entries(shownBy(schema, example)).filter(
-      ([field]) => !isReadOnly(schema.shape[field] as z.ZodType),
-    ),
+    Object.entries(shownBy(body, example)).filter(([field]) => {
+      const grant = write.grants.get(field);
+      return !grant || !isClosed(grant);
+    }),
   );
-
-const isReadOnly = (schema: z.ZodType): boolean =>
-  schema.meta()?.['readOnly'] === true ||
-  (schema.def.type === 'optional' && isReadOnly((schema as z.ZodOptional<z.ZodType>).unwrap()));
 
 /** The part of an example that a schema knows. */
 const shownBy = (schema: z.ZodObject, example: object): object =>
@@ -259,5 +257,6 @@ const consequence = ({ from, field, policy }: AnyResource['referrers'][number]):
     cascade: `The ${from.collection} that refer to it by \`${field}\` are removed too.`,
   })[policy];
 
-const a = (resource: AnyResource): string =>
+/** 'a book', 'an author'. */
+export const a = (resource: AnyResource): string =>
   `${/^[aeio]/i.test(resource.name) ? 'an' : 'a'} ${noun(resource)}`;

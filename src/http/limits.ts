@@ -1,9 +1,9 @@
 import type { Context } from 'koa';
 import type { Caller, Role } from '../auth/caller.ts';
+import { origin } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 import { type Budget, budget, type Policy } from '../mongo/budget.ts';
 import { digest } from '../schema/etag.ts';
-import { addressOf, networksOf } from './address.ts';
 
 /** Who sends a request. */
 interface Client {
@@ -78,6 +78,6 @@ export const clientOf = (ctx: Context): Client => {
   return {
     account: who?.id?.toHexString(),
     role: who?.role,
-    address: networksOf(addressOf(ctx))[0],
+    address: origin()?.networks[0] ?? '',
   };
 };

@@ -5,7 +5,7 @@ import * as link from '../schema/link.ts';
 import { accessTo } from '../schema/policy.ts';
 import { reverseName, sidesOf } from '../schema/references.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
-import { type Example, reading, refusals, theDocument } from './crud.ts';
+import { a, type Example, reading, refusals, theDocument } from './crud.ts';
 import { type Listing, related } from './list.ts';
 import { byId, Created, type Route, route } from './route.ts';
 
@@ -26,7 +26,7 @@ export function linked<R extends AnyResource>(
     [side.field]: params['id'] as Types.ObjectId,
     [other.field]: params[otherId] as Types.ObjectId,
   });
-  const [owner, thing] = [noun(side.target), noun(other.target)];
+  const pair = `${a(side.target)} and ${a(other.target)}`;
   const common = {
     path: `/${side.target.collection}/{id}/${name}/{${otherId}}`,
     tag: side.target.collection,
@@ -52,7 +52,7 @@ export function linked<R extends AnyResource>(
       ...reading(resource, ({ params }, projection) => link.read(resource, pairOf(params), projection)),
       method: 'get',
       operationId: `read${side.target.name}${resource.name}`,
-      summary: `Read the ${noun(resource)} of a ${owner} and a ${thing}`,
+      summary: `Read the ${noun(resource)} of ${pair}`,
       description: `The ${noun(resource)} that links the two, if there is one.`,
       policy: accessTo('read', resource),
     }),
@@ -60,7 +60,7 @@ export function linked<R extends AnyResource>(
       ...common,
       method: 'put',
       operationId: `put${side.target.name}${resource.name}`,
-      summary: `Put a ${noun(resource)} of a ${owner} and a ${thing}`,
+      summary: `Put ${a(resource)} of ${pair}`,
       description: `Links the two (201), or replaces what their ${noun(resource)} says (200); what the body leaves out gets its default. To send it again changes nothing.`,
       policy: accessTo('update', resource),
       body: { schema: bodyOf(resource), example },
@@ -84,7 +84,7 @@ export function linked<R extends AnyResource>(
       ...common,
       method: 'delete',
       operationId: `remove${side.target.name}${resource.name}`,
-      summary: `Remove the ${noun(resource)} of a ${owner} and a ${thing}`,
+      summary: `Remove the ${noun(resource)} of ${pair}`,
       description: 'Ends the link of the two, if there is one.',
       policy: accessTo('remove', resource),
       answer: { status: 204, description: 'Done, or so already' },

@@ -2,7 +2,7 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { invalid } from '../errors.ts';
 import { isMerged, merged, partOf } from '../schema/merge.ts';
-import { type Node, nodesOf } from '../schema/nodes.ts';
+import type { Node } from '../schema/nodes.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
 import * as store from '../schema/store.ts';
@@ -27,23 +27,48 @@ export function mergeDocument(resource: AnyResource, id: Types.ObjectId, patch: 
 
 /** What becomes of the objects that a patch goes into; undefined, if it goes into none. */
 function mergingInto(resource: AnyResource, patch: Values): ((current: Values) => Values) | undefined {
-  const nodes = Object.entries(nodesOf(resource.fields)).filter(
-    ([field, node]) => isMerged(node) && patch[field] !== undefined && patch[field] !== null,
+  const { parts, schema, shape } = mergeableOf(resource);
+  const named = Object.entries(parts).filter(
+    ([field]) => patch[field] !== undefined && patch[field] !== null,
   );
-  if (nodes.length === 0) return undefined;
-  const fields = resource.fields as Record<string, z.ZodType>;
-  const schema = z.strictObject(
-    Object.fromEntries(nodes.map(([field]) => [field, fields[field] as z.ZodType])),
-  );
+  if (named.length === 0) return undefined;
   return (current) => {
-    const before = shapeOf(schema)(current) as Values;
-    const json = ([field, node]: [string, Node]) => {
-      const said = z.encode(partOf(fields[field] as z.ZodType), patch[field]);
-      return [field, merged(node, before[field], said)] as const;
-    };
-    const after = Object.fromEntries(nodes.map(json));
+    const before = shape(current) as Values;
+    const after = Object.fromEntries(
+      named.map(([field, { node, part }]) => [
+        field,
+        merged(node, before[field], z.encode(part, patch[field])),
+      ]),
+    );
     const result = schema.safeParse(after, { error: words });
     if (!result.success) throw invalid(bodyFaults(result.error, schema, after));
     return result.data;
   };
+}
+
+/** The fields of a resource that a patch may go into. */
+interface Mergeable {
+  parts: Record<string, { node: Node; part: z.ZodType }>;
+  /** All of them; any may be missing. */
+  schema: z.ZodObject;
+  shape: ReturnType<typeof shapeOf>;
+}
+
+const mergeables = new WeakMap<AnyResource, Mergeable>();
+
+/** Made at the first patch of a resource, and once. */
+function mergeableOf(resource: AnyResource): Mergeable {
+  const mergeable = mergeables.get(resource) ?? makeMergeable(resource);
+  mergeables.set(resource, mergeable);
+  return mergeable;
+}
+
+function makeMergeable({ fields, nodes }: AnyResource): Mergeable {
+  const names = Object.keys(nodes).filter((field) => isMerged(nodes[field] as Node));
+  const of = <T>(make: (schema: z.ZodType, node: Node) => T): Record<string, T> =>
+    Object.fromEntries(
+      names.map((field) => [field, make(fields[field] as z.ZodType, nodes[field] as Node)] as const),
+    );
+  const schema = z.strictObject(of((schema) => schema)).partial();
+  return { parts: of((schema, node) => ({ node, part: partOf(schema) })), schema, shape: shapeOf(schema) };
 }

@@ -5,7 +5,7 @@ import { JSON_TYPE } from './route.ts';
 /** Refusals where a token is asked for: in OAuth's own form (RFC 6749, section 5.2), which its clients read. */
 
 /** The codes that mean the same in OAuth; whatever else is wrong with the form is an invalid_request. */
-export const OAUTH_CODES = ['invalid_request', 'invalid_grant', 'unsupported_grant_type'] as const;
+const OAUTH_CODES = ['invalid_request', 'invalid_grant', 'unsupported_grant_type'] as const;
 type OAuthCode = (typeof OAUTH_CODES)[number];
 
 export const oauthError = z

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import type { AnyResource } from '../schema/resource.ts';
+import { type AnyResource, indexText } from '../schema/resource.ts';
 import { isHidden } from '../schema/access.ts';
-import { indexText } from '../schema/resource.ts';
 import type { Filter } from './query.ts';
 
 /** Query parameters that a list declares itself, beside those that follow from its fields: `overdue=true`. */

@@ -4,7 +4,7 @@ import { Problem } from '../errors.ts';
 import { isObjectId } from '../schema/fields.ts';
 import { modelOf, QUERY_TIME } from '../schema/model.ts';
 import { isOf } from '../schema/nodes.ts';
-import type { Path } from '../schema/paths.ts';
+import { type Path, valueAt } from '../schema/paths.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
 /**
@@ -83,7 +83,7 @@ export async function readPage(
   const cursorOf = (item: Found | undefined) =>
     item
       ? encodeCursor(
-          sort.map(({ field }) => valueAt(item, field)),
+          sort.map(({ field }) => valueAt(item, field) ?? null),
           bond,
         )
       : null;
@@ -184,12 +184,6 @@ function decodeCursor(cursor: string, resource: AnyResource, sort: SortField[], 
     'Start again without a cursor: this one was made for another list, filter or sort.',
   );
 }
-
-const valueAt = (item: object, path: string): unknown =>
-  path
-    .split('.')
-    .reduce<unknown>((value, name) => (value as Record<string, unknown> | null | undefined)?.[name], item) ??
-  null;
 
 const digest = (position: unknown[], bond: string): string =>
   createHash('sha256').update(bond).update(EJSON.stringify(position)).digest('base64url').slice(0, 16);

@@ -147,8 +147,17 @@ export const several = <T extends z.ZodType>(value: T, field: z.ZodType = value)
     .meta({ param: LIST })
     .register(lists, { keepsCommas: mayHaveCommas(field) });
 
+/** Asked for each operator of a field, in each of its lists: it takes a while, and is told once. */
+const mayHaveCommas = (schema: z.ZodType): boolean => {
+  const known = commas.get(schema) ?? admitsCommas(schema);
+  commas.set(schema, known);
+  return known;
+};
+
+const commas = new WeakMap<z.ZodType, boolean>();
+
 /** As far as the JSON Schema tells. */
-function mayHaveCommas(schema: z.ZodType): boolean {
+function admitsCommas(schema: z.ZodType): boolean {
   const { type, enum: words, pattern, format } = z.toJSONSchema(schema, { io: 'input' });
   if (words) return words.some((word) => String(word).includes(','));
   if (type !== 'string' || format === 'date-time') return false;

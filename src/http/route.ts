@@ -78,7 +78,7 @@ export interface Form {
 }
 
 /** What a list of documents can be filtered by, for whatever else shows the same documents. */
-export interface Listed {
+interface Listed {
   resource: AnyResource;
   filters: Filter[];
 }

@@ -26,11 +26,10 @@ const all = <T>(part: (folder: Folder) => T[] | undefined): T[] =>
 
 /** With the internal ones; a resource comes after those that it refers to, unless they refer to each other. */
 export const collections: AnyResource[] = referredFirst(
-  connect(
-    [...all(({ resources }) => resources), ...all(({ internals }) => internals)],
-    all(({ hooks }) => hooks),
-  ),
+  connect([...all(({ resources }) => resources), ...all(({ internals }) => internals)]),
 );
+
+for (const hook of all(({ hooks }) => hooks)) hook.resource.hooks.push(hook);
 
 export const resources: AnyResource[] = collections.filter((one) =>
   all((folder) => folder.resources).includes(one),

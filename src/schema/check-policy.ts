@@ -1,6 +1,6 @@
 import type { AccessLists } from './access.ts';
 import { covers, faultsOfList, grantTo } from './grants.ts';
-import type { Path } from './paths.ts';
+import { type Path, valueAt } from './paths.ts';
 import { type AccessPolicy, policyOf, RIGHTS } from './policy.ts';
 
 /** What is wrong with the policy of a definition, and with the access to its fields. */
@@ -83,11 +83,6 @@ const isInUnion = (path: string, paths: Paths): boolean => {
   const parent = path.slice(0, Math.max(path.lastIndexOf('.'), 0));
   return parent !== '' && (paths.get(parent)?.kind === 'union' || isInUnion(parent, paths));
 };
-
-const valueAt = (object: unknown, path: string): unknown =>
-  path
-    .split('.')
-    .reduce((value, name) => (value as Record<string, unknown> | null | undefined)?.[name], object);
 
 const noField = (where: string, name: string, paths: Paths): string =>
   `${where} names "${name}", which is no field; there are ${[...paths.keys()].join(', ')}.`;

@@ -5,8 +5,7 @@ import { transaction } from '../mongo/transaction.ts';
 import { isObjectId } from './fields.ts';
 import { remove } from './integrity.ts';
 import { changing, isEntry, valuesAt } from './places.ts';
-import type { Reference } from './resource.ts';
-import type { AnyResource } from './resource.ts';
+import type { AnyResource, Reference } from './resource.ts';
 import { modelOf } from './model.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 

@@ -5,9 +5,8 @@ import { changeGuards, removeGuards } from '../mongo/guards.ts';
 import { noteChange } from './changes.ts';
 import { keepRules } from './keep-rules.ts';
 import { changing, isEntry, valuesAt } from './places.ts';
-import type { Reference } from './resource.ts';
+import { type AnyResource, noun, type Reference } from './resource.ts';
 import { cascadeOf, guarded, type Target } from './references.ts';
-import { type AnyResource, noun } from './resource.ts';
 import { modelOf } from './model.ts';
 
 /**
@@ -139,31 +138,18 @@ async function detach(
 ): Promise<void> {
   const { from, field } = reference;
   const theirs = { [field]: { $in: ids } };
-  const found = await modelOf(from)
-    .find(theirs, { _id: 1 })
-    .limit(budget.changes + 1)
-    .lean<Identified[]>();
-  spend(budget, found.length);
-  await keepRules(
-    reference,
-    found.map(({ _id }) => _id),
-    ids,
-  );
-  for (const { _id } of found) noteChange(from, _id, 'update');
+  const changed = await claim(from, theirs, budget);
+  await keepRules(reference, changed, ids);
+  for (const id of changed) noteChange(from, id, 'update');
   const { path, ...options } = changing(reference, { $in: ids });
   const change = isEntry(reference) ? { $pull: { [path]: { $in: ids } } } : { $set: { [path]: null } };
   await modelOf(from).updateMany(theirs, change, options);
 }
 
 async function cascade({ from, field }: Reference, ids: Types.ObjectId[], removal: Removal): Promise<void> {
-  const dependents = await modelOf(from)
-    .find({ [field]: { $in: ids } }, { _id: 1 })
-    .limit(removal.changes + 1)
-    .lean<Identified[]>();
   // The guards of what can itself be referred to go, too.
-  spend(removal, dependents.length * (from.referrers.length > 0 ? 20 : 1));
-  const theirs = dependents.map(({ _id }) => _id);
-  await removeAll(from, theirs, removal);
+  const cost = from.referrers.length > 0 ? 20 : 1;
+  await removeAll(from, await claim(from, { [field]: { $in: ids } }, removal, cost), removal);
 }
 
 /**
@@ -184,18 +170,9 @@ export async function redirect(
     const model = modelOf(referrer);
     // The other one itself would come to refer to itself: it keeps its reference, for the removal to detach or to refuse.
     const others = referrer === resource ? { _id: { $ne: to } } : {};
-    const theirs = await model
-      .find({ ...others, [field]: from }, { _id: 1 })
-      .limit(budget.changes + 1)
-      .lean<Identified[]>();
-    spend(budget, theirs.length);
-    await keepRules(
-      reference,
-      theirs.map(({ _id }) => _id),
-      [from],
-      to,
-    );
-    for (const { _id } of theirs) noteChange(referrer, _id, 'update');
+    const changed = await claim(referrer, { ...others, [field]: from }, budget);
+    await keepRules(reference, changed, [from], to);
+    for (const id of changed) noteChange(referrer, id, 'update');
     if (isEntry(reference)) await redirectEntries(reference, from, to, others);
     else {
       const { path, ...options } = changing(reference, { $eq: from });
@@ -249,11 +226,22 @@ async function redirectEntries(
   await model.updateMany({ ...others, [field]: from }, { $pull: { [left]: from } }, options);
 }
 
-function spend(budget: { changes: number }, changes: number): void {
-  budget.changes -= changes;
+/** The documents that are about to change, each at a cost; refuses more than the budget has. */
+async function claim(
+  resource: AnyResource,
+  filter: object,
+  budget: { changes: number },
+  cost = 1,
+): Promise<Types.ObjectId[]> {
+  const found = await modelOf(resource)
+    .find(filter, { _id: 1 })
+    .limit(budget.changes + 1)
+    .lean<Identified[]>();
+  budget.changes -= found.length * cost;
   if (budget.changes < 0)
     throw new Problem(
       'too_many_references',
       `More than ${MAX_CHANGES} documents would change; change some of them first.`,
     );
+  return found.map(({ _id }) => _id);
 }

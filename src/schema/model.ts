@@ -1,7 +1,7 @@
 import type { ObjectId } from 'bson';
 import mongoose, { type Model, Schema, type SchemaDefinition } from 'mongoose';
 import { loader } from '../mongo/loader.ts';
-import { type Node, nodesOf, type ValueKind } from './nodes.ts';
+import type { Node, ValueKind } from './nodes.ts';
 import type { AnyResource, DocumentOf } from './resource.ts';
 
 /** What Mongoose casts the values of a field to. Zod has validated them: strangers are refused, not converted. */
@@ -69,8 +69,8 @@ export const loaderOf = <R extends AnyResource>(
 ): ((id: ObjectId) => Promise<DocumentOf<R> | undefined>) => storageOf(resource).load;
 
 /** Settings that every model shares. Collections and indexes are made before the server listens, never here. */
-function makeStorage({ name, collection, fields }: AnyResource): Storage {
-  const schema = new Schema(toMongoose(nodesOf(fields)), {
+function makeStorage({ name, collection, nodes }: AnyResource): Storage {
+  const schema = new Schema(toMongoose(nodes), {
     collection,
     strict: 'throw',
     strictQuery: 'throw',

@@ -114,3 +114,9 @@ function merged(nodes: Node[]): Node | undefined {
   const values = nodes.flatMap((node) => (node.kind === 'enum' ? node.values : []));
   return first.kind === 'enum' ? { ...first, values, schema: z.literal(values) } : first;
 }
+
+/** What a document has at a path that leads through no list. */
+export const valueAt = (object: unknown, path: string): unknown =>
+  path
+    .split('.')
+    .reduce((value, name) => (value as Record<string, unknown> | null | undefined)?.[name], object);

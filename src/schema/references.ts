@@ -1,20 +1,15 @@
 import type { ObjectId } from 'bson';
 import { isRestricted } from './access.ts';
 import { isEntry, valuesAt } from './places.ts';
-import type { AnyResource, Hook, Reference } from './resource.ts';
+import type { AnyResource, Reference } from './resource.ts';
 
 /**
- * Connects resources by the references in their fields, and attaches their hooks. Throws an Error that names everything
- * that could not work: an unknown target, a detach that leaves nothing valid behind, a reference that no index finds.
+ * Connects resources by the references in their fields. Throws an Error that names everything that could not work: an unknown target, a detach that leaves nothing valid behind, a reference that no index finds.
  */
-export function connect(resources: AnyResource[], hooks?: Hook[]): AnyResource[] {
+export function connect(resources: AnyResource[]): AnyResource[] {
   const byName = new Map(resources.map((resource) => [resource.name, resource]));
   const faults: string[] = [];
-  for (const resource of resources) {
-    resource.referrers = [];
-    // Where none are given, those that a resource has stay.
-    if (hooks) resource.hooks = hooks.filter((hook) => hook.resource === resource);
-  }
+  for (const resource of resources) resource.referrers = [];
   for (const from of resources) {
     from.references = [];
     if (resources.some((other) => other !== from && other.collection === from.collection))

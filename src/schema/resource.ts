@@ -8,6 +8,7 @@ import { type Computed, exampleOf, shownAs } from './computed.ts';
 import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { covers } from './grants.ts';
 import { partOf } from './merge.ts';
+import { nodesOf } from './nodes.ts';
 import { pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
 import { describeRules, type Rule } from './rules.ts';
@@ -172,6 +173,8 @@ export function resource<
     collection,
     description,
     fields: fields as F,
+    /** What they are, as read from Zod. */
+    nodes: nodesOf(fields),
     /** The same, and the fields inside them, by their paths. */
     paths: pathsOf(fields),
     /** The fields that everybody sees who sees the document. */
@@ -180,11 +183,6 @@ export function resource<
     restrictions,
     intake,
     defaults: defaults as Record<string, unknown>,
-    /** The part of the defaults that a replace puts back, as far as the caller may. */
-    blank: Object.fromEntries(Object.entries(defaults).filter(([field]) => field in body.shape)) as Record<
-      string,
-      unknown
-    >,
     renamed: renamed as Readonly<Record<string, string>>,
     rules: rules as readonly Rule[],
     /** What stands for fields that a stored document lacks. */
@@ -214,7 +212,7 @@ export function resource<
     /** What a merge patch takes. */
     patch: z.preprocess(
       (given) => withoutUnknownNulls(given, body.shape),
-      partsOf(body).meta({ id: `${name}Patch`, ...inWords }),
+      (partOf(body) as z.ZodObject).meta({ id: `${name}Patch`, ...inWords }),
     ),
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
@@ -223,12 +221,6 @@ export function resource<
   };
   return made;
 }
-
-const partsOf = (body: z.ZodObject): z.ZodObject =>
-  z.strictObject(mapValues(body.shape as Fields, partOf)).partial();
-
-const mapValues = (fields: Fields, change: (schema: z.ZodType) => z.ZodType): Fields =>
-  Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name, change(schema)]));
 
 const readOnly = (document: z.ZodObject, writable: Fields): Fields =>
   Object.fromEntries(

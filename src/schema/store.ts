@@ -7,10 +7,9 @@ import { completedOnce } from './defaults.ts';
 import { type Preconditions, requireMatch } from './etag.ts';
 import { hold, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
-import type { Reference } from './resource.ts';
+import { type AnyResource, type DocumentOf, noun, type Reference } from './resource.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
-import { type AnyResource, type DocumentOf, noun } from './resource.ts';
 
 /**
  * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them

@@ -1,8 +1,7 @@
 import type { View } from '../mongo/layout.ts';
 import { NAMED } from '../mongo/migrate/views.ts';
 import { isRestricted } from './access.ts';
-import type { Reference } from './resource.ts';
-import type { AnyResource } from './resource.ts';
+import type { AnyResource, Reference } from './resource.ts';
 
 /**
  * Views for people who browse the database: the documents that admins may read, with names where the ids of others

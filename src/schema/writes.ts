@@ -30,12 +30,11 @@ export const create = (resource: AnyResource, body: Document, id?: Types.ObjectI
  * write, as a read has given it: then it must still be the same.
  */
 export function replace(resource: AnyResource, id: Types.ObjectId, body: Document) {
-  const isWritable = ([field]: [string, unknown]) => field in resource.body.shape;
+  const isWritable = (field: string) => field in resource.body.shape;
   const entries = Object.entries(body);
-  const given = Object.fromEntries(entries.filter(isWritable));
-  const isMeant = (field: string) => field in resource.body.shape;
-  const changes = changesBy(resource, given, withDefaults(resource, given, isMeant));
-  const others = entries.filter((entry) => !isWritable(entry));
+  const given = Object.fromEntries(entries.filter(([field]) => isWritable(field)));
+  const changes = changesBy(resource, given, withDefaults(resource, given, isWritable));
+  const others = entries.filter(([field]) => !isWritable(field));
   if (others.length === 0) return store.update(resource, id, changes);
   return store.update(resource, id, (current) => {
     requireSame(resource, current, Object.fromEntries(others));

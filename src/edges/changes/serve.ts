@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import { type WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
 import { ANONYMOUS, type Caller, caller } from '../../auth/caller.ts';
 import { forbidden, Problem } from '../../errors.ts';
 import type { Authenticate, Confirm } from '../../http/entrance.ts';
@@ -33,12 +33,18 @@ interface Surroundings {
   corsOrigins: string[];
 }
 
-const sockets = new WebSocketServer({
-  noServer: true,
-  maxPayload: MAX_MESSAGE,
-  perMessageDeflate: false,
-  clientTracking: false,
-});
+let sockets: Promise<WebSocketServer> | undefined;
+
+/** The package is loaded with the first WebSocket: a start need not wait for it. */
+async function makeSockets(): Promise<WebSocketServer> {
+  const { WebSocketServer } = await import('ws');
+  return new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_MESSAGE,
+    perMessageDeflate: false,
+    clientTracking: false,
+  });
+}
 
 export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: Surroundings) {
   /** Before there is a stream or a connection: then it is an answer like any other. */
@@ -129,11 +135,12 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     const known = hasShown ? await identify(query) : { base: ANONYMOUS, who: ANONYMOUS };
     // Before there is a connection that would have to be told what is wrong.
     await hub.mark();
+    const server = await (sockets ??= makeSockets());
     const leaveSeat = takeSeat(ctx);
     ctx.respond = false;
     const { socket, head } = takeConnection(ctx.req, ctx.res);
     socket.once('close', leaveSeat);
-    sockets.handleUpgrade(ctx.req, socket, head, (webSocket) => talk(webSocket, query, known, hasShown));
+    server.handleUpgrade(ctx.req, socket, head, (webSocket) => talk(webSocket, query, known, hasShown));
   }
 
   function talk(

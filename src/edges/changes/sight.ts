@@ -1,8 +1,10 @@
 import mongoose from 'mongoose';
 import { type Caller, runAs } from '../../auth/caller.ts';
+import { isRestricting } from '../../schema/access.ts';
+import { contentOf } from '../../schema/etag.ts';
 import { restrict, visible } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
-import { SHOWN, shapeOf } from '../../schema/shape.ts';
+import { SHOWN } from '../../schema/shape.ts';
 import type { Stored } from './commits.ts';
 import { compile, type Predicate } from './evaluate.ts';
 
@@ -32,21 +34,9 @@ export function sightOf(resource: AnyResource, who: Caller, conditions: object[]
 }
 
 export function lookOf(resource: AnyResource, who: Caller, fields: string[] | undefined): Look {
-  const shape = shapeFor(resource);
   const chosen = fields && new Set(['id', ...fields]);
   const show = (document: Stored) =>
-    runAs(who, () => shape(chosen ? { ...document, [SHOWN]: chosen } : document)) as Record<string, unknown>;
-  const viewer = hasPrivate(resource) ? `${who.kind} ${who.role} ${String(who.id)}` : '';
+    runAs(who, () => contentOf(resource, chosen ? { ...document, [SHOWN]: chosen } : document));
+  const viewer = isRestricting(resource) ? `${who.kind} ${who.role} ${String(who.id)}` : '';
   return { key: `${resource.collection} ${fields?.toSorted().join() ?? '*'} ${viewer}`, show };
 }
-
-const shapes = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
-
-function shapeFor(resource: AnyResource): ReturnType<typeof shapeOf> {
-  const shape = shapes.get(resource) ?? shapeOf(resource.document);
-  shapes.set(resource, shape);
-  return shape;
-}
-
-/** Whether some of it is shown to some callers only. */
-const hasPrivate = ({ restrictions }: AnyResource): boolean => restrictions.read.grants.size > 0;

@@ -26,7 +26,7 @@ const MAX_COMMITS = 20_000;
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 2_000;
 
-export interface Listener {
+interface Listener {
   /** Commits of which documents are shown, in their order; what comes after waits until it is done. */
   commits(commits: Commit[]): Promise<void>;
   /** What happened up to the current position cannot be told. */

@@ -35,7 +35,7 @@ export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId):
 }
 
 /** Whoever logs in again and again ends his oldest sessions. */
-export const MAX_SESSIONS = 100;
+const MAX_SESSIONS = 100;
 
 export const endOldest = async (user: Types.ObjectId): Promise<void> =>
   endAll(await modelOf(Session).find({ user }, { _id: 1 }).sort({ _id: -1 }).skip(MAX_SESSIONS).lean());

@@ -2,7 +2,7 @@ import { Types } from 'mongoose';
 import { ACCESS_SECONDS, digestOf, signToken } from '../../auth/tokens.ts';
 
 /** A refresh token: its session, the secret that all tokens of the session share, and one that is its own. */
-export interface RefreshToken {
+interface RefreshToken {
   session: Types.ObjectId;
   origin: string;
   secret: string;

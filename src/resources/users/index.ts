@@ -1,4 +1,3 @@
-import { sendsMail } from '../../auth/mail.ts';
 import type { Route } from '../../http/route.ts';
 import type { DocumentOf, Hook } from '../../schema/resource.ts';
 import { keepAnAdmin, refuseKeyOnAdmins, refuseRemovalByToken } from './admins.ts';
@@ -30,7 +29,7 @@ export const hooks: Hook[] = [
     // An account that an operator made is verified already.
     afterCreate: async (created) => {
       const user = created as DocumentOf<typeof User>;
-      if (sendsMail() && !user.verifiedAt) mailVerification(user);
+      if (!user.verifiedAt) mailVerification(user);
     },
     beforeChange: refuseKeyOnAdmins,
     problems: ['last_admin'],

@@ -1,5 +1,5 @@
 import { linkToken } from '../../auth/links.ts';
-import { type Mail, sendsMail } from '../../auth/mail.ts';
+import { sendsMail } from '../../auth/mail.ts';
 import { issuer } from '../../auth/tokens.ts';
 import { noteMail } from '../../schema/changes.ts';
 import type { DocumentOf } from '../../schema/resource.ts';
@@ -24,14 +24,14 @@ const linkTo = (user: Account, purpose: keyof typeof stateOf, hours: number, wis
 };
 
 export const mailReset = (user: Account): void =>
-  write(user.email, 'Reset your password', [
+  write(user.email, 'Reset your password', () => [
     'Somebody asked to reset the password of your account. To choose a new one, open this link within an hour:',
     linkTo(user, 'reset', 1),
     'If it was not you, do nothing: your password stays as it is.',
   ]);
 
 export const mailVerification = (user: Account): void =>
-  write(user.email, 'Confirm your e-mail address', [
+  write(user.email, 'Confirm your e-mail address', () => [
     'To confirm that this address is yours, open this link within a day:',
     linkTo(user, 'verify', 24),
     'If you have no account with us, do nothing: without this nobody can use one with your address.',
@@ -39,28 +39,29 @@ export const mailVerification = (user: Account): void =>
 
 /** Asks the new address, and tells the old one. */
 export function mailChange(user: Account, email: string): void {
-  write(email, 'Confirm your new e-mail address', [
+  write(email, 'Confirm your new e-mail address', () => [
     'To make this the address of your account, open this link within a day:',
     linkTo(user, 'change-email', 24, email),
     'If you did not ask for it, do nothing.',
   ]);
-  write(user.email, 'Your e-mail address is about to change', [
+  write(user.email, 'Your e-mail address is about to change', () => [
     'Somebody who knows your password asked to give your account another e-mail address.',
     'If it was not you, change your password now: then the request is void.',
   ]);
 }
 
 export const mailTaken = (email: string): void =>
-  write(email, 'Your e-mail address', [
+  write(email, 'Your e-mail address', () => [
     'Somebody asked to make this the address of another account. It is that of yours already, so nothing was changed.',
   ]);
 
 export const mailChanged = (old: string): void =>
-  write(old, 'Your e-mail address was changed', [
+  write(old, 'Your e-mail address was changed', () => [
     'Your account has another e-mail address now. If you did not want that, ask an administrator.',
   ]);
 
-function write(to: string, subject: string, paragraphs: string[]): void {
-  const mail: Mail = { to, subject: `Shelfmark: ${subject}`, text: `${paragraphs.join('\n\n')}\n` };
-  if (sendsMail()) noteMail(mail);
+/** The text is made only where mails are sent: a link needs the keys of a server, which a command has not. */
+function write(to: string, subject: string, paragraphs: () => string[]): void {
+  if (!sendsMail()) return;
+  noteMail({ to, subject: `Shelfmark: ${subject}`, text: `${paragraphs().join('\n\n')}\n` });
 }
