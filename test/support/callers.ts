@@ -52,8 +52,11 @@ export async function aCaller(role: Role): Promise<{ id: Types.ObjectId; token: 
   return { id, token: await tokenOf(id) };
 }
 
-/** The keys of this process, and of those that it starts. */
-export const TOKEN_KEYS = makeKey();
+/**
+ * The keys of this process, and of those that it starts. The tests of the kernel and those of what is registered have
+ * each a copy of this module in one worker: both must sign with the same keys.
+ */
+export const TOKEN_KEYS = (process.env['TEST_TOKEN_KEYS'] ??= makeKey());
 process.env['TOKEN_KEYS'] = TOKEN_KEYS;
 useKeys(readKeys(TOKEN_KEYS));
 
