@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util';
 import { GUARDS, guards } from '../src/mongo/guards.ts';
 import { collections } from '../src/resources/api.ts';
-import { checkReferences, type Dangling } from '../src/schema/check.ts';
+import { checkReferences, type Dangling, type Mend } from '../src/schema/check.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
 import { isObjectId } from '../src/schema/fields.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { isEntry } from '../src/schema/places.ts';
 import type { Reference } from '../src/schema/resource.ts';
-import { count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
+import { audited, count, pace, runProgram, say, UsageError, withDatabase } from './program.ts';
 import { startProgress } from './progress.ts';
 
 const USAGE = `Usage: npm run check-references [-- --repair [--dry-run]]
@@ -18,6 +18,7 @@ behind, but other tools can. It may run while the API does.
   --repair    mend what was found as the references' policies say: detach takes them out of their lists, or makes
               them null; cascade removes the documents that refer, as DELETE does. Where the policy is restrict
               no machine can know what belongs there: those remain. Guards without a document are removed.
+              What changes is in the audit trail.
   --dry-run   with --repair: only say what it would do
 
 Exit codes: 0 nothing was found, or all of it is mended; 1 some remain; 2 it could not run or could not finish,
@@ -83,8 +84,9 @@ async function estimatedSize(): Promise<number> {
 /** Yields how many documents or guards it has been through since it did so last. */
 async function* check(mode: Mode, tallies: Tallies): AsyncGenerator<number> {
   const mending = mode === 'repair';
+  const mend = mending ? auditedRepair : undefined;
   for (const resource of referring)
-    for await (const { read, dangling } of checkReferences(resource, mending)) {
+    for await (const { read, dangling } of checkReferences(resource, mend)) {
       for (const one of dangling) addDangling(tallies, one, mode);
       yield read;
     }
@@ -96,6 +98,8 @@ async function* check(mode: Mode, tallies: Tallies): AsyncGenerator<number> {
     yield read;
   }
 }
+
+const auditedRepair: Mend = (work) => audited('check-references', work);
 
 function addDangling(tallies: Tallies, { reference, id, missing, mended, reason }: Dangling, mode: Mode) {
   const { from, field, target, policy } = reference;

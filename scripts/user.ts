@@ -7,6 +7,7 @@ import { hashPassword } from '../src/auth/passwords.ts';
 import { password } from '../src/schema/password.ts';
 import { makeSecret } from '../src/auth/tokens.ts';
 import { databaseProblem } from '../src/mongo/failures.ts';
+import { findAccount } from '../src/resources/users/find.ts';
 import { User } from '../src/resources/users/user.ts';
 import { setRole } from '../src/resources/users/admins.ts';
 import { endKeys } from '../src/resources/keys/end.ts';
@@ -14,7 +15,6 @@ import { endOthers } from '../src/resources/sessions/end.ts';
 import { create, update } from '../src/schema/store.ts';
 import { noteEvent } from '../src/schema/changes.ts';
 import { audited, runProgram, say, UsageError, withDatabase } from './program.ts';
-import { modelOf } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|editor|admin]
        npm run --silent user -- role EMAIL member|editor|admin
@@ -43,7 +43,7 @@ function workOf(command: string | undefined, email: string, argument: string | u
 
 async function createUser(fields: { email: string; name: string }, role: Role): Promise<void> {
   const taken = () => new Error(`There is already a user with the e-mail address ${fields.email}.`);
-  if (await find(fields.email)) throw taken();
+  if (await findAccount(fields.email)) throw taken();
   const { password, isMade } = await givenOrMade();
   const passwordHash = await hashPassword(password);
   try {
@@ -77,13 +77,8 @@ async function changePassword(email: string): Promise<void> {
   if (isMade) console.log(password);
 }
 
-const find = (email: string) =>
-  modelOf(User)
-    .findOne({ email: { $eq: email } }, { _id: 1 })
-    .lean();
-
 async function idOf(email: string) {
-  const user = await find(email);
+  const user = await findAccount(email);
   if (!user) throw new Error(`There is no user with the e-mail address ${email}.`);
   return user._id;
 }

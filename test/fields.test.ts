@@ -1,5 +1,6 @@
 import { Types } from 'mongoose';
 import { database } from '../src/mongo/connect.ts';
+import { transaction } from '../src/mongo/transaction.ts';
 import { checkReferences } from '../src/schema/check.ts';
 import { useApi } from './support/harness.ts';
 import { Guide, routes, Trip } from './support/trips.ts';
@@ -290,7 +291,8 @@ describe('references inside objects and lists', () => {
     );
     const found = async (mending: boolean) => {
       const all = [];
-      for await (const { dangling } of checkReferences(Trip, mending)) all.push(...dangling);
+      for await (const { dangling } of checkReferences(Trip, mending ? transaction : undefined))
+        all.push(...dangling);
       return all.map(({ reference, missing, mended }) => [reference.field, missing.length, mended]);
     };
     expect(await found(false)).toEqual([

@@ -143,6 +143,15 @@ describe('a forgotten password', () => {
     for (let i = 0; i < 12; i++) statuses.push((await post('/auth/reset', { email })).status);
     expect(statuses).toEqual([...Array(10).fill(204), 429, 429]);
   });
+
+  test('gets no mail by another spelling, which would count apart; only the case may differ', async () => {
+    const { email } = await someone();
+    for (const spelling of [`\u00ad${email}`, email.replace('@', '\u200d@'), email.replace('e', 'é')])
+      expect((await post('/auth/reset', { email: spelling })).status).toBe(204);
+    expect(await mailsTo(email)).toEqual([]);
+    expect((await post('/auth/reset', { email: email.toUpperCase() })).status).toBe(204);
+    expect(await mailsTo(email)).toHaveLength(1);
+  });
 });
 
 describe('a new account', () => {

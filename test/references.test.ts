@@ -6,6 +6,7 @@ import { GUARDS } from '../src/mongo/guards.ts';
 import { Post } from './sample/posts/post.ts';
 import { resources } from '../src/resources/api.ts';
 import { checkGuards } from '../src/schema/check-guards.ts';
+import { transaction } from '../src/mongo/transaction.ts';
 import { checkReferences } from '../src/schema/check.ts';
 import { ref, setOf } from '../src/schema/fields.ts';
 import { connect } from '../src/schema/references.ts';
@@ -75,7 +76,7 @@ const check = () => runScript('scripts/check-references.ts', [], { MONGODB_URI: 
 async function findings(): Promise<number> {
   let count = 0;
   for (const resource of resources)
-    for await (const { dangling } of checkReferences(resource, false)) count += dangling.length;
+    for await (const { dangling } of checkReferences(resource)) count += dangling.length;
   for await (const { surplus } of checkGuards(false)) count += surplus.length;
   return count;
 }
@@ -289,6 +290,12 @@ describe('npm run check-references', () => {
         [{ ...posts?.[0], tags: [], updatedAt: later }],
         [{ _id: guardOf('tags', tag._id), n: 1 }],
       ]);
+      const trail = await collection('audit').find().toArray();
+      expect(trail.map(({ operation, method, changed }) => [operation, method, changed])).toEqual([
+        ['check-references', 'RUN', 24],
+        ['check-references', 'RUN', 1],
+      ]);
+      expect(trail[1]?.['changes']).toEqual([{ resource: 'posts', document: broken.post, action: 'update' }]);
 
       await collection('posts').updateOne(
         { _id: broken.post },
@@ -334,7 +341,7 @@ describe('npm run check-references', () => {
     const mend = (resource: AnyResource) =>
       runAs(SYSTEM, async () => {
         const found = [];
-        for await (const { dangling } of checkReferences(resource, true)) found.push(...dangling);
+        for await (const { dangling } of checkReferences(resource, transaction)) found.push(...dangling);
         return found;
       });
 

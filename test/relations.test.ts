@@ -6,6 +6,7 @@ import { create, read, remove, update } from '../src/http/crud.ts';
 import { exportAll } from '../src/http/export.ts';
 import { list } from '../src/http/list.ts';
 import type { Route } from '../src/http/route.ts';
+import { transaction } from '../src/mongo/transaction.ts';
 import { checkReferences } from '../src/schema/check.ts';
 import { objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { redirect } from '../src/schema/integrity.ts';
@@ -201,7 +202,7 @@ describe('a reference to a document of the same resource', () => {
     );
     const found: unknown[] = [];
     await runAs(SYSTEM, async () => {
-      for await (const { dangling } of checkReferences(Branch, true)) found.push(...dangling);
+      for await (const { dangling } of checkReferences(Branch, transaction)) found.push(...dangling);
     });
     expect(found).toMatchObject([{ mended: true }]);
     expect(await idsOf(Branch)).toEqual([kept]);

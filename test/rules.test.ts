@@ -8,6 +8,7 @@ import { databaseOf } from '../src/schema/layout.ts';
 import { batch } from '../src/http/batch.ts';
 import { create, links, read, remove, replace, update } from '../src/http/crud.ts';
 import { byId, type Route, route } from '../src/http/route.ts';
+import { transaction } from '../src/mongo/transaction.ts';
 import { checkReferences, type Dangling } from '../src/schema/check.ts';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { instant, objectId, ref, setOf, text } from '../src/schema/fields.ts';
@@ -324,7 +325,7 @@ describe('a rule across fields holds', () => {
     await modelOf(Reader).collection.deleteMany({});
     const found: Dangling[] = [];
     await runAs(SYSTEM, async () => {
-      for await (const { dangling } of checkReferences(Loan, true)) found.push(...dangling);
+      for await (const { dangling } of checkReferences(Loan, transaction)) found.push(...dangling);
     });
     expect(found).toMatchObject([{ mended: false, reason: expect.stringContaining('rule') }]);
     expect(await stored()).toMatchObject([{ borrower: Reader.example.id }]);

@@ -1,6 +1,7 @@
 import type { Types } from 'mongoose';
 import { Problem } from '../errors.ts';
 import { currentSession } from '../mongo/session.ts';
+import { noteChange } from './changes.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { isObjectId } from './fields.ts';
 import { remove } from './integrity.ts';
@@ -31,12 +32,15 @@ const MENDED_AT_ONCE = 100;
 /** A document that breaks a rule of its collection (DocumentValidationFailure). */
 const REFUSED = 121;
 
+/** Runs a repair as one transaction, and leaves whatever trace of it is wanted. */
+export type Mend = <T>(work: () => Promise<T>) => Promise<T>;
+
 type Found = { _id: Types.ObjectId } & Record<string, unknown>;
 
-/** Goes through all documents of a resource, batch by batch; mends what can be mended, if it is told to. */
+/** Goes through all documents of a resource, batch by batch; with `mend`, it mends what can be mended. */
 export async function* checkReferences(
   resource: AnyResource,
-  mending: boolean,
+  mend?: Mend,
 ): AsyncGenerator<{ read: number; dangling: Dangling[] }> {
   const cursor = modelOf(resource)
     .find({}, projection(resource))
@@ -47,27 +51,23 @@ export async function* checkReferences(
     const suspects = new Set((await danglingIn(resource, documents)).map(({ id }) => id));
     const dangling: Dangling[] = [];
     for (const ids of chunks([...suspects], MENDED_AT_ONCE))
-      dangling.push(...(await lookAgain(resource, ids, mending)));
+      dangling.push(...(await lookAgain(resource, ids, mend)));
     yield { read: documents.length, dangling };
   }
 }
 
-async function lookAgain(
-  resource: AnyResource,
-  ids: Types.ObjectId[],
-  mending: boolean,
-): Promise<Dangling[]> {
-  const dangling = await detached(resource, ids, mending);
-  if (mending) for (const one of dangling) if (one.reference.policy === 'cascade') await cascade(one);
+async function lookAgain(resource: AnyResource, ids: Types.ObjectId[], mend?: Mend): Promise<Dangling[]> {
+  const dangling = await detached(resource, ids, mend);
+  if (mend) for (const one of dangling) if (one.reference.policy === 'cascade') await cascade(one, mend);
   return dangling;
 }
 
 /** A transaction mends all or none: where the database refuses one, its half is found, and half of that. */
-async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: boolean): Promise<Dangling[]> {
+async function detached(resource: AnyResource, ids: Types.ObjectId[], mend?: Mend): Promise<Dangling[]> {
   try {
-    return await transaction(async () => {
+    return await (mend ?? transaction)(async () => {
       const found = await danglingIn(resource, await find(resource, ids));
-      if (mending) for (const one of found) if (one.reference.policy === 'detach') await detach(one);
+      if (mend) for (const one of found) if (one.reference.policy === 'detach') await detach(one);
       return found;
     });
   } catch (error) {
@@ -76,10 +76,10 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mending: b
     const middle = Math.ceil(ids.length / 2);
     if (ids.length > 1)
       return [
-        ...(await detached(resource, ids.slice(0, middle), mending)),
-        ...(await detached(resource, ids.slice(middle), mending)),
+        ...(await detached(resource, ids.slice(0, middle), mend)),
+        ...(await detached(resource, ids.slice(middle), mend)),
       ];
-    const found = await detached(resource, ids, false);
+    const found = await detached(resource, ids);
     for (const one of found) if (one.reference.policy === 'detach') one.reason = reason;
     return found;
   }
@@ -146,14 +146,17 @@ async function detach(dangling: Dangling): Promise<void> {
     },
     { arrayFilters, session: currentSession(), returnDocument: 'after' },
   );
-  if (changed) requireRules(reference.from, changed);
+  if (changed) {
+    requireRules(reference.from, changed);
+    noteChange(reference.from, id, 'update');
+  }
   dangling.mended = true;
 }
 
-async function cascade(dangling: Dangling): Promise<void> {
+async function cascade(dangling: Dangling, mend: Mend): Promise<void> {
   const { reference, id } = dangling;
   try {
-    await transaction(async () => {
+    await mend(async () => {
       const found = await danglingIn(reference.from, await find(reference.from, [id]));
       if (found.some((one) => one.reference === reference)) await remove(reference.from, id);
     });

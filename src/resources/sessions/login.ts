@@ -5,8 +5,9 @@ import { isPassword } from '../../auth/passwords.ts';
 import { digestOf, makeSecret } from '../../auth/tokens.ts';
 import { Problem } from '../../errors.ts';
 import { noteEvent } from '../../schema/changes.ts';
-import { modelOf, QUERY_TIME } from '../../schema/model.ts';
+import { modelOf } from '../../schema/model.ts';
 import { create } from '../../schema/store.ts';
+import { findAccount } from '../users/find.ts';
 import { User } from '../users/user.ts';
 import { endOldest } from './end.ts';
 import { guessingAs } from './guesses.ts';
@@ -25,12 +26,7 @@ export const prove = (email: string, password: string): Promise<Proof> =>
   guessingAs(email, () => check(email, password));
 
 async function check(email: string, password: string): Promise<Proof> {
-  const found = await modelOf(User)
-    .findOne({ email: { $eq: email } })
-    .maxTimeMS(QUERY_TIME)
-    .lean();
-  // MongoDB takes for equal what is not: only the case may differ, or guesses would count for each spelling by itself.
-  const user = found?.email.toLowerCase() === email.toLowerCase() ? found : null;
+  const user = await findAccount(email);
   const isRight = await isPassword(password, user?.passwordHash);
   if (!user?.passwordHash || !isRight)
     throw refused(user?._id, !user ? 'unknown_name' : user.passwordHash ? 'wrong_password' : 'no_password');

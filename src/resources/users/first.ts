@@ -59,7 +59,9 @@ async function makeAdmin(email: string, passwordHash: string): Promise<void> {
     await create(User, { name: 'Admin', email, role: 'admin', passwordHash, verifiedAt: new Date() });
     return;
   }
-  await update(User, known._id, { role: 'admin', passwordHash, verifiedAt: new Date(), lockedAt: null });
+  // Its address, too: MongoDB takes for equal what another mailbox may have, which must not get this account's mail.
+  const given = { email, role: 'admin', passwordHash, verifiedAt: new Date(), lockedAt: null };
+  await update(User, known._id, given);
   await endOthers(known._id);
   await endKeys(known._id);
 }

@@ -16,6 +16,7 @@ import { endKeys } from '../keys/end.ts';
 import { endOthers } from '../sessions/end.ts';
 import { knownFromHere } from '../sessions/guesses.ts';
 import { asOwner } from './acting.ts';
+import { findAccount } from './find.ts';
 import { mailChanged, mailReset, mailVerification, stateOf } from './mails.ts';
 import { User } from './user.ts';
 
@@ -52,10 +53,7 @@ const askFor = (what: string, send: (user: Account) => void) => ({
         'no_mail',
         'This server sends no mail (SMTP_URL is not set): ask an administrator for a new password.',
       );
-    const user = await modelOf(User)
-      .findOne({ email: { $eq: email } })
-      .maxTimeMS(QUERY_TIME)
-      .lean();
+    const user = await findAccount(email);
     if (user && !user.lockedAt) send(user);
   },
 });
