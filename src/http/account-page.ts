@@ -11,6 +11,7 @@ export function mountAccountPage(router: Router): void {
       title: 'Your account',
       body: `
 <p id="what">This page is opened by a link in a mail.</p>
+<p id="fault" role="alert" hidden></p>
 <form id="form" hidden>
   <label id="label" hidden>New password <input id="password" type="password" autocomplete="new-password" minlength="10"></label>
   <button>Confirm</button>
@@ -22,25 +23,35 @@ export function mountAccountPage(router: Router): void {
 
 const SCRIPT = `
 const token = location.hash.slice(1);
-const show = (text) => { document.getElementById('what').textContent = text; };
 const isReset = token.startsWith('reset.');
-const form = document.getElementById('form');
+const [what, fault, form, label, password] = ['what', 'fault', 'form', 'label', 'password'].map((id) => document.getElementById(id));
+const button = form.querySelector('button');
 if (token) {
   form.hidden = false;
-  document.getElementById('label').hidden = !isReset;
-  show(isReset ? 'Choose a new password, of at least 10 characters.' : 'Confirm that this e-mail address is yours.');
+  label.hidden = !isReset;
+  password.required = isReset;
+  what.textContent = isReset ? 'Choose a new password, of at least 10 characters.' : 'Confirm that this e-mail address is yours.';
 }
-form.addEventListener('submit', async (event) => {
-  event.preventDefault();
-  const newPassword = document.getElementById('password').value;
+const send = async () => {
   const answer = await fetch(isReset ? '/auth/password' : '/auth/verify', {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ token, ...(isReset && { newPassword }) }),
+    body: JSON.stringify({ token, ...(isReset && { newPassword: password.value }) }),
   });
-  if (!answer.ok) return show((await answer.json()).detail);
+  if (answer.ok) return undefined;
+  const { detail, errors: [first] = [] } = await answer.json();
+  return first ? 'The password ' + first.message + '.' : detail;
+};
+form.addEventListener('submit', async (event) => {
+  event.preventDefault();
+  button.disabled = true;
+  const failure = await send().catch(() => 'The server cannot be reached: try again.');
+  button.disabled = false;
+  fault.hidden = !failure;
+  fault.textContent = failure ?? '';
+  if (failure) return;
   history.replaceState(null, '', location.pathname);
-  form.hidden = true;
-  show(isReset ? 'Your password is changed: you can log in with it.' : 'Your address is confirmed.');
+  form.remove();
+  what.textContent = isReset ? 'Your password is changed: you can log in with it.' : 'Your address is confirmed.';
 });
 `;

@@ -7,7 +7,9 @@ const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
   body { max-width: 40rem; margin: 10vh auto; padding: 0 1rem }
   form { display: grid; gap: .75rem; max-width: 22rem }
+  label { display: grid }
   input, button { font: inherit; padding: .5rem }
+  [hidden] { display: none !important }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-radius: .3rem; padding: 1rem }
 `;
 

@@ -60,6 +60,10 @@ const askFor = (what: string, send: (user: Account) => void) => ({
 
 const token = z.string().max(2_000).describe('What stands behind the # of the link in the mail');
 
+/** No example can succeed: a document that gave away a working token would let its readers into the account. */
+const fromMail = (operation: string): string =>
+  `The token is in the mail that \`${operation}\` sends (the embedded mode shows it at /mails); the one of the example is answered with 400 \`invalid_link\`.`;
+
 export const recovery = (): Route[] => [
   route({
     ...askFor('ResetRequest', (user) => {
@@ -78,7 +82,7 @@ export const recovery = (): Route[] => [
     operationId: 'resetPassword',
     tag: 'auth',
     summary: 'Choose a new password by a link',
-    description: 'Ends all sessions and removes all API keys of the account. A link is good once.',
+    description: `Ends all sessions and removes all API keys of the account. A link is good once. ${fromMail('requestReset')}`,
     policy: open,
     secret: true,
     body: {
@@ -121,7 +125,7 @@ export const recovery = (): Route[] => [
     operationId: 'verifyEmail',
     tag: 'auth',
     summary: 'Confirm an address by a link',
-    description: 'The address of a new account, or the one that an account is to have. A link is good once.',
+    description: `The address of a new account, or the one that an account is to have. A link is good once. ${fromMail('requestVerification')}`,
     policy: open,
     secret: true,
     body: {
