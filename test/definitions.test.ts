@@ -182,7 +182,7 @@ describe('a definition is refused at start', () => {
     [
       'what is searched, though not everybody may read it',
       { access: { name: { read: ['admin'] } } },
-      'search names "name", which not everybody may read',
+      'search names "name", and not everybody may read name',
     ],
     [
       'who writes what is part of an object, and cannot be left out',
@@ -191,7 +191,11 @@ describe('a definition is refused at start', () => {
     ],
     ['a default', { defaults: { naem: null } }, 'defaults names "naem", which is no field'],
     ['what is searched', { search: ['naem'] }, 'search names "naem", which is no field'],
-    ['an index', { indexes: [{ key: { naem: 1, _id: 1 } }] }, 'indexes names "naem", which is no field'],
+    [
+      'an index',
+      { indexes: [{ key: { naem: 1, _id: 1 } }] },
+      'The index { key: { naem: 1, _id: 1 } } names "naem", which is no field',
+    ],
     ['a part', { acces: {} }, 'It has no part "acces".'],
     ['a part of the policy', { policy: { raed: ['admin'] } }, 'policy has no part "raed"; there are owner,'],
     ['the id of an example', { example: { id: 'x' } }, 'example.id is 24 hexadecimal digits'],
@@ -206,7 +210,7 @@ describe('a definition is refused at start', () => {
       policy: { owner: 'id', read: ['owner', { kind: 'a' }], create: ['anyone'], update: ['editor'] },
       defaults: { kind: 'a' },
       search: ['name'],
-      indexes: [{ key: { 'name.first': 1, createdAt: -1, _id: 1 } }],
+      indexes: [{ key: { 'place.city': 1, createdAt: -1, _id: 1 } }],
     };
     expect(() => define(fields, right as object)).not.toThrow();
     expect(() => define(fields, { ...right, ...faulty } as object)).toThrow(fault);

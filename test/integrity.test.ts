@@ -410,7 +410,7 @@ describe('policies that the shipped resources do not use', () => {
       indexes: [
         { key: { maybe: 1 } },
         { key: { _id: 1, others: 1 } },
-        { key: { others: 1 }, where: { others: { $gt: '' } } },
+        { key: { others: 1 }, where: { others: { $type: 'objectId' } } },
       ],
     });
     const faults = (resources: AnyResource[]) => {

@@ -11,7 +11,7 @@ import { type Arguments, readArguments } from '../scripts/migrate/arguments.ts';
 import { migrate } from '../scripts/migrate/command.ts';
 import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { migrations as product } from '../src/migrations/index.ts';
-import { type Layout, layoutOf, readLayout } from '../src/mongo/layout.ts';
+import { type Index, type Layout, layoutOf, readLayout } from '../src/mongo/layout.ts';
 import { writeConflict } from '../src/mongo/failures.ts';
 import { backfill, change } from '../src/mongo/migrate/documents.ts';
 import { JOURNAL, journalOf } from '../src/mongo/migrate/journal.ts';
@@ -862,6 +862,29 @@ describe('npm run migrate', () => {
     ]);
     expect(Object.keys(await readLayout(db))).not.toContain('old');
     expect((await readLayout(db))['things']?.schema).toEqual(schema);
+  });
+
+  test('new makes indexes with filters, also where one has the name of what comes', async () => {
+    const n = { bsonType: 'int' };
+    const at = { bsonType: 'date' };
+    const rules = { bsonType: 'object', properties: { _id: {}, n, at } };
+    const where = { at: { $gt: new Date(0) } };
+    const former = { key: { n: 1 }, unique: true, partialFilterExpression: where };
+    const list = [
+      await file('0001-initial', [createCollection('things', { schema: rules, indexes: [former] })]),
+    ];
+    await up(db, list);
+    const filtered = { key: { n: 1 }, unique: true, where } as const;
+    const layoutWith = (...indexes: Index[]) =>
+      layoutOf([{ collection: 'things', schema: rules, indexes: [filtered, ...indexes] }, JOURNAL, LOCK]);
+    expect((await command('status', list, layoutWith())).code).toBe(0);
+    const wanted = layoutWith({ key: { n: 1 } }, { key: { n: 1 }, where: { n: { $gt: 5 } } });
+    const { loaded } = await generate('new indexes', list, wanted);
+    expect(loaded).toHaveLength(2);
+    await up(db, [...list, ...loaded]);
+    expect((await readLayout(db))['things']?.indexes).toEqual(wanted['things']?.indexes);
+    await down(db, [...list, ...loaded], { to: '0001' });
+    expect((await readLayout(db))['things']?.indexes).toEqual({ n_1: former });
   });
 
   test('new, plan and status know rules across fields', async () => {

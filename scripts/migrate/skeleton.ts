@@ -10,7 +10,8 @@ import { literal, newSource, type Source } from './source.ts';
 export function skeleton(differences: Difference[], renames: string[] = []): Draft {
   const draft: Draft = { before: newSource(), after: newSource() };
   const pairs = renames.map((rename) => findRename(rename, differences));
-  for (const difference of differences) if (!isOfView(difference)) write(draft, difference, pairs);
+  for (const difference of differences)
+    if (!isOfView(difference)) write(draft, difference, pairs, differences);
   return draft;
 }
 
@@ -39,7 +40,7 @@ function findRename(text: string, differences: Difference[]): Rename {
   );
 }
 
-function write(draft: Draft, difference: Difference, renames: Rename[]): void {
+function write(draft: Draft, difference: Difference, renames: Rename[], all: Difference[]): void {
   const { before, after } = draft;
   const { what, collection } = difference;
   const target = literal(collection);
@@ -55,8 +56,11 @@ function write(draft: Draft, difference: Difference, renames: Rename[]): void {
     }
     case 'index': {
       const { name, wanted, found } = difference;
-      // MongoDB has one index of a name: one that changes goes before it comes.
-      const where = found ? after : before;
+      // MongoDB has one index of a name, and one of the same content: that one goes first.
+      const goesFirst = all.some(
+        (other) => other.what === 'index' && other.collection === collection && isSame(other.found, wanted),
+      );
+      const where = found || goesFirst ? after : before;
       if (found) where.step('structure', 'dropIndex', target, literal(withName(name, found)));
       if (wanted) where.step('structure', 'createIndex', target, literal(withName(name, wanted)));
       return;

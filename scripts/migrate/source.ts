@@ -54,7 +54,15 @@ const alphabetically = (a: string, b: string): number => (a < b ? -1 : 1);
 
 /** As TypeScript writes it; the formatter does the rest. */
 export const literal = (value: unknown): string =>
-  inspect(value, { depth: null, breakLength: 100, maxArrayLength: null, maxStringLength: null });
+  inspect(withDates(value), { depth: null, breakLength: 100, maxArrayLength: null, maxStringLength: null });
+
+/** The filter of an index may name times. */
+function withDates(value: unknown): unknown {
+  if (value instanceof Date) return { [inspect.custom]: () => `new Date('${value.toISOString()}')` };
+  if (Array.isArray(value)) return value.map(withDates);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withDates(inner)]));
+}
 
 /** A key of an object. */
 export const keyText = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : literal(name));

@@ -1,5 +1,7 @@
 import { isHidden } from '../schema/access.ts';
-import { type AnyResource, type Index, indexText } from '../schema/resource.ts';
+import { complete, indexText } from '../schema/indexes.ts';
+import { isContainer } from '../schema/paths.ts';
+import type { AnyResource } from '../schema/resource.ts';
 import { storedName } from './operators.ts';
 import { SCORE, type SortField } from './paging.ts';
 
@@ -12,8 +14,8 @@ export const BEST_FIRST: SortField[] = [
 ];
 
 /** Whether no two documents can have the same value, so that an order needs nothing more to be total. */
-const isUnique = (indexes: Index[], field: string): boolean =>
-  indexes.some(({ key, unique, where }) => unique && !where && Object.keys(key).join() === field);
+const isUnique = ({ indexes }: AnyResource, field: string): boolean =>
+  complete(indexes).some(({ key, unique }) => unique && Object.keys(key).join() === field);
 
 /** The orders that a list offers, and their reverses, by what stands in the URL. */
 export function sortOrders(resource: AnyResource, declared: readonly string[]): Map<string, SortField[]> {
@@ -40,18 +42,15 @@ export function sortOrders(resource: AnyResource, declared: readonly string[]): 
 
 /** Whether an index has all documents in this order or its reverse, so that a page costs what it shows. */
 const isServed = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
-  [{ key: { _id: 1 } } as Index, ...indexes].some(({ key, where }) => {
+  [{ key: { _id: 1 } }, ...complete(indexes)].some(({ key }) => {
     const parts = Object.entries(key);
-    return (
-      !where &&
-      [1, -1].some((sign) =>
-        sort.every(({ field, direction }, i) => parts[i]?.[0] === field && parts[i][1] === direction * sign),
-      )
+    return [1, -1].some((sign) =>
+      sort.every(({ field, direction }, i) => parts[i]?.[0] === field && parts[i][1] === direction * sign),
     );
   });
 
-const isTotal = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
-  sort.some(({ field }) => field === '_id' || isUnique(indexes, field));
+const isTotal = (resource: AnyResource, sort: SortField[]): boolean =>
+  sort.some(({ field }) => field === '_id' || isUnique(resource, field));
 
 function sortField(resource: AnyResource, part: string): SortField {
   const { name, paths } = resource;
@@ -60,7 +59,7 @@ function sortField(resource: AnyResource, part: string): SortField {
     throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or no answer shows it.`);
   const path = paths.get(field);
   if (!path) throw new Error(`${name} cannot be sorted by ${field}: it is no field.`);
-  if (path.many || ['object', 'map', 'union'].includes(path.kind))
+  if (path.many || isContainer(path))
     throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
   return { field: storedName(path), direction: part.startsWith('-') ? -1 : 1 };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { type AnyResource, indexText } from '../schema/resource.ts';
+import { indexText, leadsIndex } from '../schema/indexes.ts';
+import type { AnyResource } from '../schema/resource.ts';
 import { isHidden } from '../schema/access.ts';
 import type { Filter } from './query.ts';
 
@@ -37,10 +38,7 @@ export function ownFilters(
     for (const path of paths)
       if (!resource.paths.has(path) || isHidden(resource, path))
         fault(`names ${path}, which no answer shows.`);
-    const leads = resource.indexes.some(
-      ({ key, where }) => paths.includes(Object.keys(key)[0] as string) && !where,
-    );
-    if (!leads)
+    if (!paths.some((path) => leadsIndex(resource, path)))
       fault(
         `has no index: none of ${paths.join(', ') || 'its paths'} leads one. Add ${indexText({ [paths[0] ?? '…']: 1, _id: 1 })}.`,
       );

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { anyDecimal } from '../schema/decimal.ts';
 import { setOf, text } from '../schema/fields.ts';
+import { indexText, leadsIndex } from '../schema/indexes.ts';
 import { isHidden, requireReadable } from '../schema/access.ts';
 import type { Path } from '../schema/paths.ts';
-import { type AnyResource, indexText } from '../schema/resource.ts';
+import type { AnyResource } from '../schema/resource.ts';
 import { type Operator, OPERATORS, operatorsFor } from './operators.ts';
 
 /** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
@@ -17,7 +18,7 @@ export interface Filter {
 }
 
 export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
-  const { name, indexes, paths } = resource;
+  const { name, paths } = resource;
   return names.flatMap((field) => {
     if (field in resource.computed || isHidden(resource, field))
       throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no answer shows it.`);
@@ -28,7 +29,7 @@ export function filters(resource: AnyResource, names: readonly string[]): Filter
       throw new Error(
         `${name} cannot be filtered by ${field}: it is not one value. Filter by what it contains.`,
       );
-    if (field !== 'id' && !indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
+    if (field !== 'id' && !leadsIndex(resource, field))
       throw new Error(
         `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
       );

@@ -65,12 +65,25 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
       all.push({ what: 'validation', collection, wanted: want.validation, found: have.validation });
     if (Boolean(want.images) !== Boolean(have.images))
       all.push({ what: 'images', collection, wanted: want.images, found: have.images });
-    for (const name of keysOf(want.indexes, have.indexes)) {
-      const index = { wanted: want.indexes[name], found: have.indexes[name] };
+    const indexes = underFoundNames(want.indexes, have.indexes);
+    // What another one takes the name of comes first, because it must go first.
+    for (const name of keysOf(have.indexes, indexes)) {
+      const index = { wanted: indexes[name], found: have.indexes[name] };
       if (!isSame(index.wanted, index.found)) all.push({ what: 'index', collection, name, ...index });
     }
   }
   return all;
+}
+
+type Indexes = CollectionLayout['indexes'];
+
+/** The same index under another name is the same to MongoDB: somebody has built it by hand, or an older version has. */
+function underFoundNames(wanted: Indexes, found: Indexes): Indexes {
+  const free = Object.entries(found).filter(([name]) => !wanted[name]);
+  const nameIn = (index: IndexLayout) => free.find(([, other]) => isSame(index, other))?.[0];
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, index]) => [found[name] ? name : (nameIn(index) ?? name), index]),
+  );
 }
 
 const keysOf = (...objects: object[]): string[] => [...new Set(objects.flatMap(Object.keys))];
@@ -80,7 +93,7 @@ export const isSame = (a: unknown, b: unknown): boolean => isDeepStrictEqual(can
 
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
-  if (value === null || typeof value !== 'object') return value;
+  if (value === null || typeof value !== 'object' || value instanceof Date) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => {
       if (name === 'key') return [name, JSON.stringify(inner)];

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { IndexDirection, mongo } from 'mongoose';
+import type { mongo } from 'mongoose';
 
 /**
  * How a database is laid out: its collections, with what MongoDB checks and how strings compare in them, and their
@@ -52,20 +52,31 @@ export interface JsonSchema {
   [keyword: string]: any;
 }
 
+/** A condition as MongoDB's queries have it. */
+export type Filter = Record<string, unknown>;
+
+/** Ascending, descending, or the words of texts. */
+export type Direction = 1 | -1 | 'text';
+
+/** An index as a definition declares it. */
+export interface Index {
+  key: Record<string, Direction>;
+  unique?: true;
+  /** Only documents that meet this are in it: values are unique among those. */
+  where?: Filter;
+  /** MongoDB removes a document so many seconds after the time in the index's field. */
+  expireAfterSeconds?: number;
+}
+
 /** A collection as a definition declares it. */
 export interface Collection extends Validator {
   collection: string;
   collation?: mongo.CollationOptions | undefined;
-  indexes: {
-    key: Record<string, IndexDirection>;
-    unique?: true;
-    where?: Record<string, { $gt: '' }>;
-    expireAfterSeconds?: number;
-  }[];
+  indexes: readonly Index[];
   /** Whether its changes can be followed. */
   changes?: boolean;
   /** Text fields that a full-text search looks into. */
-  search?: string[];
+  search?: readonly string[];
 }
 
 /** The layout that declared collections and views want. */
@@ -80,17 +91,9 @@ export const layoutOf = (collections: Collection[], views: Record<string, View> 
         ...(rules && { rules }),
         ...(changes && { images: true }),
         indexes: Object.fromEntries([
-          ...indexes.map(({ key, unique, where, expireAfterSeconds }) => [
-            nameOf(key),
-            {
-              key,
-              ...(unique && { unique }),
-              ...(where && { partialFilterExpression: where }),
-              ...(expireAfterSeconds !== undefined && { expireAfterSeconds }),
-            },
-          ]),
-          ...(search.length > 0 ? [['search', textIndex(search, collation !== undefined)]] : []),
-        ]) as CollectionLayout['indexes'],
+          ...indexes.map((index) => [indexName(index), layoutOfIndex(index, collation)]),
+          ...(search.length > 0 ? [['search', layoutOfIndex({ key: textKey(search) }, collation)]] : []),
+        ]),
       },
     ]),
   ),
@@ -130,15 +133,41 @@ export const nameOf = (key: object): string =>
     .join('_');
 
 /**
+ * The name of an index: `book_1`, and with a filter `book_1_where_{"returnedAt":null}`, because a collection can have
+ * several indexes with one key. Of two filters that say the same it is the same.
+ */
+export const indexName = ({ key, where }: Index): string =>
+  where ? `${nameOf(key)}_where_${JSON.stringify(ordered(where))}` : nameOf(key);
+
+/** A filter in the one of its forms that MongoDB compares. */
+function ordered(filter: unknown): unknown {
+  if (Array.isArray(filter)) return filter.map(ordered);
+  if (filter?.constructor !== Object) return filter;
+  const entries = Object.entries(filter).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const [[operator, operand] = []] = entries;
+  if (entries.length === 1 && operator === '$eq') return ordered(operand);
+  return Object.fromEntries(entries.map(([name, inner]) => [name, ordered(inner)]));
+}
+
+function layoutOfIndex(index: Index, collation: object | undefined): IndexLayout {
+  const { key, unique, where, expireAfterSeconds } = index;
+  return {
+    key,
+    ...(unique && { unique }),
+    ...(where && { partialFilterExpression: where }),
+    ...(expireAfterSeconds !== undefined && { expireAfterSeconds }),
+    ...(Object.values(key).includes('text') && { ...TEXT, ...(collation && { collation: SIMPLE }) }),
+  };
+}
+
+const textKey = (paths: readonly string[]): Index['key'] =>
+  Object.fromEntries(paths.toSorted().map((path) => [path, 'text']));
+
+/**
  * No language, so that every word counts as it stands, and none is taken from the document: MongoDB would read its
  * field `language`, and refuse a document whose language it does not know. It knows no collation either.
  */
-const textIndex = (fields: string[], collated: boolean): IndexLayout => ({
-  key: Object.fromEntries(fields.toSorted().map((field) => [field, 'text'])),
-  default_language: 'none',
-  language_override: '_none',
-  ...(collated && { collation: SIMPLE }),
-});
+const TEXT = { default_language: 'none', language_override: '_none' };
 
 const SIMPLE = { locale: 'simple' };
 
@@ -182,14 +211,14 @@ function indexLayout(
   const { v, name, key, weights, textIndexVersion, collation, ...options } = index as mongo.Document;
   const own = collation ? withoutDefaults(collation) : inherited && SIMPLE;
   return {
-    key: weights ? textKey(key, weights) : key,
+    key: weights ? readTextKey(key, weights) : key,
     ...options,
     ...(own && !isDeepStrictEqual(own, inherited) && { collation: own }),
   };
 }
 
 /** MongoDB stores `{ title: 'text' }` as `{ _fts: 'text', _ftsx: 1 }` and a weight for each field. */
-const textKey = (key: object, weights: object): Record<string, unknown> =>
+const readTextKey = (key: object, weights: object): Record<string, unknown> =>
   Object.fromEntries(
     Object.entries(key).flatMap(([field, direction]) => {
       if (field === '_ftsx') return [];

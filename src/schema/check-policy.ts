@@ -1,11 +1,9 @@
 import type { AccessLists } from './access.ts';
 import { covers, faultsOfList, grantTo } from './grants.ts';
-import { type Path, valueAt } from './paths.ts';
+import { noField, type Path, type Paths, valueAt } from './paths.ts';
 import { type AccessPolicy, policyOf, RIGHTS } from './policy.ts';
 
 /** What is wrong with the policy of a definition, and with the access to its fields. */
-
-type Paths = ReadonlyMap<string, Path>;
 
 export function faultsOfPolicy(policy: AccessPolicy, paths: Paths): string[] {
   const { owner, read, create, update, remove, ...others } = policy;
@@ -14,7 +12,7 @@ export function faultsOfPolicy(policy: AccessPolicy, paths: Paths): string[] {
     (part) => `policy has no part "${part}"; there are owner, ${RIGHTS.join(', ')}.`,
   );
   const field = owner === undefined ? undefined : paths.get(owner);
-  if (owner !== undefined && !field) faults.push(noField('policy.owner', owner, paths));
+  if (owner !== undefined && !field) faults.push(noFieldIn('policy.owner', owner, paths));
   if (field && (field.kind !== 'id' || field.many || field.path.includes('.')))
     faults.push(`policy.owner names "${owner}", which is not the id of one user in the document itself.`);
   if (owner === 'id' && create?.includes('owner'))
@@ -29,7 +27,7 @@ export function faultsOfPolicy(policy: AccessPolicy, paths: Paths): string[] {
   for (const condition of Array.isArray(read) ? grantTo(read).where : [])
     for (const [path, value] of Object.entries(condition)) {
       const known = paths.get(path);
-      if (!known) faults.push(noField('policy.read', path, paths));
+      if (!known) faults.push(noFieldIn('policy.read', path, paths));
       else if (!mayBe(known, value)) faults.push(`policy.read: ${path} is never ${JSON.stringify(value)}.`);
     }
   return faults;
@@ -59,7 +57,7 @@ export function faultsOfAccess(
     const known = paths.get(path);
     const isDerived = Object.hasOwn(computed, path);
     if ((!known && !isDerived) || path === 'id' || path === 'createdAt' || path === 'updatedAt')
-      return [noField('access', path, paths)];
+      return [noFieldIn('access', path, paths)];
     if (isInUnion(path, paths))
       return [`access names "${path}", which is inside a union: name the union as a whole.`];
     if (typeof lists !== 'object') return [`${where} has two lists: { read: ['owner'], write: [] }.`];
@@ -69,8 +67,11 @@ export function faultsOfAccess(
       ...faultsOfList(`${where}.read`, read, { owner }),
       ...faultsOfList(`${where}.write`, write, { owner }),
     ];
-    if (read && search.includes(path))
-      faults.push(`search names "${path}", which not everybody may read: what is found would tell of it.`);
+    for (const searched of search)
+      if (read && `${searched}.`.startsWith(`${path}.`))
+        faults.push(
+          `search names "${searched}", and not everybody may read ${path}: what is found would tell of it.`,
+        );
     const isNested = path.includes('.') && known?.lists.length === 0;
     if (faults.length === 0 && write && isNested && !known?.nullable && valueAt(defaults, path) === undefined)
       if (!covers(grantTo(write), policyOf(policy).update))
@@ -84,5 +85,5 @@ const isInUnion = (path: string, paths: Paths): boolean => {
   return parent !== '' && (paths.get(parent)?.kind === 'union' || isInUnion(parent, paths));
 };
 
-const noField = (where: string, name: string, paths: Paths): string =>
-  `${where} names "${name}", which is no field; there are ${[...paths.keys()].join(', ')}.`;
+const noFieldIn = (where: string, name: string, paths: Paths): string =>
+  `${noField(`${where} names`, name, paths)}.`;

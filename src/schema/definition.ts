@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import type { AccessLists } from './access.ts';
+import type { Index } from '../mongo/layout.ts';
+import { faultsOfIndexes } from './check-indexes.ts';
 import { faultsOfAccess, faultsOfPolicy } from './check-policy.ts';
-import { type Path, pathsOf } from './paths.ts';
+import { type Paths, pathsOf } from './paths.ts';
 import type { AccessPolicy } from './policy.ts';
 import { checkComputed, type Computed } from './computed.ts';
 import { checkDefaults } from './defaults.ts';
@@ -19,9 +21,9 @@ interface Named {
   renamed?: object;
   computed?: Record<string, Partial<Computed>>;
   rules?: readonly Partial<Rule>[];
-  indexes?: { key: object }[];
+  indexes?: readonly object[];
   link?: readonly string[];
-  search?: string[];
+  search?: readonly string[];
   collation?: unknown;
   changes?: boolean;
   example: { id: string };
@@ -61,9 +63,9 @@ export function checkDefinition(name: string, definition: Named): void {
   const faults: string[] = [];
   for (const part of Object.keys(unknown)) faults.push(`It has no part "${part}".`);
   const paths = readPaths(fields, faults);
-  const known = (where: string, names: string[], also: string[] = []) => {
+  const known = (where: string, names: string[]) => {
     for (const one of names)
-      if (!Object.hasOwn(fields, one) && !also.includes(one))
+      if (!Object.hasOwn(fields, one))
         faults.push(
           `${where} names "${one}", which is no field; there are ${Object.keys(fields).join(', ')}.`,
         );
@@ -73,6 +75,7 @@ export function checkDefinition(name: string, definition: Named): void {
     faults.push(...faultsOfPolicy(policy, paths));
     faults.push(...faultsOfAccess(access, { policy, paths, computed, defaults, search }));
     faults.push(...checkRules(rules, paths));
+    faults.push(...faultsOfIndexes(indexes as Index[], search, paths));
   }
   known('defaults', Object.keys(defaults));
   faults.push(...checkDefaults(defaults));
@@ -89,13 +92,6 @@ export function checkDefinition(name: string, definition: Named): void {
   for (const [field, former] of Object.entries(renamed))
     if (typeof former !== 'string' || former in fields)
       faults.push(`renamed.${field} is the former name of the field, which no field has any more.`);
-  known('search', search);
-  for (const { key } of indexes)
-    known(
-      'indexes',
-      Object.keys(key).map((path) => path.split('.')[0] as string),
-      ['_id', 'createdAt', 'updatedAt'],
-    );
   if (!/^[0-9a-f]{24}$/.test(example.id))
     faults.push('example.id is 24 hexadecimal digits, as of a document.');
   const { id, ...json } = example;
@@ -107,7 +103,7 @@ export function checkDefinition(name: string, definition: Named): void {
 }
 
 /** The paths of fields that are all supported. */
-function readPaths(fields: Named['fields'], faults: string[]): Map<string, Path> | undefined {
+function readPaths(fields: Named['fields'], faults: string[]): Paths | undefined {
   try {
     return pathsOf(fields);
   } catch (error) {

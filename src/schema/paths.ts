@@ -21,6 +21,9 @@ export interface Path {
   reference?: Declared | undefined;
 }
 
+/** The paths of a definition's fields, by their names. */
+export type Paths = ReadonlyMap<string, Path>;
+
 /** The paths of fields, as the compiler knows them. */
 export type PathOf<F> = {
   [K in keyof F & string]:
@@ -29,7 +32,7 @@ export type PathOf<F> = {
 }[keyof F & string];
 
 /** What a field contains: in a list, a union or null, too. */
-type Inside<T> =
+export type Inside<T> =
   T extends z.ZodNullable<infer I>
     ? Inside<I>
     : T extends z.ZodArray<infer E>
@@ -42,9 +45,8 @@ type Inside<T> =
 
 /**
  * All fields by their paths, what contains others before them, and `id`, `createdAt` and `updatedAt`. The keys of a map
- * are no paths; of a union, the single values that are of one kind in all
- * options that have them are. Throws an Error that
- * names every field that is not supported.
+ * are no paths; of a union, the single values that are of one kind in all options that have them are. Throws an Error
+ * that names every field that is not supported.
  */
 export function pathsOf(fields: Record<string, z.ZodType>): Map<string, Path> {
   const none = { lists: [], many: false, nullable: false, optional: false };
@@ -114,6 +116,12 @@ function merged(nodes: Node[]): Node | undefined {
   const values = nodes.flatMap((node) => (node.kind === 'enum' ? node.values : []));
   return first.kind === 'enum' ? { ...first, values, schema: z.literal(values) } : first;
 }
+
+/** Whether what stands there is no single value, but an object. */
+export const isContainer = ({ kind }: Path): boolean => ['object', 'map', 'union'].includes(kind);
+
+export const noField = (where: string, name: string, paths: Paths): string =>
+  `${where} "${name}", which is no field; there are ${[...paths.keys()].join(', ')}`;
 
 /** What a document has at a path that leads through no list. */
 export const valueAt = (object: unknown, path: string): unknown =>

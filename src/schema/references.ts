@@ -1,5 +1,6 @@
 import type { ObjectId } from 'bson';
 import { isRestricted } from './access.ts';
+import { leadsIndex } from './indexes.ts';
 import { isEntry, valuesAt } from './places.ts';
 import type { AnyResource, Reference } from './resource.ts';
 
@@ -26,7 +27,7 @@ export function connect(resources: AnyResource[]): AnyResource[] {
         faults.push(
           `${where} is required and not a list, so nothing can be detached from it: make it nullable.`,
         );
-      if (!from.indexes.some(({ key, where }) => Object.keys(key)[0] === field && !where))
+      if (!leadsIndex(from, field))
         faults.push(
           `${where} leads no index, so what refers to a ${target.name} could not be found: add one.`,
         );

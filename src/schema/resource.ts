@@ -1,15 +1,17 @@
 import type { ObjectId } from 'bson';
-import type { IndexDirection, mongo } from 'mongoose';
+import type { mongo } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
+import type { Index } from '../mongo/layout.ts';
 import { answerFields, bodyFields, type FieldAccess, type Restricted, restrictionsOf } from './access.ts';
 import { checkDefinition } from './definition.ts';
 import { type Computed, exampleOf, shownAs } from './computed.ts';
 import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { covers } from './grants.ts';
 import { partOf } from './merge.ts';
+import type { IndexOf } from './indexes.ts';
 import { nodesOf } from './nodes.ts';
-import { pathsOf } from './paths.ts';
+import { type PathOf, pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
 import { describeRules, type Rule } from './rules.ts';
 
@@ -22,18 +24,6 @@ export type Wire<F extends Fields> = { [K in keyof F]: z.input<F[K]> };
 export type Stored<F extends Fields> = { _id: ObjectId; createdAt: Date; updatedAt: Date } & Values<F>;
 /** A document of a resource as MongoDB stores it. */
 export type DocumentOf<R extends AnyResource> = AnyResource extends R ? any : Stored<R['fields']>;
-
-export interface Index {
-  key: Record<string, IndexDirection>;
-  unique?: true;
-  /**
-   * Only documents in which this field is a string, and not empty, are indexed; a unique field may so be null.
-   * Not `$type`: MongoDB would not see that a filter by one value needs no other documents.
-   */
-  where?: Record<string, { $gt: '' }>;
-  /** MongoDB removes a document so many seconds after the time in the index's field. */
-  expireAfterSeconds?: number;
-}
 
 /** By field, or by a path inside one: 'condition.before'. */
 type AccessOf<F extends Fields> = { readonly [K in keyof F]?: FieldAccess } & {
@@ -88,14 +78,14 @@ interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> 
   computed?: { [K in keyof C]: Computed<Stored<F>, C[K]> };
   /** What no field can say by itself. */
   rules?: readonly Rule<Stored<F>>[];
-  indexes?: Index[];
+  indexes?: readonly IndexOf<F>[];
   /**
    * Two required references that make of each document a link of many to many, one for each pair. The first is the side
    * on which it is put and removed: ['user', 'book'] makes PUT /users/{id}/readings/{bookId}. See linked().
    */
   link?: readonly [keyof F & string, keyof F & string];
-  /** The text fields in which `q=` searches. */
-  search?: (keyof F & string)[];
+  /** The texts in which `q=` searches, by their paths. */
+  search?: readonly PathOf<F>[];
   /** How its strings compare in unique indexes, filters and sorts. */
   collation?: mongo.CollationOptions;
   /** Whether its changes can be followed: MongoDB keeps what a document was before each, which writes pay for. */
@@ -188,9 +178,9 @@ export function resource<
     /** What stands for fields that a stored document lacks. */
     absent: absents,
     computed: computed as Record<string, Computed>,
-    indexes,
+    indexes: indexes as readonly Index[],
     link: link as readonly [string, string] | undefined,
-    search: search as string[],
+    search: search as readonly string[],
     collation,
     changes,
     example: {
@@ -256,12 +246,6 @@ export interface Reference {
   target: AnyResource;
   policy: Policy;
 }
-
-/** An index as a definition writes it. */
-export const indexText = (key: Index['key']): string =>
-  `{ key: { ${Object.entries(key)
-    .map(([field, direction]) => `${field}: ${direction}`)
-    .join(', ')} } }`;
 
 /** The resource's name in a sentence. */
 export const noun = ({ name }: AnyResource): string => name.toLowerCase();

@@ -3,7 +3,7 @@ import { type Fault, invalid, type Problem } from '../errors.ts';
 import { expressionsBroken } from '../mongo/failures.ts';
 import type { Expression } from '../mongo/layout.ts';
 import { checkExpression } from './expressions.ts';
-import type { Path } from './paths.ts';
+import { noField, type Paths } from './paths.ts';
 
 /**
  * Rules across fields: what no field can say by itself. A rule holds for every document that the API stores, whatever
@@ -70,9 +70,8 @@ const REQUIRED = ['code', 'fields', 'message', 'check'] as const;
 const PARTS = [...REQUIRED, 'expression'];
 
 /** What is wrong with the rules of a definition, which has these paths. */
-export function checkRules(rules: readonly Partial<Rule>[], paths: ReadonlyMap<string, Path>): string[] {
+export function checkRules(rules: readonly Partial<Rule>[], paths: Paths): string[] {
   const codes = rules.map(({ code }) => code);
-  const known = [...paths.keys()].join(', ');
   return rules.flatMap((rule, i) => {
     const where = `rules[${i}]`;
     const { code, fields = [], expression } = rule;
@@ -84,7 +83,7 @@ export function checkRules(rules: readonly Partial<Rule>[], paths: ReadonlyMap<s
       ...unknown.map((part) => `${where} has no part "${part}"; there are ${PARTS.join(', ')}.`),
       ...(code && !CODE.test(code) ? [`${where}.code is small letters, digits and _: due_before_lent.`] : []),
       ...(code && codes.indexOf(code) < i ? [`${where}.code is that of another rule.`] : []),
-      ...lost.map((path) => `${where}.fields names "${path}", which is no field; there are ${known}.`),
+      ...lost.map((path) => `${noField(`${where}.fields names`, path, paths)}.`),
       ...(expression
         ? checkExpression(expression, paths).map((fault) => `${where}.expression ${fault}`)
         : []),

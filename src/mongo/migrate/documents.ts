@@ -1,5 +1,6 @@
 import type { mongo } from 'mongoose';
-import type { Documents, Filter, Foresight, How, Step, Structure } from './migration.ts';
+import type { Filter } from '../layout.ts';
+import type { Documents, Foresight, How, Step, Structure } from './migration.ts';
 
 type Change = { where: Filter } & How;
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { mongo } from 'mongoose';
+import type { Filter } from '../layout.ts';
 
 /**
  * A migration is a value: a file of its own, that never changes once it has been applied anywhere, and the steps
@@ -58,7 +59,6 @@ export interface Documents {
   };
 }
 
-export type Filter = Record<string, unknown>;
 /** An aggregation pipeline; or a function that says which fields to set, undefined to remove one. */
 export type How = { update: mongo.Document[] } | { each: (document: any) => Record<string, unknown> };
 

@@ -2,7 +2,8 @@ import type { mongo } from 'mongoose';
 import { changeMatching } from './documents.ts';
 import { type Checkpoint, type Entry, journalOf } from './journal.ts';
 import { Interrupted, type Lock, LostLock } from './lock.ts';
-import type { Documents, Filter } from './migration.ts';
+import type { Filter } from '../layout.ts';
+import type { Documents } from './migration.ts';
 import { startThrottle } from './throttle.ts';
 
 /** Documents that one transaction walks through. */

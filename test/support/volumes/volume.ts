@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { text } from '../../../src/schema/fields.ts';
 import { connect } from '../../../src/schema/references.ts';
-import { type Index, resource } from '../../../src/schema/resource.ts';
+import { resource } from '../../../src/schema/resource.ts';
 
 /** Three versions of one definition; the migrations beside it lead from the first to the last. */
 
@@ -20,7 +20,7 @@ const name = z.strictObject({ given: text(0, 200), family: text(1, 200) });
 const common = {
   collection: 'volumes',
   description: 'A volume',
-  indexes: [{ key: { title: 1, _id: 1 } }] as Index[],
+  indexes: [{ key: { title: 1, _id: 1 } }] as const,
 };
 const example = { id: '65f000000000000000000e01', title: 'Solaris' };
 const [author, names] = [{ author: 'Stanisław Lem' }, { name: { given: 'Stanisław', family: 'Lem' } }];
