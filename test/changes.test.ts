@@ -274,8 +274,34 @@ describe('filters', () => {
     ]);
   });
 
+  test('take an expression, which no index need lead to', async () => {
+    const filter = encodeURIComponent('year < 0 or not (title contains "oo" xor language = "en")');
+    const books = await feed(`/books/changes?filter=${filter}`);
+    for (const [title, year, language] of [
+      ['Good', 1990, 'en'],
+      ['Good', 1990, 'pl'],
+      ['Bad', -5, 'en'],
+      ['Bad', 1990, 'pl'],
+    ] as const)
+      await aBook({ title, year, language });
+    const told = (await books.events(3)).map(({ document: { title, year, language } }) => [
+      title,
+      year,
+      language,
+    ]);
+    expect(told).toEqual([
+      ['Good', 1990, 'en'],
+      ['Bad', -5, 'en'],
+      ['Bad', 1990, 'pl'],
+    ]);
+  });
+
   test.each([
     'q=x',
+    'filter=year+=+1960+or',
+    'filter=tags.name+=+"x"',
+    'tags.name=x',
+    'filter=posts+exists',
     'include=tags',
     'sort=year',
     'yaer=1960',
@@ -300,6 +326,8 @@ describe('filters', () => {
     const path = '/users/changes?role[in]=admin';
     const [member, admin] = [await aCaller('member'), await aCaller('admin')];
     await expect(feed(path, { token: member.token })).rejects.toMatchObject({ status: 403 });
+    const expressed = `/users/changes?filter=${encodeURIComponent('not role = admin')}`;
+    await expect(feed(expressed, { token: member.token })).rejects.toMatchObject({ status: 403 });
     expect((await api.get(path, { as: member.token })).status).toBe(403);
     const headers = { authorization: `Bearer ${member.token}` };
     await expect(socket(path, { headers })).rejects.toMatchObject({ status: 403 });

@@ -45,7 +45,7 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
           throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
-        return batches(resource, conditionsOf(asked), order, asked, signal);
+        return batches(resource, await conditionsOf(asked), order, asked, signal);
       },
       columns: ({ fields, include: paths = [] }): string[] => {
         const selection = selectionOf(resource, fields, paths);

@@ -146,7 +146,7 @@ const codeOf = (issue: z.core.$ZodIssue, input: unknown): string => {
 const at = (input: unknown, path: PropertyKey[]): unknown =>
   path.reduce((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], input);
 
-const didYouMean = (name: string, known: string[]): string => {
+export const didYouMean = (name: string, known: string[]): string => {
   // Comparing costs the product of the lengths, and nobody mistypes a name of a hundred letters.
   if (known.length === 0 || name.length > 100) return '';
   const guess = closest(name, known);

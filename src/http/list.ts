@@ -14,7 +14,9 @@ import { BEST_FIRST, sortOrders } from './order.ts';
 import { type OwnParameter, ownFilters } from './own-parameters.ts';
 import { all, MAX_RANKED, readPage, SCORE, type SortField, timeFor } from './paging.ts';
 import { COUNT_CAP, PAGING, refuseContradictions, refuseOutOfReach, shapeParameters } from './parameters.ts';
-import { filters, toConditions } from './query.ts';
+import { askedBy, EXPRESSION, toConditions } from './filter/conditions.ts';
+import { filters } from './filter/filters.ts';
+import { filterParameter } from './filter/parameter.ts';
 import { byId, type Route, route } from './route.ts';
 import { toUri } from './uri.ts';
 
@@ -22,8 +24,8 @@ type FieldOf<R extends AnyResource> = PathOf<R['fields']>;
 type Stamp = 'createdAt' | 'updatedAt';
 
 export interface Listing<R extends AnyResource> {
-  /** The fields by which a client may filter; of `id` only the operator `in`. */
-  filter: readonly (FieldOf<R> | Stamp | 'id')[];
+  /** The fields by which a client may filter, `author.name` across a reference too; of `id` only the operator `in`. */
+  filter: readonly (FieldOf<R> | Stamp | 'id' | `${FieldOf<R>}.${string}`)[];
   /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
   sort: readonly (FieldOf<R> | Stamp | `${string},${string}`)[];
   /** Parameters of its own, beside those that follow from `filter`. */
@@ -87,12 +89,19 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
       .optional(),
     ...shapeParameters(resource),
   };
-  const taken = [...Object.keys({ ...PAGING, ...standard }), ...derived.map(({ parameter }) => parameter)];
+  const taken = [
+    EXPRESSION,
+    ...Object.keys({ ...PAGING, ...standard }),
+    ...derived.map(({ parameter }) => parameter),
+  ];
   const declared = [...derived, ...ownFilters(resource, listing.parameters ?? {}, taken)];
   return {
     declared,
     standard,
-    filtering: Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
+    filtering: {
+      ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
+      [EXPRESSION]: filterParameter(resource, declared),
+    },
     orderOf: ({ sort, q }: any): SortField[] => {
       if (sort === undefined) return q === undefined ? (orders.get(NEWEST) as SortField[]) : BEST_FIRST;
       const order = orders.get(sort) as SortField[];
@@ -102,9 +111,9 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
       );
       return order;
     },
-    conditionsOf: (asked: any): object[] => [
+    conditionsOf: async (asked: any): Promise<object[]> => [
       ...(asked.q === undefined ? [] : [{ $text: { $search: asked.q } }]),
-      ...toConditions(resource, declared, asked),
+      ...(await toConditions(askedBy(resource, declared, asked))),
       ...[visible(resource)].filter((condition) => condition !== undefined),
     ],
   };
@@ -132,6 +141,7 @@ function pages<R extends AnyResource>(
   const questionOf = ({ id }: any, asked: any): unknown => [
     id,
     asked.q,
+    asked[EXPRESSION]?.source,
     declared.map(({ parameter }) => asked[parameter]),
     visible(resource),
   ];
@@ -159,7 +169,7 @@ function pages<R extends AnyResource>(
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
       const selection = selectionOf(resource, asked.fields, asked.include);
       const sort = orderOf(asked);
-      const conditions = [...(await scope(params.id)), ...conditionsOf(asked)];
+      const conditions = [...(await scope(params.id)), ...(await conditionsOf(asked))];
       const { limit = 20, after, before, offset } = asked;
       const projection = withSort(projectionOf(resource, selection), sort);
       const [page, total] = await Promise.all([

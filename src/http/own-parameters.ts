@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { indexText, leadsIndex } from '../schema/indexes.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { isHidden } from '../schema/access.ts';
-import type { Filter } from './query.ts';
+import type { Filter } from './filter/filters.ts';
 
 /** Query parameters that a list declares itself, beside those that follow from its fields: `overdue=true`. */
 

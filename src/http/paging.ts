@@ -28,7 +28,11 @@ const SEARCH_TIME = 5_000;
 /** Whether something is looked for in texts: no index leads there at once. */
 export const isSearch = (conditions: object[]): boolean =>
   conditions.some((condition) =>
-    Object.entries(condition).some(([key, value]) => key === '$text' || '$regex' in Object(value)),
+    Object.entries(condition).some(
+      ([key, value]) =>
+        key === '$text' ||
+        (['$and', '$or', '$nor'].includes(key) ? isSearch(value) : '$regex' in Object(value)),
+    ),
   );
 
 /** How long MongoDB may take for what meets these conditions. */

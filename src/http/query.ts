@@ -1,98 +1,10 @@
 import { z } from 'zod';
-import { anyDecimal } from '../schema/decimal.ts';
-import { setOf, text } from '../schema/fields.ts';
-import { indexText, leadsIndex } from '../schema/indexes.ts';
-import { isHidden, requireReadable } from '../schema/access.ts';
-import type { Path } from '../schema/paths.ts';
-import type { AnyResource } from '../schema/resource.ts';
-import { type Operator, OPERATORS, operatorsFor } from './operators.ts';
+import { setOf } from '../schema/fields.ts';
 
-/** The query parameters of a list, made from what the list declares: each is one literal, typed parameter. */
-
-export interface Filter {
-  parameter: string;
-  /** What it looks at. */
-  paths: readonly string[];
-  schema: z.ZodType;
-  condition: (value: unknown) => object;
-}
-
-export function filters(resource: AnyResource, names: readonly string[]): Filter[] {
-  const { name, paths } = resource;
-  return names.flatMap((field) => {
-    if (field in resource.computed || isHidden(resource, field))
-      throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no answer shows it.`);
-    const path = paths.get(field);
-    if (!path) throw new Error(`${name} cannot be filtered by ${field}: it is no field.`);
-    const operators = operatorsFor(path);
-    if (operators.length === 0)
-      throw new Error(
-        `${name} cannot be filtered by ${field}: it is not one value. Filter by what it contains.`,
-      );
-    if (field !== 'id' && !leadsIndex(resource, field))
-      throw new Error(
-        `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
-      );
-    return operators.map((operator) => {
-      return {
-        parameter: operator === 'eq' ? field : `${field}[${operator}]`,
-        paths: [field],
-        schema: describe(operandOf(operator, path), inWords(path, operator)),
-        condition: (given) => OPERATORS[operator].condition(path, given),
-      };
-    });
-  });
-}
-
-/** MongoDB's conditions for a query that has been checked. Refuses to filter by what the caller does not see. */
-export function toConditions(
-  resource: AnyResource,
-  declared: Filter[],
-  query: Record<string, unknown>,
-): object[] {
-  const used = declared.filter(({ parameter }) => query[parameter] !== undefined);
-  requireReadable(resource, used);
-  return used.map(({ parameter, condition }) => condition(query[parameter]));
-}
-
-const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
-
-/** Of a list, that it is not this means that none of its entries is. */
-function inWords({ path, many }: Path, operator: Operator): string {
-  if (many && operator === 'ne') return `Only where none of the ${path} is this`;
-  if (many && operator === 'nin') return `Only where none of the ${path} is one of these`;
-  return `Only where ${many && operator !== 'all' ? `one of the ${path}` : path} ${OPERATORS[operator].words}`;
-}
-
-const operandOf = (operator: Operator, path: Path): z.ZodType => {
-  if (operator === 'exists') return flag();
-  if (operator === 'contains') return text(2, 100);
-  const value = valueOf(path);
-  return ['in', 'nin', 'all'].includes(operator) ? several(value, path.schema) : value;
-};
-
-/** How a field's values are written in a URL. The field's own limits do not matter: a filter may lie beyond them. */
-function valueOf({ kind, schema }: Path): z.ZodType {
-  switch (kind) {
-    case 'text':
-      return text(schema.safeParse('').success ? 0 : 1, 1000);
-    case 'integer':
-      return integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
-    case 'number':
-      return fraction();
-    case 'decimal':
-      return anyDecimal();
-    case 'boolean':
-      return flag();
-    case 'enum':
-      return valueAmong([...((schema as z.ZodLiteral)._zod.values as Set<string>)]);
-    default:
-      return schema;
-  }
-}
+/** How values are written in a URL: each query parameter is literal, and typed. */
 
 /** One of the values of an enum, which may be numbers or booleans. */
-function valueAmong(values: (string | number | boolean)[]): z.ZodType {
+export function valueAmong(values: (string | number | boolean)[]): z.ZodType {
   const texts = z.enum(values.map(String), `must be one of ${values.join(', ')}`);
   if (typeof values[0] === 'string') return texts;
   const byText = new Map(values.map((value) => [String(value), value]));
@@ -117,7 +29,7 @@ export const integer = (minimum: number, maximum: number) =>
     });
 
 /** A number in a URL, as JSON writes it. */
-const fraction = () =>
+export const fraction = () =>
   z
     .codec(
       z.string().regex(/^-?\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,3})?$/, 'must be a number, such as 4.5'),

@@ -5,7 +5,8 @@ import type { Access } from '../schema/policy.ts';
 import type { Problem, ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
 import { isCounted, type Limit } from './limits.ts';
-import { type Filter, flag } from './query.ts';
+import type { Filter } from './filter/filters.ts';
+import { flag } from './query.ts';
 import type { Target } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
 

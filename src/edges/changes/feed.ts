@@ -1,7 +1,10 @@
 import { Types } from 'mongoose';
 import { z } from 'zod';
 import { ROLES } from '../../auth/caller.ts';
-import { type Filter, integer, oneOrMore, toConditions } from '../../http/query.ts';
+import { askedBy, EXPRESSION } from '../../http/filter/conditions.ts';
+import type { Filter } from '../../http/filter/filters.ts';
+import { filterParameter } from '../../http/filter/parameter.ts';
+import { integer, oneOrMore } from '../../http/query.ts';
 import type { Route } from '../../http/route.ts';
 import { instant, text } from '../../schema/fields.ts';
 import { type Access, accessTo } from '../../schema/policy.ts';
@@ -72,12 +75,19 @@ const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
   query: once(
     z.strictObject({
       ...Object.fromEntries(filters.map(({ parameter, schema }) => [parameter, schema.optional()])),
+      [EXPRESSION]: filterParameter(resource, filters, { indexed: false }),
       fields: oneOrMore(Object.keys(resource.document.shape), 'The fields to show, beside the id').optional(),
       ...PARAMETERS,
     }),
   ),
   questionOf: (query) => ({
-    views: [{ resource, conditions: () => toConditions(resource, filters, query), fields: query.fields }],
+    views: [
+      {
+        resource,
+        conditions: () => askedBy(resource, filters, query).map(({ condition }) => condition),
+        fields: query.fields,
+      },
+    ],
   }),
 });
 
@@ -100,7 +110,8 @@ function refuseUndecidable(resource: AnyResource): void {
 }
 
 /** A filter that looks at other documents, or is not made of operators, is the list's alone. */
-function isDecidable({ collation }: AnyResource, { condition }: Filter): boolean {
+function isDecidable({ collation }: AnyResource, { condition, elsewhere }: Filter): boolean {
+  if (elsewhere) return false;
   try {
     compile(condition([]), collation);
     return true;

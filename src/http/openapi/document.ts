@@ -14,6 +14,7 @@ import {
   type Route,
   writes,
 } from '../route.ts';
+import { EXPRESSIONS } from '../filter/parameter.ts';
 import { otherSuccess, RATE_LIMIT_HEADERS, success } from './answers.ts';
 import { example, refusal, refusals } from './problems.ts';
 import { share } from './sharing.ts';
@@ -109,7 +110,9 @@ What holds for every operation:
 - Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. An id that the client sends
   under that name (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) is logged beside it.
 
-This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.`;
+This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.
+
+${EXPRESSIONS}`;
 
 const operation = (route: Route) => ({
   method: route.method,

@@ -13,7 +13,7 @@ import { publish } from './publish.ts';
 import { transfer } from './transfer.ts';
 
 export const listing = {
-  filter: ['author', 'books', 'tags', 'status', 'title', 'publishedAt'],
+  filter: ['author', 'author.name', 'books', 'tags', 'tags.name', 'status', 'title', 'publishedAt'],
   sort: ['title', 'publishedAt', 'createdAt'],
 } as const;
 

@@ -1,0 +1,154 @@
+import type { z } from 'zod';
+import { isHidden, requireReadable } from '../../schema/access.ts';
+import { anyDecimal } from '../../schema/decimal.ts';
+import { text } from '../../schema/fields.ts';
+import type { Path } from '../../schema/paths.ts';
+import { includable, reverseName } from '../../schema/references.ts';
+import { indexText, leadsIndex } from '../../schema/indexes.ts';
+import type { AnyResource, Reference } from '../../schema/resource.ts';
+import { type Operator, OPERATORS, operatorsFor } from '../operators.ts';
+import { flag, fraction, integer, several, valueAmong } from '../query.ts';
+import { IdsOf } from './elsewhere.ts';
+
+/** The filters of a list, made from what it declares: each is one typed parameter, and may stand in an expression. */
+
+export interface Filter {
+  /** `year`, `year[gte]`, `author.name[in]`, `posts[exists]`. */
+  parameter: string;
+  /** What it looks at. */
+  paths: readonly string[];
+  /** What it looks at in documents of another resource. */
+  elsewhere?: { resource: AnyResource; paths: readonly string[] };
+  schema: z.ZodType;
+  /** Whether its values are texts, which expressions have in quotes. */
+  quoted?: boolean;
+  /** MongoDB's condition, in which IdsOf may stand for ids. */
+  condition: (value: unknown) => object;
+}
+
+export const filters = (resource: AnyResource, names: readonly string[]): Filter[] => [
+  ...names.flatMap((name) => {
+    const reference = resource.references.find(({ field }) => name.startsWith(`${field}.`));
+    return reference && !resource.paths.has(name)
+      ? across(reference, name)
+      : filtersOf(name, filterable(resource, name), { paths: [name] });
+  }),
+  ...includable(resource).map(existence),
+];
+
+/** One filter for each operator that makes sense for a path. */
+export const filtersOf = (
+  name: string,
+  path: Path,
+  looksAt: Pick<Filter, 'paths' | 'elsewhere'>,
+  conditionOf = (operator: Operator) => (value: unknown) => OPERATORS[operator].condition(path, value),
+): Filter[] =>
+  operatorsFor(path).map((operator) => ({
+    parameter: operator === 'eq' ? name : `${name}[${operator}]`,
+    ...looksAt,
+    schema: describe(operandOf(operator, path), inWords(name, path, operator)),
+    quoted: path.kind === 'text',
+    condition: conditionOf(operator),
+  }));
+
+/** The path of a field by which documents can be found: it is stored, some see it, and it leads an index. */
+function filterable(resource: AnyResource, field: string): Path {
+  const { name, paths } = resource;
+  if (field in resource.computed || isHidden(resource, field))
+    throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no answer shows it.`);
+  const path = paths.get(field);
+  if (!path) throw new Error(`${name} cannot be filtered by ${field}: it is no field.`);
+  if (operatorsFor(path).length === 0)
+    throw new Error(
+      `${name} cannot be filtered by ${field}: it is not one value. Filter by what it contains.`,
+    );
+  if (field !== 'id' && !leadsIndex(resource, field))
+    throw new Error(
+      `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
+    );
+  return path;
+}
+
+/** `author.name`: by a field of the documents that it refers to. */
+function across({ from, field, lists, target }: Reference, name: string): Filter[] {
+  const inner = name.slice(field.length + 1);
+  if (isHidden(from, field))
+    throw new Error(`${from.name} cannot be filtered by ${name}: no answer shows ${field}.`);
+  if (inner === 'id') throw new Error(`${from.name} cannot be filtered by ${name}: that is ${field} itself.`);
+  const path = filterable(target, inner);
+  const seen = { ...path, many: path.many || lists.length > 0 };
+  const matching = (operator: Operator, value: unknown, is: '$in' | '$nin' = '$in'): object => ({
+    [field]: { [is]: new IdsOf(target, OPERATORS[operator].condition(path, value)) },
+  });
+  /** What is not so is what is left over: it may refer to nothing at all. */
+  const conditionOf =
+    (operator: Operator) =>
+    (value: unknown): object => {
+      if (operator === 'ne') return matching('eq', value, '$nin');
+      if (operator === 'nin') return matching('in', value, '$nin');
+      if (operator === 'exists') return matching('exists', true, value ? '$in' : '$nin');
+      if (operator === 'all') return { $and: (value as unknown[]).map((one) => matching('eq', one)) };
+      return matching(operator, value);
+    };
+  const looksAt = { paths: [field], elsewhere: { resource: target, paths: [inner] } };
+  return filtersOf(name, seen, looksAt, conditionOf).filter(
+    ({ parameter }) => !parameter.endsWith('[exists]') || path.many || path.optional,
+  );
+}
+
+/** `posts[exists]`: by whether documents that the caller may see refer to it. */
+function existence(reference: Reference): Filter {
+  const { from, field, lists, target } = reference;
+  const name = reverseName(reference);
+  const described = `Only where ${from.collection} that the caller may see refer to the ${target.name.toLowerCase()} by \`${field}\` (true), or none does (false)`;
+  return {
+    parameter: `${name}[exists]`,
+    paths: [],
+    elsewhere: { resource: from, paths: [field] },
+    schema: describe(flag(), described),
+    condition: (value) => ({ _id: { [value ? '$in' : '$nin']: new IdsOf(from, {}, { field, lists }) } }),
+  };
+}
+
+/** Refuses to filter by what the caller does not see. */
+export function requireFilterable(resource: AnyResource, used: Filter[]): void {
+  requireReadable(resource, used);
+  for (const { parameter, elsewhere } of used)
+    if (elsewhere) requireReadable(elsewhere.resource, [{ parameter, paths: elsewhere.paths }]);
+}
+
+const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
+
+/** Of a list, that it is not this means that none of its entries is. */
+function inWords(name: string, { many }: Path, operator: Operator): string {
+  if (many && operator === 'ne') return `Only where none of the ${name} is this`;
+  if (many && operator === 'nin') return `Only where none of the ${name} is one of these`;
+  return `Only where ${many && operator !== 'all' ? `one of the ${name}` : name} ${OPERATORS[operator].words}`;
+}
+
+function operandOf(operator: Operator, path: Path): z.ZodType {
+  if (operator === 'exists') return flag();
+  if (operator === 'contains') return text(2, 100);
+  const value = valueOf(path);
+  return ['in', 'nin', 'all'].includes(operator) ? several(value, path.schema) : value;
+}
+
+/** How a field's values are written in a URL. The field's own limits do not matter: a filter may lie beyond them. */
+function valueOf({ kind, schema }: Path): z.ZodType {
+  switch (kind) {
+    case 'text':
+      return text(schema.safeParse('').success ? 0 : 1, 1000);
+    case 'integer':
+      return integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+    case 'number':
+      return fraction();
+    case 'decimal':
+      return anyDecimal();
+    case 'boolean':
+      return flag();
+    case 'enum':
+      return valueAmong([...((schema as z.ZodLiteral)._zod.values as Set<string>)]);
+    default:
+      return schema;
+  }
+}
