@@ -9,6 +9,7 @@ import type { Path } from '../src/schema/paths.ts';
 import { database } from '../src/mongo/connect.ts';
 import { differences } from '../src/mongo/differences.ts';
 import { readLayout } from '../src/mongo/layout.ts';
+import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import { keepImages } from '../src/mongo/migrate/structure.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book } from './sample/books/book.ts';
@@ -195,7 +196,7 @@ describe('rights', () => {
     const admin = await aCaller('admin');
     const [other, own, all] = [
       await feed('/users/changes', { token: (await aCaller('member')).token }),
-      await feed('/users/changes', { token }),
+      await feed('/changes', { token }),
       await feed('/users/changes', { token: admin.token }),
     ];
     const users = database().collection('users');
@@ -218,16 +219,100 @@ describe('rights', () => {
     const posts = await feed('/changes', { token });
     const author = (await aUser())._id;
     await aPost({ author, title: 'seen' });
+    // A feed that has not caught up yet would begin anew.
+    const before = await posts.events(2);
     await modelOf(User).updateOne({ _id: id }, { role: 'member' });
     await aPost({ author, title: 'not seen' });
     await aPost({ author, title: 'public', status: 'published' });
-    const told = await posts.events(5);
+    const told = [...before, ...(await posts.events(3))];
     expect(
       told.map(
         ({ operation, code, document }) =>
           code ?? `${operation} ${document.title ?? document.role ?? 'other'}`,
       ),
     ).toEqual(['created other', 'created seen', 'rights_changed', 'updated member', 'created public']);
+  });
+
+  describe('of a caller who was away while they changed', () => {
+    /** A feed that was left in one role and is entered again in another, with a post that was written meanwhile. */
+    async function leave(path: string, from: string, to: string) {
+      const { id, token } = await aCaller(from as 'editor');
+      const first = await feed(path, { token });
+      const author = (await aUser())._id;
+      await aPost({ author, title: 'before', status: 'published' });
+      await aBook({ title: 'before' });
+      await first.events(1);
+      first.close();
+      await modelOf(User).updateOne({ _id: id }, { role: to });
+      await aPost({ author, title: 'a draft' });
+      await aBook({ title: 'a book' });
+      return { token, author, after: first.position() };
+    }
+
+    test.each([
+      ['editor', 'member'],
+      ['member', 'editor'],
+    ])('a reset is the first thing that is told, where one who was %s is %s', async (from, to) => {
+      const { token, author, after } = await leave('/posts/changes', from, to);
+      const posts = await feed('/posts/changes', { token, lastEventId: after });
+      const [reset] = await posts.events(1);
+      expect(reset).toMatchObject({ operation: 'reset', code: 'rights_changed', id: expect.any(String) });
+      await aPost({ author, title: 'unseen by members' });
+      await aPost({ author, title: 'public', status: 'published' });
+      const titles = (await posts.events(to === 'editor' ? 2 : 1)).map(({ document }) => document.title);
+      expect(titles).toEqual(to === 'editor' ? ['unseen by members', 'public'] : ['public']);
+
+      const webSocket = await socket('/posts/changes');
+      webSocket.send({ token, after });
+      expect(await webSocket.next()).toMatchObject({ operation: 'reset', code: 'rights_changed' });
+      const { status, body } = await api.get(`/posts/changes?after=${after}`, { as: token });
+      expect([status, body.code]).toEqual([410, 'history_lost']);
+      expect((await api.get(`/posts/changes?after=${reset.id}`, { as: token })).status).toBe(200);
+    });
+
+    test('where it sees what it saw before, nothing is reset', async () => {
+      const { token, after } = await leave('/books/changes', 'editor', 'member');
+      const books = await feed('/books/changes', { token, lastEventId: after });
+      expect(await books.events(1)).toMatchObject([{ operation: 'created', document: { title: 'a book' } }]);
+    });
+
+    test('a position of nobody, or of another feed, is not good where more is seen', async () => {
+      const { token } = await aCaller('editor');
+      const { body: nobody } = await api.get('/posts/changes', { as: '' });
+      const { body: tags } = await api.get('/tags/changes', { as: token });
+      for (const [path, { position }] of [
+        ['/posts/changes', nobody],
+        ['/changes', tags],
+      ]) {
+        const { status, body } = await api.get(`${path}?after=${position}`, { as: token });
+        expect([path, status, body.code]).toEqual([path, 410, 'history_lost']);
+      }
+    });
+  });
+
+  test('a logout while a feed begins ends it, too', async () => {
+    const begin = async (_: unknown, delay: number) => {
+      const { id, token } = await aCaller('member');
+      const opened = feed('/books/changes', { token }).catch(({ status }) => expect(status).toBe(401));
+      await sleep(delay);
+      await modelOf(Session).deleteMany({ user: id });
+      return opened;
+    };
+    const feeds = await Promise.all(Array.from({ length: 30 }, begin));
+    for (const one of feeds) await one?.ended(3_000);
+  });
+
+  test('a key without the scope is shown what everybody is, beside a session of the same admin', async () => {
+    const { token } = await aCaller('admin');
+    const body = { currentPassword: DEMO_PASSWORD, name: 'narrow', scopes: ['books:read'] };
+    const key: string = (await api.post('/me/keys', body, { as: token })).body.secret;
+    const [full, narrow] = [await feed('/changes', { token }), await feed('/changes', { token: key })];
+    // From the second event on both are told as it happens.
+    await aBook();
+    await Promise.all([full.events(1), narrow.events(1)]);
+    await aUser({ name: 'Newcomer' });
+    expect((await full.events(1))[0].document).toHaveProperty('email');
+    expect((await narrow.events(1))[0].document).not.toHaveProperty('email');
   });
 
   test.each([
@@ -376,7 +461,7 @@ describe('in JSON', () => {
     expect(body.items.at(-1)).toMatchObject({ document: { title: 'early' } });
   });
 
-  test.each(['nonsense', '2f4xq0zq4g00-3fa2b1', '2f4xq0zq4g00-3fa2b1-9c01d2e3f4a5'])(
+  test.each(['nonsense', '2f4xq0zq4g00-3fa2b1', '2f4xq0zq4g00-3fa2b1-51c09e-9c01d2e3f4a5'])(
     'a position that is not ours (%s) is history_lost',
     async (after) => {
       const { status, body } = await api.get(`/books/changes?after=${after}`);
@@ -387,9 +472,9 @@ describe('in JSON', () => {
   test('a position that was made up of ours is history_lost, in a stream a reset', async () => {
     const { body: now } = await api.get('/books/changes');
     await aBook();
-    const [time, mark] = now.position.split('-');
+    const [time, mark, rights] = now.position.split('-');
     const later = (Number.parseInt(time, 36) + 2 ** 40).toString(36);
-    for (const after of [`${time}-${mark}-000000000000`, `${later}-${mark}`]) {
+    for (const after of [`${time}-${mark}-${rights}-000000000000`, `${later}-${mark}-${rights}`]) {
       expect((await api.get(`/books/changes?after=${after}&wait=1`)).status).toBe(410);
       const stream = await feed('/books/changes', { lastEventId: after });
       const [reset] = await stream.events(1);

@@ -21,7 +21,7 @@ test('writes a definition, routes and a test that fit together, and overwrites n
       await writeFile(join(own, file), source.replaceAll("'../../", `'${process.cwd()}/src/`));
     }
     const index = await tsImport(join(own, 'index.ts'), import.meta.url);
-    expect(index.resources).toMatchObject([{ name: 'Loan', collection: 'loans' }]);
+    expect(index.resources).toMatchObject([{ name: 'Loan', collection: 'loans', changes: true }]);
     expect(index.routes().map(({ method, path }: Route) => `${method} ${path}`)).toEqual([
       'get /loans',
       'post /loans',

@@ -41,6 +41,7 @@ export const ${name} = resource('${name}', {
   },
   // TODO: policy, who may read and write it. Without one it is for admins only.
   indexes: [{ key: { title: 1, _id: 1 } }],
+  changes: true, // in the feed of changes: see docs/changes.md
   example: { id: '${id}', title: 'An example' },
 });
 `;

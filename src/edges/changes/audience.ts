@@ -1,8 +1,8 @@
 import { type Caller, runAs } from '../../auth/caller.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import type { Commit, Entry } from './commits.ts';
-import { write } from './position.ts';
-import { type Look, lookOf, type Sight, sightOf } from './sight.ts';
+import { rightsMarkOf, write } from './position.ts';
+import { type Look, lookOf, rightsTo, type Sight, sightOf } from './sight.ts';
 
 /** What a feed asks for. */
 export interface Question {
@@ -17,7 +17,8 @@ export interface Question {
 /** All who ask the same and may see the same: for them a change is looked at once, and put in words once. */
 export interface Audience<Member> {
   key: string;
-  question: Question;
+  /** What they may see, as positions note it. */
+  rights: string;
   views: Map<string, { sight: Sight; look: Look }>;
   members: Set<Member>;
 }
@@ -31,7 +32,12 @@ export function audienceOf<Member>(question: Question, who: Caller): Audience<Me
     ]),
   );
   const keys = [...views.values()].map(({ sight, look }) => [sight.key, look.key]);
-  return { key: JSON.stringify(keys), question, views, members: new Set() };
+  return {
+    key: JSON.stringify(keys),
+    rights: rightsMarkOf(question.views.map(({ resource }) => rightsTo(resource, who))),
+    views,
+    members: new Set(),
+  };
 }
 
 export type Operation = 'created' | 'updated' | 'removed';
@@ -48,7 +54,7 @@ export type Cache = Map<Entry, Map<string, unknown>>;
 
 /** What an audience is told of a commit; `mark` is that of the database. */
 export function tell(
-  { views }: Pick<Audience<never>, 'views'>,
+  { views, rights }: Pick<Audience<never>, 'views' | 'rights'>,
   commit: Commit,
   mark: string,
   cache: Cache,
@@ -61,10 +67,12 @@ export function tell(
     cache.set(entry, known);
     const operation = once(known, view.sight.key, () => operationOf(entry, view.sight));
     if (!operation) continue;
-    const one = once(known, `${operation} ${view.look.key}`, () =>
-      inWords(commit, entry, operation, view.look, mark),
+    const text = once(known, `${operation} ${view.look.key}`, () =>
+      inWords(commit, entry, operation, view.look),
     );
-    if (one) told.push(one);
+    if (text === undefined) continue;
+    const id = write({ position: { time: commit.time, key: entry.key }, rights }, mark);
+    told.push({ id, operation, text: `{"id":"${id}",${text}` });
   }
   return told;
 }
@@ -81,29 +89,26 @@ function operationOf({ before, after }: Entry, { sees }: Sight): Operation | und
   return is ? 'created' : undefined;
 }
 
+/** The data of an event but for its id, which stands first and is not the same for all. */
 function inWords(
   { time, at }: Commit,
-  { collection, id: document, key, before, after }: Entry,
+  { collection, id, before, after }: Entry,
   operation: Operation,
   look: Look,
-  mark: string,
-): Told | undefined {
-  const id = write({ time, key }, mark);
+): string | undefined {
   const shown = operation === 'removed' ? undefined : look.show(after as object as Record<string, unknown>);
   const changed = operation === 'updated' ? changedIn(look.show(before as never), shown as never) : undefined;
   // Only what is not shown has changed.
   if (changed?.length === 0) return undefined;
-  const text = JSON.stringify({
-    id,
+  return JSON.stringify({
     resource: collection,
     operation,
-    documentId: String(document),
+    documentId: String(id),
     at: at.toISOString(),
     transaction: time,
     document: shown,
     changed,
-  });
-  return { id, operation, text };
+  }).slice(1);
 }
 
 const changedIn = (before: Record<string, unknown>, after: Record<string, unknown>): string[] =>

@@ -81,7 +81,8 @@ function open({ shown, noticed }: Followed, { time }: Position, maxAwaitTimeMS: 
         $or: [
           { 'ns.coll': { $in: shown } },
           { 'to.coll': { $in: shown } },
-          { 'ns.coll': { $in: noticed }, operationType: { $in: ['update', 'replace', 'delete'] } },
+          // A new session or key has no followers yet.
+          { 'ns.coll': { $in: noticed }, operationType: { $ne: 'insert' } },
           { operationType: { $in: ['dropDatabase', 'invalidate'] } },
         ],
       },

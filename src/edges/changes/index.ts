@@ -41,7 +41,7 @@ export function changes(surroundings: Surroundings): Edge {
     shown: all.resources.map(({ collection }) => collection),
     noticed: authorities.map(({ collection }) => collection),
   };
-  const hub = createHub(followed, confirm, logger);
+  const hub = createHub(followed, all.questionOf({}), confirm, logger);
   return {
     routes: [...feeds.map((feed) => feedRoute(feed, serve(feed, { hub, ...surroundings }))), tickets(feeds)],
     tag: { name: 'changes', description: 'What happens to documents, as it happens' },

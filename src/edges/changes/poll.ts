@@ -1,5 +1,5 @@
 import type { Told } from './audience.ts';
-import type { Outlet, Reset } from './hub.ts';
+import type { Outlet, Reset } from './follower.ts';
 
 /** One answer in JSON: what there is now, or the first that comes. */
 

@@ -36,14 +36,27 @@ export const markOf = (uuid: unknown): string => digest(String(uuid), 6);
 const digest = (text: string, length: number): string =>
   createHash('sha256').update(text).digest('hex').slice(0, length);
 
-/** As clients see it. */
-export const write = ({ time, key }: Position, mark: string): string =>
-  [time.toString(36), mark, ...(key ? [key] : [])].join('-');
+/** Of what a caller may see: a position that was given to other rights says nothing of what these show. */
+export const rightsMarkOf = (rights: string[]): string => digest(rights.join('\n'), 6);
+
+/** A position, and for whose eyes it was given out. */
+export interface Given {
+  position: Position;
+  rights: string;
+}
+
+/** As clients see it; `mark` is that of the database. */
+export const write = ({ position: { time, key }, rights }: Given, mark: string): string =>
+  [time.toString(36), mark, rights, ...(key ? [key] : [])].join('-');
 
 /** undefined for what is no position in the history of this database. */
-export function parse(text: string, mark: string): Position | undefined {
-  const [, time = '', theirs, key] = /^([0-9a-z]{1,11})-([0-9a-f]{6})(?:-([0-9a-f]{12}))?$/.exec(text) ?? [];
+export function parse(text: string, mark: string): Given | undefined {
+  const [, time = '', theirs, rights = '', key] =
+    /^([0-9a-z]{1,11})-([0-9a-f]{6})-([0-9a-f]{6})(?:-([0-9a-f]{12}))?$/.exec(text) ?? [];
   const parsed = Number.parseInt(time, 36);
   if (theirs !== mark || !Number.isSafeInteger(parsed)) return undefined;
-  return { time: parsed, ...(key && { key }) };
+  return { position: { time: parsed, ...(key && { key }) }, rights };
 }
+
+export const isAhead = (a: Position, b: Position): boolean =>
+  a.time > b.time || (a.time === b.time && a.key !== undefined && b.key === undefined);

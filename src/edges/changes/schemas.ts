@@ -53,7 +53,7 @@ export const changesOf = (name: string, resources: AnyResource[]) => {
 
 /** An event as an example, of the document that a resource's documentation shows. */
 export const exampleOf = ({ collection, example }: AnyResource) => ({
-  id: '2f4xq0zq4g00-3fa2b1-9c01d2e3f4a5',
+  id: '2f4xq0zq4g00-3fa2b1-51c09e-9c01d2e3f4a5',
   resource: collection,
   operation: 'created' as const,
   documentId: example.id,

@@ -8,7 +8,8 @@ import { takeConnection } from '../../http/upgrade.ts';
 import { requireAccess } from '../../schema/policy.ts';
 import { audienceOf } from './audience.ts';
 import type { Feed } from './feed.ts';
-import type { Follower, Hub, Outlet } from './hub.ts';
+import type { Follower, Outlet } from './follower.ts';
+import type { Hub, Start } from './hub.ts';
 import { type Polled, pollOutlet } from './poll.ts';
 import { parse, type Position, timeOf } from './position.ts';
 import { takeSeat } from './seats.ts';
@@ -62,6 +63,9 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     return { base, who };
   }
 
+  const textOf = (query: Asked, { who }: Pick<Follower, 'who'>, position: Position): string =>
+    hub.text({ question: feed.questionOf(query), who }, position);
+
   let beat = 0;
   const followerOf = (query: Asked, outlet: Outlet, known: Pick<Follower, 'base' | 'who'>): Follower => ({
     ...known,
@@ -71,11 +75,10 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     ended: false,
   });
 
-  /** Where to begin; `lost` where it says a position that is none of ours. */
-  async function startOf({ after, from }: Asked, last = after): Promise<Position | 'lost' | undefined> {
+  async function startOf({ after, from }: Asked, last = after): Promise<Start> {
     const mark = await hub.mark();
     if (last !== undefined) return parse(last, mark) ?? 'lost';
-    return from && { time: timeOf(from) };
+    return from && { position: { time: timeOf(from) } };
   }
 
   async function sendEvents(ctx: Context, { query }: { query: Asked }): Promise<void> {
@@ -102,7 +105,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     if (from === 'lost') throw historyLost('The position is not one of this database.');
     const { told, position, reset } = from
       ? await poll(ctx, query, known, from)
-      : { told: [], position: hub.text(await hub.present()) };
+      : { told: [], position: textOf(query, known, await hub.present()) };
     if (reset) throw historyLost(reset.detail);
     ctx.body = `{"items":[${told.map(({ text }) => text).join()}],"position":${JSON.stringify(position)}}`;
     ctx.type = JSON_TYPE;
@@ -112,16 +115,17 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     ctx: Context,
     query: Asked,
     known: Pick<Follower, 'base' | 'who'>,
-    from: Position,
+    start: Exclude<Start, 'lost' | undefined>,
   ): Promise<Polled> {
     const leaveSeat = takeSeat(ctx);
     let follower: Follower | undefined;
     try {
       return await new Promise((resolve) => {
-        const { outlet, cancel } = pollOutlet((query.wait ?? 0) * 1_000, hub.text(from), resolve);
+        const position = query.after ?? textOf(query, known, start.position);
+        const { outlet, cancel } = pollOutlet((query.wait ?? 0) * 1_000, position, resolve);
         ctx.res.once('close', cancel);
         follower = followerOf(query, outlet, known);
-        void hub.follow(follower, from);
+        void hub.follow(follower, start);
       });
     } finally {
       leaveSeat();

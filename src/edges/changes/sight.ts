@@ -2,7 +2,7 @@ import mongoose from 'mongoose';
 import { type Caller, runAs } from '../../auth/caller.ts';
 import { isRestricting } from '../../schema/access.ts';
 import { contentOf } from '../../schema/etag.ts';
-import { restrict, visible } from '../../schema/policy.ts';
+import { readerOf, restrict, visible } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { SHOWN } from '../../schema/shape.ts';
 import type { Stored } from './commits.ts';
@@ -37,6 +37,25 @@ export function lookOf(resource: AnyResource, who: Caller, fields: string[] | un
   const chosen = fields && new Set(['id', ...fields]);
   const show = (document: Stored) =>
     runAs(who, () => contentOf(resource, chosen ? { ...document, [SHOWN]: chosen } : document));
-  const viewer = isRestricting(resource) ? `${who.kind} ${who.role} ${String(who.id)}` : '';
-  return { key: `${resource.collection} ${fields?.toSorted().join() ?? '*'} ${viewer}`, show };
+  return {
+    key: `${resource.collection} ${fields?.toSorted().join() ?? '*'} ${viewerOf(resource, who)}`,
+    show,
+  };
+}
+
+/**
+ * What a caller may see of a resource, whatever a feed asks for: equal texts stand for equal rights. A policy that a
+ * new version of the program has changed makes other rights, too.
+ */
+export function rightsTo(resource: AnyResource, who: Caller): string {
+  const filter = runAs(who, () => visible(resource)) ?? null;
+  const { grants } = resource.restrictions.read;
+  return EJSON.stringify([resource.collection, filter, viewerOf(resource, who), [...grants]]);
+}
+
+/** The same for all who are shown the same fields; a key without the scope is shown what everybody is. */
+function viewerOf(resource: AnyResource, who: Caller): string {
+  if (!isRestricting(resource)) return '';
+  const { kind, role, id } = runAs(who, () => readerOf(resource));
+  return `${kind} ${role} ${String(id)}`;
 }

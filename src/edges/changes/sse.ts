@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Context } from 'koa';
 import type { Told } from './audience.ts';
-import type { Outlet } from './hub.ts';
+import type { Outlet } from './follower.ts';
 
 /** Server-sent events, as EventSource reads them (HTML Living Standard, section 9.2). */
 

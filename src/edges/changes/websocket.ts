@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { Told } from './audience.ts';
-import type { Ending, Outlet } from './hub.ts';
+import type { Ending, Outlet } from './follower.ts';
 import { resetText } from './sse.ts';
 
 /** The same events as messages (RFC 6455). */

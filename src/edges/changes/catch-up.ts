@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { audienceOf, tell } from './audience.ts';
+import { after, type Commit, type Followed, HistoryLost } from './commits.ts';
+import type { Crowd } from './crowd.ts';
+import { DETAILS, type Follower, PAUSE, type Useless } from './follower.ts';
+import { createHistory } from './history.ts';
+import { isAhead, type Position } from './position.ts';
+import { now, type Tail } from './tail.ts';
+
+/** How a follower comes from where it was to where events are sent as they happen. */
+
+/** How long a client that catches up may take for what it was sent last, in milliseconds. */
+const PATIENCE = 15_000;
+
+interface Surroundings {
+  followed: Followed;
+  tail: Tail;
+  crowd: Crowd;
+  /** A position as this follower is told it. */
+  text: (follower: Follower, position: Position) => string;
+  cut: (follower: Follower) => void;
+}
+
+export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings) {
+  const history = createHistory(followed, tail);
+  /** Those that wait for the position of this process to move on. */
+  let waiting: (() => void)[] = [];
+
+  /** Tells what happened after a position, or from now on, until the follower is in the crowd or has ended. */
+  async function run(follower: Follower, from: Position | undefined): Promise<void> {
+    let position = from;
+    while (!follower.ended) {
+      try {
+        if (follower.useless) position = await beginAnew(follower, follower.useless);
+        position = await advance(follower, position);
+        if (!position) return;
+      } catch (error) {
+        if (error instanceof HistoryLost) follower.useless = 'history_lost';
+        // Otherwise the database is away: it goes on where it was.
+        else await sleep(500, undefined, { ref: false });
+      }
+      await untilRead(follower);
+    }
+  }
+
+  /** The position is taken before the client is told, so that no change after the reset is missed. */
+  async function beginAnew(follower: Follower, why: Useless): Promise<Position> {
+    const position = await present();
+    if (!follower.ended) follower.outlet.reset(why, DETAILS[why], text(follower, position));
+    follower.useless = undefined;
+    return position;
+  }
+
+  /** Tells what is at hand; answers where to go on, undefined when all that comes will be told by itself. */
+  async function advance(follower: Follower, from: Position | undefined): Promise<Position | undefined> {
+    await tail.start();
+    if (follower.ended) return undefined;
+    if (!from) return wait(follower, await present());
+    if (isAhead(from, tail.position())) {
+      // Another process was faster than this one, unless somebody has made the position up.
+      if (!follower.at && isAhead(from, await present())) throw new HistoryLost();
+      wait(follower, from);
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return from;
+    }
+    const kept = tail.since(from);
+    if (kept) {
+      const reached = tellThese(follower, kept);
+      if (reached) return reached;
+      crowd.join(follower);
+      if (!follower.at) follower.outlet.pass(text(follower, tail.position()), true);
+      delete follower.at;
+      return undefined;
+    }
+    const page = await history.read(from);
+    const reached = tellThese(follower, page.commits);
+    if (!reached) follower.outlet.pass(text(follower, page.position), false);
+    return reached ?? page.position;
+  }
+
+  /** It has been told all there is; what comes is told as soon as this process gets there. */
+  function wait(follower: Follower, at: Position): Position {
+    if (!follower.at) follower.outlet.pass(text(follower, at), true);
+    follower.at = at;
+    return at;
+  }
+
+  /** Answers where it has stopped, if the client does not read as fast. */
+  function tellThese(follower: Follower, commits: Commit[]): Position | undefined {
+    const audience = audienceOf<never>(follower.question, follower.who);
+    for (const commit of commits) {
+      const reached = after(commit);
+      if (follower.ended) return reached;
+      if (commit.lost !== undefined)
+        follower.outlet.reset('history_lost', commit.lost, text(follower, reached));
+      const told = tell(audience, commit, tail.mark(), new Map());
+      if (told.length > 0) follower.outlet.tell(told);
+      if (follower.outlet.backlog() > PAUSE) return reached;
+    }
+    return undefined;
+  }
+
+  async function untilRead(follower: Follower): Promise<void> {
+    const limit = performance.now() + PATIENCE;
+    while (!follower.ended && follower.outlet.backlog() > PAUSE / 2) {
+      if (performance.now() > limit) return cut(follower);
+      await sleep(25, undefined, { ref: false });
+    }
+  }
+
+  function wake(): void {
+    const woken = waiting;
+    waiting = [];
+    for (const resolve of woken) resolve();
+  }
+
+  return { run, wake };
+}
+
+/** Behind everything that was committed before this was asked. */
+export const present = shared(async (): Promise<Position> => ({ time: (await now()) + 1 }));
+
+/** Calls in the same turn of the event loop share one answer. */
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asked: Promise<T> | undefined;
+  return () =>
+    (asked ??= new Promise((resolve) => setImmediate(resolve)).then(() => {
+      asked = undefined;
+      return ask();
+    }));
+}
