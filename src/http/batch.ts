@@ -119,7 +119,7 @@ const result = (resources: AnyResource[]) =>
           resource: z.literal(collection),
           status: z.int().describe('As the same request on its own would have been answered'),
           id: objectId(),
-          document: document.nullable().describe('As the operation left it; null if it removed it'),
+          document: z.union([document, z.null()]).describe('As the operation left it; null if it removed it'),
         })
         .meta({ id: `${name}Result` }),
     ) as unknown as [z.ZodObject, z.ZodObject],

@@ -158,10 +158,6 @@ function pages<R extends AnyResource>(
       status: 200 as const,
       description: `A page of ${collection}`,
       schema: pageOf(resource),
-      example: {
-        items: [{ ...resource.example, ...examplesOf(along) }],
-        page: { limit: 20, next: null, prev: null },
-      },
       headers: { Link: LINK },
     },
     problems: ['invalid_cursor' as const, ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
@@ -190,9 +186,6 @@ function pages<R extends AnyResource>(
     },
   };
 }
-
-const examplesOf = (references: Reference[]): object =>
-  Object.fromEntries(references.map(({ field, target }) => [field, target.example]));
 
 /** What a cursor is made of is read, too. */
 function withSort(projection: Record<string, 1> | undefined, sort: SortField[]) {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Access } from '../schema/policy.ts';
 import type { Problem, ProblemCode } from '../errors.ts';
 import { objectId } from '../schema/fields.ts';
-import { isCounted, type Limit } from './limits.ts';
+import type { Limit } from './limits.ts';
 import type { Filter } from './filter/filters.ts';
 import { flag } from './query.ts';
 import type { Target } from '../schema/references.ts';
@@ -74,7 +74,7 @@ export interface Form {
   /** The value of the parameter `format` that asks for it, whatever Accept says. */
   format?: string;
   /** What OpenAPI says of it; JSON is described by `answer`. */
-  content?: { schema: { type: 'string'; description: string }; example: string };
+  schema?: z.ZodType;
   send: (ctx: Context, input: Input) => void | Promise<void>;
 }
 
@@ -182,44 +182,42 @@ export const queryOf = (route: Route): z.ZodObject =>
     ? z.strictObject({ dryRun })
     : (route.query ?? z.strictObject({}));
 
-/** The problems that a route can answer with: its own and those that follow from what it takes. */
+/** What any request may be refused with, whatever it asks for: OpenAPI says it once, and not with each operation. */
+export const ANYWHERE: readonly ProblemCode[] = [
+  'malformed_query',
+  'malformed_json',
+  'unauthenticated',
+  'forbidden',
+  'insufficient_scope',
+  'not_acceptable',
+  'precondition_failed',
+  'body_too_large',
+  'url_too_long',
+  'unsupported_media_type',
+  'unknown_parameter',
+  'validation_failed',
+  'rate_limited',
+  'write_conflict',
+  'outcome_unknown',
+  'database_unavailable',
+  'migrations_pending',
+  'database_ahead',
+  'query_timeout',
+  'internal_error',
+];
+
+/** The problems that a route can answer with beside those: its own, and those that follow from what it takes. */
 export function problemsOf(route: Route): ProblemCode[] {
-  const always: ProblemCode[] = [
-    ...(isCounted(route.path) ? (['rate_limited'] as const) : []),
-    'url_too_long',
-    'database_unavailable',
-    'migrations_pending',
-    'database_ahead',
-    'query_timeout',
-  ];
-  const ofWrites: ProblemCode[] = writes(route) ? ['write_conflict', 'outcome_unknown'] : [];
+  const { problems = [], params, alternative } = route;
   // Whatever else is wrong is worded as one of its own.
-  if (route.oauth) return [...(route.problems ?? []), ...ofWrites, ...always];
+  if (route.oauth) return problems;
   return [
     ...new Set<ProblemCode>([
-      'malformed_query',
-      'validation_failed',
-      'precondition_failed',
-      ...accessProblems(route.policy),
-      'unknown_parameter',
-      ...(route.alternative ? (['patch_test_failed'] as const) : []),
-      ...(route.params ? (['not_found'] as const) : []),
-      ...(route.answer.schema || route.forms ? (['not_acceptable'] as const) : []),
-      ...(route.body ? (['malformed_json', 'body_too_large', 'unsupported_media_type'] as const) : []),
-      ...(route.problems ?? []),
-      ...ofWrites,
+      ...problems.filter((code) => !ANYWHERE.includes(code)),
+      ...(isConditional(route) ? (['precondition_failed'] as const) : []),
+      ...(alternative ? (['patch_test_failed'] as const) : []),
+      ...(params ? (['not_found'] as const) : []),
       ...(isIdempotent(route) ? (['idempotency_key_reused'] as const) : []),
-      ...always,
     ]),
   ];
 }
-
-/** The problems of who may not enter, or may not do what he asks for. */
-const accessProblems = ({ role, scope, credentials }: Access): ProblemCode[] =>
-  credentials === 'body'
-    ? []
-    : [
-        'unauthenticated',
-        ...(role === 'anyone' ? [] : (['forbidden'] as const)),
-        ...(scope?.includes(':') ? (['insufficient_scope'] as const) : []),
-      ];

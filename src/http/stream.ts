@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { stringify } from 'csv-stringify/sync';
 import type { Context } from 'koa';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { caller, iterateAs } from '../auth/caller.ts';
 import { shapeOf } from '../schema/shape.ts';
 import type { Form } from './route.ts';
@@ -22,9 +22,9 @@ interface Stream {
 /** The forms in which a list can be read to its end. */
 export function streams(name: string, { item, batches, columns }: Stream): Record<string, Form> {
   const shape = shapeOf(item);
-  const form = (type: string, ending: string, content: Form['content'], lines: typeof csv): Form => ({
+  const form = (type: string, ending: string, schema: z.ZodType, lines: typeof csv): Form => ({
     format: ending,
-    ...(content && { content }),
+    schema,
     send: async (ctx, input) => {
       const found = await batches(input, untilClosed(ctx));
       ctx.attachment(`${name}.${ending}`);
@@ -33,30 +33,23 @@ export function streams(name: string, { item, batches, columns }: Stream): Recor
     },
   });
   return {
-    'application/x-ndjson': form(
-      'application/x-ndjson',
-      'ndjson',
-      {
-        schema: { type: 'string', description: 'All documents, one as JSON on each line' },
-        example: '{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n',
-      },
-      ndjson,
-    ),
-    'text/csv': form(
-      'text/csv',
-      'csv',
-      {
-        schema: {
-          type: 'string',
-          description:
-            'All documents, one a row (RFC 4180), after a row of names. A list stands as its JSON, null as an empty cell and an empty text as `""`. For spreadsheets see `formulas` and `bom`',
-        },
-        example: 'id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n',
-      },
-      csv,
-    ),
+    'application/x-ndjson': form('application/x-ndjson', 'ndjson', NDJSON_TEXT, ndjson),
+    'text/csv': form('text/csv', 'csv', CSV_TEXT, csv),
   };
 }
+
+const NDJSON_TEXT = z.string().meta({
+  id: 'Ndjson',
+  description: 'All documents, one as JSON on each line',
+  examples: ['{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n'],
+});
+
+const CSV_TEXT = z.string().meta({
+  id: 'Csv',
+  description:
+    'All documents, one a row (RFC 4180), after a row of names. A list stands as its JSON, null as an empty cell and an empty text as `""`. For spreadsheets see `formulas` and `bom`',
+  examples: ['id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n'],
+});
 
 /** Aborts when the client goes before it has all of the answer. */
 function untilClosed({ res }: Context): AbortSignal {

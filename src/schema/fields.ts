@@ -68,8 +68,8 @@ export const day = () => z.iso.date('must be a date like 2026-01-31');
 
 /** What every document has beside its id and its own fields. */
 export const stamps = {
-  createdAt: instant().describe('When it was created'),
-  updatedAt: instant().describe('When it was last changed'),
+  createdAt: instant(),
+  updatedAt: instant(),
 };
 
 /**

@@ -159,12 +159,12 @@ function refuseWriter({ collection, policy }: Governed, right: Right, who: Calle
 
 /** The same in words, for OpenAPI. */
 export function describeAccess({ role, owner, scope, credentials }: Access): string {
-  if (credentials === 'body') return 'It needs no login.';
+  if (credentials === 'body') return 'Needs no login.';
   const who =
     role === 'anyone'
-      ? 'Everybody may do it'
+      ? 'Open to everybody'
       : role === 'member'
-        ? 'Every user may do it'
+        ? 'For every user'
         : `For ${whoIs({ owner: owner !== undefined, ...(role && { role }), where: [] }, owner)}`;
   const key =
     scope === undefined

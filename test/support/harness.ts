@@ -194,7 +194,7 @@ function readContract(document: any): Contract {
         expectValid(validator('/components/schemas/Problem'), body, where);
         return;
       }
-      const response = declared[status];
+      const response = declared[status] ?? (status >= 400 ? declared.default : undefined);
       if (!response) throw new Error(`${where}: the status is not declared`);
       for (const [name, header] of Object.entries<any>(response.headers ?? {}))
         if (follow(header).required && !headers.has(name))
@@ -209,12 +209,13 @@ function readContract(document: any): Contract {
       }
       const content = response.content[type as string];
       if (!content) throw new Error(`${where}: the media type ${type} is not declared`);
-      const pointer = [at as string, operation, 'responses', String(status), 'content', type as string];
+      const said = status in declared ? String(status) : 'default';
+      const pointer = [at as string, operation, 'responses', said, 'content', type as string];
       const ref = content.schema.$ref?.slice(1) ?? `/paths/${pointer.map(escape).join('/')}/schema`;
       // Where a client chose the fields, a document may lack others; it has its id all the same.
       expectValid(validator(ref, /[?&]fields=/.test(path) ? 'partial' : 'openapi'), body, where);
       const code = body.code ?? body.error;
-      if (status >= 400 && !(code in content.examples))
+      if (status >= 400 && !response.description.includes(`\`${code}\``))
         throw new Error(`${where}: the code ${code} is not declared`);
     },
   };

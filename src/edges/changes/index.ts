@@ -12,7 +12,7 @@ import { warnOfExpiry } from './expiry.ts';
 import { type Feed, feedsOf } from './feed.ts';
 import { createHub } from './hub.ts';
 import { livePage } from './live.ts';
-import { changesOf, exampleOf } from './schemas.ts';
+import { changesOf, EVENTS } from './schemas.ts';
 import { serve } from './serve.ts';
 import { SSE_TYPE } from './sse.ts';
 import { makeTicket, TICKET_SECONDS } from './ticket.ts';
@@ -52,7 +52,6 @@ export function changes(surroundings: Surroundings): Edge {
 
 function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<typeof serve>): Route {
   const { path, resource, resources, access, query } = feed;
-  const example = exampleOf((resource ?? resources[0]) as AnyResource);
   return route({
     method: 'get',
     path,
@@ -67,19 +66,11 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
       status: 200,
       description: 'The changes after a position; without one, none and the current position',
       schema: changesOf(resource ? `${resource.name}Changes` : 'Changes', resources),
-      example: { items: [example], position: example.id },
     },
     forms: {
       [JSON_TYPE]: { send: sendJson },
       [SSE_TYPE]: {
-        content: {
-          schema: {
-            type: 'string',
-            description:
-              'Server-sent events: `created`, `updated` and `removed` with an item of the JSON form as data, `reset` where something is missing, `end` where the caller may not go on',
-          },
-          example: `id: ${example.id}\nevent: created\ndata: ${JSON.stringify(example)}\n\n`,
-        },
+        schema: EVENTS,
         send: sendEvents,
       },
     },
@@ -96,7 +87,7 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
 }
 
 const DESCRIPTION =
-  'Each document that a transaction has changed, in the order of the commits. With `Accept: text/event-stream` as they happen; `Last-Event-ID` goes on where the client was cut off. A WebSocket at this address tells the same. In JSON what happened after a position, or the first that happens within `wait` seconds. See docs/changes.md.';
+  'Each document that a transaction has changed, in the order of the commits. With `Accept: text/event-stream` as they happen; `Last-Event-ID` goes on where the client was cut off. A WebSocket at this address tells the same. In JSON what happened after a position, or the first that happens within `wait` seconds.';
 
 function tickets(feeds: Feed[]): Route {
   const paths = feeds.map(({ path }) => path);

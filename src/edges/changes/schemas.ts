@@ -4,15 +4,13 @@ import type { AnyResource } from '../../schema/resource.ts';
 
 /** What OpenAPI says of events. */
 
-const position = z
-  .string()
-  .describe('The position right behind this change: pass it as `after` to go on from here');
+const position = (description: string) => z.string().meta({ description, examples: [POSITION] });
 
 /** A change of one resource's documents. */
-const changeOf = ({ name, collection, document, description }: AnyResource) =>
+const changeOf = ({ name, collection, document }: AnyResource) =>
   z
     .strictObject({
-      id: position,
+      id: position('The position right behind this change: pass it as `after` to go on from here'),
       resource: z.literal(collection),
       operation: z
         .enum(['created', 'updated', 'removed'])
@@ -24,18 +22,17 @@ const changeOf = ({ name, collection, document, description }: AnyResource) =>
       transaction: z
         .int()
         .describe('The same for all that one transaction changed; later ones have greater numbers'),
-      document: document
-        .partial()
-        .required({ id: true })
-        .meta({ id: `${name}Changed`, description: `${description}, as the reader sees it` })
-        .optional()
-        .describe('What it is now; missing where it was removed'),
+      // What it is now, with the fields that were asked for; missing where it was removed.
+      document: document.optional(),
       changed: z
         .array(z.string())
         .optional()
         .describe('Where it was updated: the fields that have another value'),
     })
-    .meta({ id: `${name}Change`, description: `A change of one of the ${collection}` });
+    .meta({
+      id: `${name}Change`,
+      description: `A change of one of the ${collection}; with \`document\` as it is now, unless it was removed`,
+    });
 
 /** One answer in JSON. */
 export const changesOf = (name: string, resources: AnyResource[]) => {
@@ -46,18 +43,17 @@ export const changesOf = (name: string, resources: AnyResource[]) => {
       items: z
         .array(first && others.length === 0 ? first : z.discriminatedUnion('resource', kinds as never))
         .describe('In the order of the commits'),
-      position: z.string().describe('Where the feed goes on: pass it as `after`'),
+      position: position('Where the feed goes on: pass it as `after`'),
     })
     .meta({ id: name, description: 'Changes, and where the feed goes on' });
 };
 
-/** An event as an example, of the document that a resource's documentation shows. */
-export const exampleOf = ({ collection, example }: AnyResource) => ({
-  id: '2f4xq0zq4g00-3fa2b1-51c09e-9c01d2e3f4a5',
-  resource: collection,
-  operation: 'created' as const,
-  documentId: example.id,
-  at: example.createdAt,
-  transaction: 3_714_515_404_455_937,
-  document: example,
+const POSITION = '2f4xq0zq4g00-3fa2b1-51c09e-9c01d2e3f4a5';
+
+/** What a reader of server-sent events gets. */
+export const EVENTS = z.string().meta({
+  id: 'EventStream',
+  description:
+    'Server-sent events: `created`, `updated` and `removed` with an item of the JSON form as data, `reset` where something is missing, `end` where the caller may not go on',
+  examples: [`id: ${POSITION}\nevent: created\ndata: {"id":"${POSITION}","operation":"created", …}\n\n`],
 });

@@ -121,9 +121,9 @@ const describe = (schema: z.ZodType, description: string) => schema.meta({ ...sc
 
 /** Of a list, that it is not this means that none of its entries is. */
 function inWords(name: string, { many }: Path, operator: Operator): string {
-  if (many && operator === 'ne') return `Only where none of the ${name} is this`;
-  if (many && operator === 'nin') return `Only where none of the ${name} is one of these`;
-  return `Only where ${many && operator !== 'all' ? `one of the ${name}` : name} ${OPERATORS[operator].words}`;
+  if (many && operator === 'ne') return `None of the ${name} is this`;
+  if (many && operator === 'nin') return `None of the ${name} is one of these`;
+  return `${many && operator !== 'all' ? `One of the ${name}` : name} ${OPERATORS[operator].words}`;
 }
 
 function operandOf(operator: Operator, path: Path): z.ZodType {

@@ -1,6 +1,5 @@
 import type { ResponseConfig } from '@asteasolutions/zod-to-openapi';
-import { isCounted } from '../limits.ts';
-import { isIdempotent, isPreferable, JSON_TYPE, type Route, writes } from '../route.ts';
+import { isPreferable, JSON_TYPE, type Route, writes } from '../route.ts';
 
 /** What OpenAPI says of successes. */
 
@@ -13,16 +12,16 @@ export const success = (route: Route): ResponseConfig => ({
         [JSON_TYPE]: { schema: route.answer.schema, example: route.answer.example },
       }),
       ...Object.fromEntries(
-        Object.entries(route.forms ?? {}).flatMap(([type, { content }]) =>
-          content ? [[type, content]] : [],
+        Object.entries(route.forms ?? {}).flatMap(([type, { schema }]) =>
+          schema ? [[type, { schema }]] : [],
         ),
       ),
     },
   }),
 });
 
-const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
-  const { answer, secret } = route;
+/** Entity tags and what Prefer and Idempotency-Key do are the same everywhere: their parameters say it. */
+const headersOf = ({ answer, secret }: Route): Pick<ResponseConfig, 'headers'> => {
   const headers = {
     ...Object.fromEntries(
       Object.entries(answer.headers ?? {}).map(([name, { description, example, optional }]) => [
@@ -30,10 +29,7 @@ const headersOf = (route: Route): Pick<ResponseConfig, 'headers'> => {
         { description, required: !optional, schema: { type: 'string' as const }, example },
       ]),
     ),
-    ...((answer.etag || (!writes(route) && answer.schema)) && { ETag: ETAG }),
-    ...(isIdempotent(route) && { 'Idempotency-Replayed': REPLAYED }),
     ...(secret && { 'Cache-Control': NO_STORE }),
-    ...(isPreferable(route) && { 'Preference-Applied': APPLIED }),
   };
   return Object.keys(headers).length > 0 ? { headers } : {};
 };
@@ -70,38 +66,4 @@ const NO_STORE = {
   required: true,
   schema: { type: 'string' as const, enum: ['no-store'] },
   example: 'no-store',
-};
-
-const APPLIED = {
-  description: 'The preference that the answer follows',
-  schema: { type: 'string' as const },
-  example: 'return=minimal',
-};
-
-export const RATE_LIMIT_HEADERS = {
-  'RateLimit-Policy': {
-    description: 'The limits that hold for the request: q requests in w seconds',
-    required: true,
-    schema: { type: 'string' as const },
-    example: '"default";q=1200;w=60',
-  },
-  RateLimit: {
-    description: 'What is left of each limit: r requests, and in t seconds all of them again',
-    required: true,
-    schema: { type: 'string' as const },
-    example: '"default";r=1187;t=42',
-  },
-};
-
-export const rateLimitOf = ({ path }: Route) =>
-  isCounted(path)
-    ? Object.fromEntries(
-        Object.keys(RATE_LIMIT_HEADERS).map((name) => [name, { $ref: `#/components/headers/${name}` }]),
-      )
-    : {};
-
-const REPLAYED = {
-  description: 'Stands there if this is the answer to an earlier request with the same Idempotency-Key',
-  schema: { type: 'string' as const, enum: ['true'] },
-  example: 'true',
 };

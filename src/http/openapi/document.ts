@@ -4,6 +4,7 @@ import packageJson from '../../../package.json' with { type: 'json' };
 import { type Access, describeAccess } from '../../schema/policy.ts';
 import type { ProblemCode } from '../../errors.ts';
 import {
+  ANYWHERE,
   type Body,
   isConditional,
   isIdempotent,
@@ -15,8 +16,9 @@ import {
   writes,
 } from '../route.ts';
 import { EXPRESSIONS } from '../filter/parameter.ts';
-import { otherSuccess, RATE_LIMIT_HEADERS, success } from './answers.ts';
-import { example, refusal, refusals } from './problems.ts';
+import { otherSuccess, success } from './answers.ts';
+import { example, hasExample } from './examples.ts';
+import { refusals } from './problems.ts';
 import { share } from './sharing.ts';
 
 export interface Tag {
@@ -27,12 +29,10 @@ export interface Tag {
 /** The OpenAPI document of these routes; a route can answer with nothing that does not stand in it. */
 export function openapi(routes: Route[], tags: Tag[]) {
   const registry = new OpenAPIRegistry();
-  const codes = new Set<ProblemCode>([...routes.flatMap(problemsOf), 'internal_error']);
+  const codes = new Set<ProblemCode>([...ANYWHERE, ...routes.flatMap(problemsOf)]);
   for (const [name, scheme] of Object.entries(SCHEMES))
     registry.registerComponent('securitySchemes', name, scheme);
-  for (const code of codes) registry.registerComponent('examples', code, example(code));
-  for (const [name, header] of Object.entries(RATE_LIMIT_HEADERS))
-    registry.registerComponent('headers', name, header);
+  for (const code of codes) if (hasExample(code)) registry.registerComponent('examples', code, example(code));
   for (const route of routes) registry.registerPath(operation(route));
   const header = {
     openapi: '3.1.0',
@@ -45,20 +45,18 @@ export function openapi(routes: Route[], tags: Tag[]) {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/', description: 'This server' }],
-    security: [],
+    security: OPEN,
     tags,
   };
   const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
   // The generator leaves empty objects behind for the kinds of component that nobody registered.
-  const { schemas, headers, examples, securitySchemes } = components ?? {};
-  const { paths: shortened, ...shared } = share(paths ?? {});
+  const { schemas, examples, securitySchemes } = components ?? {};
+  const { paths: shortened, ...shared } = share(paths ?? {}, schemas ?? {});
   return withPlainPatterns({
     ...header,
     paths: shortened,
     components: {
-      schemas,
       ...shared,
-      headers: { ...headers, ...shared.headers },
       examples,
       securitySchemes,
     },
@@ -92,9 +90,16 @@ const SCHEMES = {
   },
 };
 
+const LOGIN: Security = [{ login: [] }, { bearer: [] }];
 /** Where everybody may call, a token may be sent all the same: some see more. */
-const securityOf = ({ role, credentials }: Access): Record<string, string[]>[] =>
-  credentials === 'body' ? [] : [...(role === 'anyone' ? [{}] : []), { login: [] }, { bearer: [] }];
+const OPEN: Security = [{}, ...LOGIN];
+type Security = Record<string, string[]>[];
+
+/** What an operation requires, if that is not what most do. */
+const securityOf = ({ role, credentials }: Access): { security?: Security } => {
+  if (credentials === 'body') return { security: [] };
+  return role === 'anyone' ? {} : { security: LOGIN };
+};
 
 const CONVENTIONS = `\
 What holds for every operation:
@@ -121,7 +126,7 @@ const operation = (route: Route) => ({
   tags: [route.tag],
   summary: route.summary,
   description: `${route.description} ${describeAccess(route.policy)}`,
-  security: securityOf(route.policy),
+  ...securityOf(route.policy),
   'x-policy': route.policy,
   request: {
     params: route.params,
@@ -138,7 +143,6 @@ const operation = (route: Route) => ({
     [route.answer.status]: success(route),
     ...otherSuccess(route),
     ...refusals(route),
-    default: refusal(['internal_error'], 'Any other problem'),
   },
 });
 
@@ -146,7 +150,7 @@ const idempotencyKey = z
   .string()
   .regex(/^[\x20-\x7e]{1,255}$/)
   .describe(
-    'Makes a retry safe: a request with a key that was sent before gets the same answer, for 24 hours',
+    'Makes a retry safe: a request with a key that was sent before gets the same answer, with `Idempotency-Replayed: true`, for 24 hours',
   )
   .optional();
 
@@ -171,9 +175,17 @@ const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
   ...(!writes(route) && route.answer.schema && { 'If-None-Match': ifNoneMatch }),
 });
 
-const ifMatch = z.string().describe('Change it only if it still has this entity tag (RFC 9110)').optional();
-const ifNoneMatch = z.string().describe('Answer 304 if it still has this entity tag (RFC 9110)').optional();
+const ifMatch = z
+  .string()
+  .describe('Change it only if it still has this entity tag: the `ETag` of an earlier answer (RFC 9110)')
+  .optional();
+const ifNoneMatch = z
+  .string()
+  .describe('Answer 304 if it still has this entity tag: the `ETag` of an earlier answer (RFC 9110)')
+  .optional();
 const prefer = z
   .enum(['return=minimal', 'return=representation'])
-  .describe('Whether the answer should show the document (RFC 7240)')
+  .describe(
+    'Whether the answer should show the document (RFC 7240); `Preference-Applied` tells what was done',
+  )
   .optional();

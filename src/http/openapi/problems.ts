@@ -1,10 +1,10 @@
 import type { ResponseConfig } from '@asteasolutions/zod-to-openapi';
 import { z } from 'zod';
-import { Problem, type ProblemCode, type ProblemDetails, problems } from '../../errors.ts';
+import { Problem, type ProblemCode, problems } from '../../errors.ts';
 import { PROBLEM_TYPE } from '../middleware.ts';
-import { isOAuthCode, oauthDocument, oauthError } from '../oauth.ts';
-import { JSON_TYPE, problemsOf, type Route } from '../route.ts';
-import { rateLimitOf } from './answers.ts';
+import { isOAuthCode, oauthError } from '../oauth.ts';
+import { ANYWHERE, JSON_TYPE, problemsOf, type Route } from '../route.ts';
+import { examplesOf, REQUEST } from './examples.ts';
 
 /** What OpenAPI says of refusals. */
 
@@ -47,105 +47,76 @@ const problem = z
       .optional()
       .describe('In a batch: the problem of that operation'),
   })
-  .meta({ id: 'Problem', description: 'Why a request was refused (RFC 9457)' });
-
-/** The refusals of a route, one response per status with an example of each problem. */
-export function refusals(route: Route): Record<string, ResponseConfig> {
-  const all = problemsOf(route);
-  const responses = [...new Set(all.map((code) => problems[code].status))].map((status) => {
-    const codes = all.filter((code) => problems[code].status === status);
-    const description = codes.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' ');
-    return [status, { ...refusal(codes, description, route.oauth), ...headersAt(status, route) }];
+  .meta({
+    id: 'Problem',
+    description: 'Why a request was refused (RFC 9457)',
+    examples: [
+      new Problem('not_found', 'No document has this id.').toDocument(
+        '/books/65f000000000000000000bff',
+        REQUEST,
+      ),
+    ],
   });
-  return Object.fromEntries(responses);
+
+/**
+ * The refusals of a route: a response for each status that it has a problem of its own for, with an example of each
+ * problem of that status, and one for whatever any request may meet.
+ */
+export function refusals(route: Route): Record<string, ResponseConfig> {
+  const own = problemsOf(route);
+  const statuses = [...new Set(own.map((code) => problems[code].status))];
+  const responses = statuses.map((status): [string, ResponseConfig] => {
+    const codes = [...new Set(route.oauth ? own : [...own, ...ANYWHERE])].filter(
+      (code) => problems[code].status === status,
+    );
+    const description = codes.map((code) => `\`${code}\`: ${problems[code].title}.`).join(' ');
+    return [String(status), { ...refusal(codes, description), ...headersAt(status) }];
+  });
+  return { ...Object.fromEntries(responses), default: ELSE };
 }
 
-const headersAt = (status: number, route: Route): Pick<ResponseConfig, 'headers'> => {
-  if (status === 401) return { headers: AUTHENTICATE };
-  if (status === 503) return { headers: RETRY_AFTER };
-  return status === 429 ? { headers: { ...RETRY_AFTER, ...rateLimitOf(route) } } : {};
-};
+const headersAt = (status: number): Pick<ResponseConfig, 'headers'> =>
+  status === 503 || status === 429 ? { headers: RETRY_AFTER } : {};
 
-export const refusal = (codes: ProblemCode[], description: string, oauth?: true): ResponseConfig => ({
+const refusal = (codes: readonly ProblemCode[], description: string): ResponseConfig => ({
   description,
   content: {
-    [oauth && codes.every(isOAuthCode) ? JSON_TYPE : PROBLEM_TYPE]: {
-      schema: oauth && codes.every(isOAuthCode) ? oauthError : problem,
-      examples: Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }])),
+    [codes.every(isOAuthCode) ? JSON_TYPE : PROBLEM_TYPE]: {
+      schema: codes.every(isOAuthCode) ? oauthError : problem,
+      ...examplesOf(codes),
     },
   },
 });
 
 const RETRY_AFTER = {
-  'Retry-After': { description: 'Seconds to wait', schema: { type: 'integer' as const }, example: 1 },
-};
-
-const AUTHENTICATE = {
-  'WWW-Authenticate': {
-    description: 'How to get in, and what is wrong with the token that was sent (RFC 6750)',
-    required: true,
-    schema: { type: 'string' as const },
-    example: 'Bearer realm="shelfmark"',
+  'Retry-After': {
+    description: 'Seconds to wait, with 429 and 503',
+    schema: { type: 'integer' as const },
+    example: 1,
   },
 };
 
-export const example = (code: ProblemCode) => ({
-  summary: problems[code].title,
-  value: isOAuthCode(code)
-    ? oauthDocument(code, `${problems[code].title}.`)
-    : new Problem(code, `${problems[code].title}.`, MEMBERS[code]).toDocument(
-        '/path/of/the/request',
-        'b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e',
-      ),
-});
-
-const inBody = (pointer: string, code: string, message: string): ProblemDetails => ({
-  errors: [{ in: 'body', pointer, code, message }],
-});
-
-/** What the examples of some problems have beside what all have. */
-const MEMBERS: { [code in ProblemCode]?: ProblemDetails } = {
-  validation_failed: inBody('/name', 'required', 'is required'),
-  duplicate_key: inBody('/name', 'duplicate', 'another document already has this value'),
-  reference_not_found: inBody(
-    '/author',
-    'reference_not_found',
-    'there is no user with the id 65f000000000000000000c99',
+const ELSE: ResponseConfig = {
+  ...refusal(
+    ANYWHERE,
+    `What any request may be refused with: ${ANYWHERE.map((code) => `\`${code}\` (${problems[code].status})`).join(', ')}.`,
   ),
-  rule_broken: {
-    blockers: [
-      {
-        resource: 'books',
-        field: 'tags',
-        count: 1,
-        ids: ['65f000000000000000000b01'],
-        link: '/books?tags=65f000000000000000000a01',
-      },
-    ],
-  },
-  still_referenced: {
-    blockers: [
-      {
-        resource: 'posts',
-        field: 'author',
-        count: 1,
-        ids: ['65f000000000000000000d01'],
-        link: '/posts?author=65f000000000000000000c01',
-      },
-    ],
-  },
-  batch_operation_failed: {
-    operation: 1,
-    problem: new Problem('not_found', 'No document has this id.').describe(),
-  },
-  unknown_parameter: {
-    errors: [
-      {
-        in: 'query',
-        parameter: 'limits',
-        code: 'unknown_parameter',
-        message: 'is not a parameter of this operation; did you mean limit?',
-      },
-    ],
+  headers: {
+    ...RETRY_AFTER,
+    'WWW-Authenticate': {
+      description: 'With 401: how to get in, and what is wrong with the token that was sent (RFC 6750)',
+      schema: { type: 'string' as const },
+      example: 'Bearer realm="shelfmark"',
+    },
+    'RateLimit-Policy': {
+      description: 'With 429: the limits that hold for the request, q requests in w seconds',
+      schema: { type: 'string' as const },
+      example: '"default";q=1200;w=60',
+    },
+    RateLimit: {
+      description: 'With 429: what is left of each limit, r requests, and in t seconds all of them again',
+      schema: { type: 'string' as const },
+      example: '"default";r=0;t=42',
+    },
   },
 };

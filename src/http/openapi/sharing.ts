@@ -1,3 +1,5 @@
+import { loosen, moveExamples, operationsOf } from './schemas.ts';
+
 /**
  * Parts that several operations have in common, written once: most operations refuse for the same reasons, and all lists
  * of a resource take the same parameters. The document is half as long by that.
@@ -6,9 +8,14 @@
 type Json = Record<string, any>;
 
 /** The paths of a document with references to components, and these components. */
-export function share(own: Json): { paths: Json; headers: Json; responses: Json; parameters: Json } {
-  const paths: Json = structuredClone(own);
-  const operations = Object.values(paths).flatMap((path) => Object.values<Json>(path));
+export function share(
+  ownPaths: Json,
+  ownSchemas: Json,
+): Record<'paths' | 'schemas' | 'headers' | 'responses' | 'parameters', Json> {
+  const [paths, schemas]: [Json, Json] = structuredClone([ownPaths, ownSchemas]);
+  const operations = operationsOf(paths);
+  loosen(paths, schemas);
+  moveExamples(paths, schemas);
   const parameters: Part[] = operations.flatMap((operation) =>
     (operation['parameters'] ?? []).map((parameter: Json, i: number) => ({
       hint: parameter['name'],
@@ -36,6 +43,7 @@ export function share(own: Json): { paths: Json; headers: Json; responses: Json;
   );
   return {
     paths,
+    schemas,
     headers,
     parameters: once('parameters', parameters),
     // Not the answers themselves: swagger-typescript-api takes one that is referred to for none.
