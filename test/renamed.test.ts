@@ -1,4 +1,9 @@
+import { z } from 'zod';
+import { batch } from '../src/http/batch.ts';
 import { create, read, replace, update } from '../src/http/crud.ts';
+import { exportAll } from '../src/http/export.ts';
+import { list } from '../src/http/list.ts';
+import { openapi } from '../src/http/openapi/document.ts';
 import { text } from '../src/schema/fields.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { connect } from '../src/schema/references.ts';
@@ -11,17 +16,116 @@ const Edition = resource('Edition', {
   description: 'A book as it was printed',
   fields: { imprint: text(1, 100), place: text(1, 100) },
   renamed: { imprint: 'publisher' },
+  policy: { read: ['anyone'] },
+  indexes: [{ key: { imprint: 1, _id: 1 } }],
   example: { id: '65f000000000000000000e01', imprint: 'Ace', place: 'New York' },
 });
 connect([Edition as AnyResource]);
-const api = useApi({
-  resources: [Edition as AnyResource],
-  routes: [
-    create(Edition, { example: { imprint: 'Ace', place: 'New York' } }),
-    read(Edition),
-    replace(Edition),
-    update(Edition, { example: { place: 'Boston' } }),
-  ],
+const listing = { filter: ['imprint'], sort: ['imprint'] } as const;
+const routes = [
+  list(Edition, listing),
+  exportAll(Edition, listing),
+  create(Edition, { example: { imprint: 'Ace', place: 'New York' } }),
+  read(Edition),
+  replace(Edition),
+  update(Edition, { example: { place: 'Boston' } }),
+  batch([Edition as AnyResource], { example: { operations: [] } }),
+];
+const api = useApi({ resources: [Edition as AnyResource], routes });
+
+const place = 'New York';
+const anEdition = async (imprint: string) => (await api.post('/editions', { imprint, place })).body;
+
+describe('clients that know the former name', () => {
+  test('read both names', async () => {
+    const { id } = await anEdition('Ace');
+    const names = { imprint: 'Ace', publisher: 'Ace' };
+    expect((await api.get(`/editions/${id}`)).body).toMatchObject(names);
+    expect((await api.get(`/editions/${id}?fields=publisher`)).body).toEqual({ id, publisher: 'Ace' });
+    expect((await api.get('/editions')).body.items).toMatchObject([names]);
+    const csv = await api.call('GET', '/editions/export?format=csv');
+    expect(String(csv.body).split('\r\n')[0]).toMatch(/imprint.*publisher/);
+  });
+
+  test('write either name', async () => {
+    const created = await api.post('/editions', { publisher: 'Ace', place });
+    expect([created.status, created.body.imprint]).toEqual([201, 'Ace']);
+    const path = `/editions/${created.body.id}`;
+    const patch = [{ op: 'replace', path: '/publisher', value: 'Orb' }];
+    const { id } = created.body;
+    for (const [imprint, write] of [
+      ['Tor', () => api.patch(path, { publisher: 'Tor' })],
+      ['DAW', () => api.put(path, { publisher: 'DAW', place })],
+      [
+        'Orb',
+        () =>
+          api.call('PATCH', path, {
+            body: patch,
+            headers: { 'content-type': 'application/json-patch+json' },
+          }),
+      ],
+      [
+        'Daw',
+        () =>
+          api.post('/batch', {
+            operations: [{ method: 'update', resource: 'editions', id, body: { publisher: 'Daw' } }],
+          }),
+      ],
+    ] as const) {
+      expect((await write()).status).toBe(200);
+      expect((await api.get(path)).body).toMatchObject({ imprint, publisher: imprint });
+    }
+    expect(await modelOf(Edition).collection.findOne()).not.toHaveProperty('publisher');
+  });
+
+  test('send back what they have read with one of the names changed', async () => {
+    const { createdAt, updatedAt, ...edition } = await anEdition('Ace');
+    const path = `/editions/${edition.id}`;
+    expect((await api.put(path, { ...edition, publisher: 'Tor' })).body.imprint).toBe('Tor');
+    const tor = { ...edition, imprint: 'Tor', publisher: 'Tor' };
+    expect((await api.put(path, { ...tor, imprint: 'DAW' })).body.publisher).toBe('DAW');
+    const refused = await api.put(path, { ...edition, imprint: 'A', publisher: 'B' });
+    expect([refused.status, refused.body.errors[0]]).toMatchObject([
+      422,
+      { pointer: '/publisher', code: 'contradiction' },
+    ]);
+  });
+
+  test.each([
+    ['both, and different', { imprint: 'A', publisher: 'B' }, '/publisher', 'contradiction'],
+    ['neither', {}, '/imprint', 'required'],
+    ['one that is none', { publisher: 5 }, '/publisher', 'invalid_type'],
+  ])('are told of %s', async (_, names, pointer, code) => {
+    const { status, body } = await api.post('/editions', { ...names, place });
+    expect([status, body.errors]).toMatchObject([422, [{ pointer, code }]]);
+  });
+
+  test('are told of a missing name beside other faults', async () => {
+    const { body } = await api.post('/editions', { place: 5 });
+    expect(body.errors.map(({ pointer }: any) => pointer).toSorted()).toEqual(['/imprint', '/place']);
+  });
+
+  test('filter and sort by it', async () => {
+    for (const imprint of ['Tor', 'Ace']) await anEdition(imprint);
+    const names = async (query: string) =>
+      (await api.get(`/editions?${query}`)).body.items.map(({ imprint }: any) => imprint);
+    expect(await names('publisher=Ace')).toEqual(['Ace']);
+    expect(await names('publisher[in]=Tor,DAW')).toEqual(['Tor']);
+    expect(await names('sort=publisher')).toEqual(['Ace', 'Tor']);
+    expect(await names('sort=-publisher')).toEqual(['Tor', 'Ace']);
+  });
+
+  test('find it deprecated in OpenAPI', () => {
+    const { paths, components } = openapi(routes, []) as any;
+    const { schemas } = components;
+    for (const name of ['Edition', 'EditionBody', 'EditionReplacement', 'EditionPatch'])
+      expect([name, schemas[name].properties.publisher]).toMatchObject([name, { deprecated: true }]);
+    expect(schemas.EditionBody.required).toEqual(['place']);
+    const parameters = [...paths['/editions'].get.parameters, ...Object.values(components.parameters)];
+    const deprecated = parameters.filter((parameter: any) => parameter.deprecated);
+    expect(deprecated.map(({ name }: any) => name)).toContain('publisher[in]');
+    expect(deprecated.every(({ name }: any) => name.startsWith('publisher'))).toBe(true);
+  });
 });
 
 test.each([
@@ -42,6 +146,34 @@ test.each([
     expect([stored?.imprint, stored && 'publisher' in stored]).toEqual(['Tor', false]);
   },
 );
+
+test('a computed field in the place of a former name is what clients see, and cannot write', () => {
+  const Print = resource('Print', {
+    collection: 'prints',
+    description: 'A print run',
+    fields: { copies: text(1, 9) },
+    renamed: { copies: 'run' },
+    computed: { run: { from: ['copies'], schema: z.number(), value: ({ copies }) => Number(copies) } },
+    example: { id: '65f000000000000000000e01', copies: '500' },
+  });
+  expect(Print.example).toMatchObject({ copies: '500', run: 500 });
+  expect(Print.bodies.update.safeParse({ run: '600' }).success).toBe(false);
+});
+
+test('a former name is shown to those who read the field, and to nobody else', () => {
+  const Secret = resource('Secret', {
+    collection: 'secrets',
+    description: 'A secret',
+    fields: { digest: text(1, 9), note: text(1, 9) },
+    renamed: { digest: 'hash', note: 'remark' },
+    access: { digest: { read: [], write: [] }, note: { read: ['admin'], write: ['admin'] } },
+    defaults: { note: '-' },
+    example: { id: '65f000000000000000000e01', digest: 'x', note: 'y' },
+  });
+  expect(Secret.document.shape).not.toHaveProperty('hash');
+  expect(Secret.document.shape).toHaveProperty('remark');
+  expect(Secret.restrictions.read.kept.anonymous.others).toContain('remark');
+});
 
 test('a former name is one that no field has', () => {
   expect(() =>

@@ -5,6 +5,7 @@ import type { Fault } from '../../src/errors.ts';
 import { bodyFaults } from '../../src/http/input.ts';
 import { columnsOf } from '../../src/schema/columns.ts';
 import { constantsOf, withDefaults } from '../../src/schema/defaults.ts';
+import { byEitherName } from '../../src/schema/renamed.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
 import { brokenRules, faultsOf } from '../../src/schema/rules.ts';
 import { words } from '../../src/schema/words.ts';
@@ -37,7 +38,7 @@ export function fieldsOf(resource: AnyResource): Record<string, z.ZodType> {
 
 /** Validates the JSON of a row, which stands on this line, as the API does a body. */
 export function documentMaker(resource: AnyResource): (json: unknown, line: number) => Made {
-  const schema = rowSchema(resource);
+  const schema = byEitherName(rowSchema(resource), resource.formerly);
   // What an export shows of computed fields is made again.
   const storedIn = (data: object) =>
     Object.fromEntries(Object.entries(data).filter(([field]) => !(field in resource.computed)));

@@ -6,6 +6,7 @@ import type { Tags } from '../schema/etag.ts';
 import { objectId } from '../schema/fields.ts';
 import { demandDefaults } from '../schema/access.ts';
 import { targetsOf } from '../schema/references.ts';
+import { formerPath } from '../schema/renamed.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
@@ -176,8 +177,7 @@ function checkBody(
   path: PropertyKey[],
   ctx: Context,
 ): Record<string, unknown> {
-  const schema = { create: resource.creation, replace: resource.replacement, update: resource.patch }[method];
-  const checked = schema.safeParse(resolve(resource, body, names), { error: words });
+  const checked = resource.bodies[method].safeParse(resolve(resource, body, names), { error: words });
   if (checked.success) return checked.data as Record<string, unknown>;
   for (const issue of checked.error.issues)
     ctx.issues.push({ ...issue, path: [...path, ...issue.path], input: body } as z.core.$ZodRawIssue);
@@ -190,7 +190,9 @@ const resolve = (
   body: Record<string, unknown>,
   names: Map<string, Types.ObjectId>,
 ): Record<string, unknown> => {
-  const fields = new Set(resource.references.map(({ field }) => field));
+  const fields = new Set(
+    resource.references.flatMap(({ field }) => [field, formerPath(resource.formerly, field)]),
+  );
   const within = (value: unknown, path: string): unknown => {
     if (typeof value === 'string' && fields.has(path) && value.startsWith('$'))
       return names.get(value.slice(1))?.toHexString() ?? value;

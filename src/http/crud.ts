@@ -48,7 +48,7 @@ export const create = <R extends AnyResource>(
     summary: `Create ${a(resource)}`,
     description: `Stores a new ${noun(resource)}; the answer tells its id, and Location where it is.`,
     policy: accessTo('create', resource),
-    body: { schema: resource.creation, example: { ...example, ...intake } },
+    body: { schema: resource.bodies.create, example: { ...example, ...intake } },
     answer: {
       status: 201,
       ...theDocument(resource, { ...constantsOf(resource), ...example }),
@@ -117,7 +117,7 @@ export const replace = <R extends AnyResource>(
     description:
       'All that a client may write becomes what the body says; what it leaves out gets its default. Members that cannot be written may come along, as a read has given them.',
     policy: accessTo('update', resource),
-    body: { schema: resource.replacement, example },
+    body: { schema: resource.bodies.replace, example },
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),
     holds: holds(resource),
@@ -136,7 +136,11 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     description:
       'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).',
     policy: accessTo('update', resource),
-    body: { schema: resource.patch, types: ['application/json', 'application/merge-patch+json'], example },
+    body: {
+      schema: resource.bodies.update,
+      types: ['application/json', 'application/merge-patch+json'],
+      example,
+    },
     alternative: jsonPatch(example),
     answer: { status: 200, ...theDocument(resource, example) },
     problems: refusals(resource),

@@ -120,7 +120,7 @@ export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unk
 const membersOf = (schema: z.core.$ZodType): string[] => {
   const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
   if (def.type === 'object') return Object.keys(def.shape);
-  return def.type === 'pipe' ? membersOf(def.out) : [];
+  return def.type === 'pipe' ? [...membersOf(def.in), ...membersOf(def.out)] : [];
 };
 
 /** Zod counts the characters of a string that stands where a list belongs: only its type is the fault. */

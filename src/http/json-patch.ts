@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Fault, invalid, Problem } from '../errors.ts';
 import { notWritable } from '../schema/access.ts';
 import { withDefaults } from '../schema/defaults.ts';
+import { settled } from '../schema/renamed.ts';
 import type { AnyResource, DocumentOf } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
 import * as store from '../schema/store.ts';
@@ -75,8 +76,11 @@ function changesBy(
   current: Record<string, unknown>,
 ): Record<string, unknown> {
   // As the caller sees it: a test must not tell what no answer shows.
-  const before = shapeOf(resource.document)(current) as Record<string, unknown>;
-  const after = patched(before, patch);
+  const shown = shapeOf(resource.document)(current) as Record<string, unknown>;
+  const { formerly } = resource;
+  const { document: before } = settled(formerly, shown, shown);
+  const { document: after, faults: contested } = settled(formerly, shown, patched(shown, patch));
+  if (contested.length > 0) throw invalid(pointInto(patch, contested));
 
   // Replaced as a whole, a document may lack what a client cannot write.
   const isReplaced = patch.some(({ op, path }) => path === '' && op !== 'test');

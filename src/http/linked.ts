@@ -4,6 +4,7 @@ import { demand } from '../schema/definition.ts';
 import * as link from '../schema/link.ts';
 import { accessTo } from '../schema/policy.ts';
 import { reverseName, sidesOf } from '../schema/references.ts';
+import { byEitherName } from '../schema/renamed.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
 import { a, type Example, reading, refusals, theDocument } from './crud.ts';
 import { type Listing, related } from './list.ts';
@@ -94,7 +95,10 @@ export function linked<R extends AnyResource>(
 }
 
 /** What a replace takes; the path says which two are linked, and the body may repeat it. */
-const bodyOf = ({ name, replacement, link = [] as never }: AnyResource) =>
-  replacement
-    .partial(Object.fromEntries(link.map((side) => [side, true as const])) as Record<string, never>)
-    .meta({ id: `${name}LinkBody` });
+const bodyOf = ({ name, replacement, formerly, link = [] as never }: AnyResource) =>
+  byEitherName(
+    replacement
+      .partial(Object.fromEntries(link.map((side) => [side, true as const])) as Record<string, never>)
+      .meta({ id: `${name}LinkBody` }),
+    formerly,
+  );

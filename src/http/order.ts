@@ -1,6 +1,7 @@
 import { isHidden } from '../schema/access.ts';
 import { complete, indexText } from '../schema/indexes.ts';
 import { isContainer } from '../schema/paths.ts';
+import { formerPath } from '../schema/renamed.ts';
 import type { AnyResource } from '../schema/resource.ts';
 import { storedName } from './operators.ts';
 import { SCORE, type SortField } from './paging.ts';
@@ -37,8 +38,18 @@ export function sortOrders(resource: AnyResource, declared: readonly string[]): 
       orders.set(name.join(), total);
     }
   }
-  return orders;
+  const former = [...orders].map(([name, order]) => [byFormerNames(resource, name), order] as const);
+  return new Map([...orders, ...former]);
 }
+
+const byFormerNames = ({ formerly }: AnyResource, order: string): string =>
+  order
+    .split(',')
+    .map((part) => {
+      const field = part.replace(/^-/, '');
+      return part.replace(field, formerPath(formerly, field) ?? field);
+    })
+    .join();
 
 /** Whether an index has all documents in this order or its reverse, so that a page costs what it shows. */
 const isServed = ({ indexes }: AnyResource, sort: SortField[]): boolean =>

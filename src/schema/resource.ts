@@ -13,6 +13,7 @@ import type { IndexOf } from './indexes.ts';
 import { nodesOf } from './nodes.ts';
 import { type PathOf, pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
+import { byEitherName, formerFields, formerNames, formerReaders } from './renamed.ts';
 import { describeRules, type Rule } from './rules.ts';
 
 export type Fields = Record<string, z.ZodType>;
@@ -72,7 +73,10 @@ interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> 
    * the body and the defaults before it.
    */
   defaults?: { [K in keyof F]?: z.output<F[K]> | ((body: Partial<Values<F>>) => z.output<F[K]>) };
-  /** The former names of fields, while servers that know them may run or documents may have them: docs/migrations.md. */
+  /**
+   * The former names of fields, while servers that know them may run, documents may have them, or clients may use them:
+   * see docs/migrations.md.
+   */
   renamed?: { readonly [K in keyof F]?: string };
   /** Fields that answers show and no document has. */
   computed?: { [K in keyof C]: Computed<Stored<F>, C[K]> };
@@ -123,14 +127,18 @@ export function resource<
       .map(([field, schema]) => [field, absent(schema)] as const)
       .filter(([, value]) => value !== undefined),
   );
-  const derived = Object.fromEntries(
-    Object.entries(computed as Record<string, Computed>).map(([field, one]) => [
-      field,
-      shownAs(one, absents),
-    ]),
-  );
+  const formerly = formerNames(renamed as Record<string, string>, computed);
+  const former = formerFields(fields, formerly);
+  const shownFrom = (all: object, meta: object) =>
+    Object.fromEntries(
+      Object.entries(all as Record<string, Computed>).map(([field, one]) => [
+        field,
+        shownAs(one, absents, meta),
+      ]),
+    );
+  const derived = { ...shownFrom(computed, { readOnly: true }), ...shownFrom(former, {}) };
   const policy = policyOf(definition.policy ?? {});
-  const restrictions = restrictionsOf(access);
+  const restrictions = restrictionsOf({ ...access, ...formerReaders(access, formerly) });
   const shown = answerFields(
     { ...fields, ...derived },
     restrictions,
@@ -158,6 +166,9 @@ export function resource<
   const document = z
     .strictObject({ id: objectId().describe('Made by the server'), ...shown, ...stamps })
     .meta({ id: name, description });
+  const replacement = z
+    .strictObject({ ...readOnly(document, body.shape), ...body.shape })
+    .meta({ id: `${name}Replacement` });
   const made = {
     name,
     collection,
@@ -174,10 +185,12 @@ export function resource<
     intake,
     defaults: defaults as Record<string, unknown>,
     renamed: renamed as Readonly<Record<string, string>>,
+    /** Those of the former names that clients may use. */
+    formerly,
     rules: rules as readonly Rule[],
     /** What stands for fields that a stored document lacks. */
     absent: absents,
-    computed: computed as Record<string, Computed>,
+    computed: { ...computed, ...former } as Record<string, Computed>,
     indexes: indexes as readonly Index[],
     link: link as readonly [string, string] | undefined,
     search: search as readonly string[],
@@ -194,16 +207,16 @@ export function resource<
     /** What a client may write. */
     body,
     /** What a replace takes: also what a read has given and cannot be written, if it is still the same. */
-    replacement: z
-      .strictObject({ ...readOnly(document, body.shape), ...body.shape })
-      .meta({ id: `${name}Replacement` }),
-    /** What a create takes. */
-    creation,
-    /** What a merge patch takes. */
-    patch: z.preprocess(
-      (given) => withoutUnknownNulls(given, body.shape),
-      (partOf(body) as z.ZodObject).meta({ id: `${name}Patch`, ...inWords }),
-    ),
+    replacement,
+    /** What requests send: a create, a replace and a merge patch. */
+    bodies: {
+      create: byEitherName(creation, formerly),
+      replace: byEitherName(replacement, formerly, { contested: 'kept' }),
+      update: z.preprocess(
+        (given) => withoutUnknownNulls(given, [...Object.keys(body.shape), ...Object.keys(former)]),
+        byEitherName((partOf(body) as z.ZodObject).meta({ id: `${name}Patch`, ...inWords }), formerly),
+      ) as z.ZodType<Record<string, unknown>, Record<string, unknown>>,
+    },
     /** Its references, those of others to it, and what may refuse a removal: see connect(). */
     references: [] as Reference[],
     referrers: [] as Reference[],
@@ -220,11 +233,11 @@ const readOnly = (document: z.ZodObject, writable: Fields): Fields =>
   );
 
 /** In a merge patch, null removes a member; there is nothing to do where there is none (RFC 7396). */
-const withoutUnknownNulls = (given: unknown, known: Fields): unknown =>
+const withoutUnknownNulls = (given: unknown, known: string[]): unknown =>
   given === null || typeof given !== 'object' || Array.isArray(given)
     ? given
     : Object.fromEntries(
-        Object.entries(given).filter(([name, value]) => value !== null || Object.hasOwn(known, name)),
+        Object.entries(given).filter(([name, value]) => value !== null || known.includes(name)),
       );
 
 /** The fields of an example as MongoDB stores them. */

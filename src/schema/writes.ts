@@ -6,6 +6,7 @@ import { invalid } from '../errors.ts';
 import { completedOnce, constantsOf, withDefaults } from './defaults.ts';
 import { contentOf } from './etag.ts';
 import { isOwner, writerOf } from './policy.ts';
+import { isContested, settled } from './renamed.ts';
 import type { AnyResource } from './resource.ts';
 import { shapeOf } from './shape.ts';
 import * as store from './store.ts';
@@ -30,16 +31,27 @@ export const create = (resource: AnyResource, body: Document, id?: Types.ObjectI
  * write, as a read has given it: then it must still be the same.
  */
 export function replace(resource: AnyResource, id: Types.ObjectId, body: Document) {
+  if (!isContested(resource.formerly, body)) return store.update(resource, id, replacing(resource, body));
+  return store.update(resource, id, (current) => {
+    const { document, faults } = settled(resource.formerly, { ...resource.absent, ...current }, body);
+    if (faults.length > 0) throw invalid(faults);
+    const changes = replacing(resource, document);
+    return typeof changes === 'function' ? changes(current) : changes;
+  });
+}
+
+/** What a replace changes; it may depend on the document as it is. */
+function replacing(resource: AnyResource, body: Document) {
   const isWritable = (field: string) => field in resource.body.shape;
   const entries = Object.entries(body);
   const given = Object.fromEntries(entries.filter(([field]) => isWritable(field)));
   const changes = changesBy(resource, given, withDefaults(resource, given, isWritable));
   const others = entries.filter(([field]) => !isWritable(field));
-  if (others.length === 0) return store.update(resource, id, changes);
-  return store.update(resource, id, (current) => {
+  if (others.length === 0) return changes;
+  return (current: Document) => {
     requireSame(resource, current, Object.fromEntries(others));
     return typeof changes === 'function' ? changes(current) : changes;
-  });
+  };
 }
 
 function requireSame(resource: AnyResource, current: object, given: Document): void {

@@ -5,6 +5,7 @@ import { text } from '../../schema/fields.ts';
 import type { Path } from '../../schema/paths.ts';
 import { includable, reverseName } from '../../schema/references.ts';
 import { indexText, leadsIndex } from '../../schema/indexes.ts';
+import { formerPath } from '../../schema/renamed.ts';
 import type { AnyResource, Reference } from '../../schema/resource.ts';
 import { type Operator, OPERATORS, operatorsFor } from '../operators.ts';
 import { flag, fraction, integer, several, valueAmong } from '../query.ts';
@@ -26,15 +27,33 @@ export interface Filter {
   condition: (value: unknown) => object;
 }
 
-export const filters = (resource: AnyResource, names: readonly string[]): Filter[] => [
-  ...names.flatMap((name) => {
+export const filters = (resource: AnyResource, names: readonly string[]): Filter[] => {
+  const byField = names.flatMap((name) => {
     const reference = resource.references.find(({ field }) => name.startsWith(`${field}.`));
     return reference && !resource.paths.has(name)
       ? across(reference, name)
       : filtersOf(name, filterable(resource, name), { paths: [name] });
-  }),
-  ...includable(resource).map(existence),
-];
+  });
+  const byFormerName = byField.flatMap((filter) => spelledAsBefore(resource, filter));
+  return [...byField, ...byFormerName, ...includable(resource).map(existence)];
+};
+
+/** The same filter by the former name of its field. */
+function spelledAsBefore({ formerly }: AnyResource, filter: Filter): Filter[] {
+  const { parameter, schema } = filter;
+  const [field = ''] = parameter.split(/[.[]/, 1);
+  const former = formerPath(formerly, field);
+  if (!former) return [];
+  const param = { ...(schema.meta() as { param?: object } | undefined)?.param, deprecated: true };
+  const words = { description: `\`${field}\` by its former name`, param };
+  return [
+    {
+      ...filter,
+      parameter: former + parameter.slice(field.length),
+      schema: schema.meta({ ...schema.meta(), ...words }),
+    },
+  ];
+}
 
 /** One filter for each operator that makes sense for a path. */
 export const filtersOf = (

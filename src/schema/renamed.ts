@@ -1,0 +1,142 @@
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import type { AccessLists } from './access.ts';
+import type { Fault } from '../errors.ts';
+import type { Computed } from './computed.ts';
+import { isObjectId } from './fields.ts';
+
+/**
+ * The former names of fields on the wire. As long as a definition has one in `renamed`, answers show the field by both
+ * names, and requests may name it by either, so that a rename breaks no client on the day.
+ */
+
+/** Former names by present ones. */
+export type Formerly = Readonly<Record<string, string>>;
+
+type Values = Record<string, unknown>;
+
+/** A computed field takes the place of a former name: clients then see what it makes, and cannot write it. */
+export const formerNames = (renamed: Formerly, computed: object): Formerly =>
+  Object.fromEntries(Object.entries(renamed).filter(([, former]) => !(former in computed)));
+
+/** The fields by their former names, as answers show them. */
+export const formerFields = (
+  fields: Record<string, z.ZodType>,
+  formerly: Formerly,
+): Record<string, Computed> =>
+  Object.fromEntries(
+    Object.entries(formerly).map(([now, former]) => {
+      const schema = deprecated(fields[now] as z.ZodType, now);
+      return [former, { from: [now], schema, value: (stored: Values) => withoutIncluded(stored[now]) }];
+    }),
+  );
+
+/** Only the present name can be included: by the former one an id stays an id. */
+function withoutIncluded(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutIncluded);
+  if (!isPlain(value) || isObjectId(value)) return value;
+  if ('_id' in value) return value['_id'];
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withoutIncluded(inner)]));
+}
+
+const isPlain = (value: unknown): value is Values =>
+  value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype;
+
+/** Whoever may not read a field may not read it by its former name either. */
+export const formerReaders = (access: AccessLists, formerly: Formerly): AccessLists =>
+  Object.fromEntries(
+    Object.entries(access).flatMap(([path, lists]) => {
+      const former = formerPath(formerly, path);
+      return former && lists?.read ? [[former, { read: lists.read }]] : [];
+    }),
+  );
+
+/** The same path by the former name of its field; undefined, if that has none. */
+export function formerPath(formerly: Formerly, path: string): string | undefined {
+  const [field = '', ...rest] = path.split('.');
+  const former = Object.hasOwn(formerly, field) ? formerly[field] : undefined;
+  return former && [former, ...rest].join('.');
+}
+
+const deprecated = (schema: z.ZodType, now: string): z.ZodType => {
+  const { id, ...meta } = schema.meta() ?? {};
+  return schema.meta({ ...meta, deprecated: true, description: `The former name of \`${now}\`` });
+};
+
+/**
+ * A body that names fields by their present or their former names, as one with the present names. `contested: 'kept'`
+ * leaves both where they differ, for settled() to decide.
+ */
+export function byEitherName(
+  body: z.ZodObject,
+  formerly: Formerly,
+  { contested = 'refused' }: { contested?: 'refused' | 'kept' } = {},
+): z.ZodType<Values, Values> {
+  const { shape } = body;
+  const names = Object.entries(formerly).filter(([now]) => now in shape);
+  if (names.length === 0) return body as z.ZodType<Values, Values>;
+  const either = names.flatMap(([now, former]): [string, z.ZodType][] => {
+    const schema = shape[now] as z.ZodType;
+    return [
+      [now, isOptional(schema) ? schema : asked(schema, former)],
+      [former, deprecated(schema, now).optional()],
+    ];
+  });
+  const isGiven = (given: Values, name: string) => !isPlain(given) || given[name] !== undefined;
+  const required = names.filter(([now]) => !isOptional(shape[now] as z.ZodType));
+  const object = required.reduce<z.ZodObject>(
+    (object, [now, former]) =>
+      object.refine((given) => isGiven(given, now) || isGiven(given, former), {
+        path: [now],
+        message: 'is required',
+        params: { code: 'required' },
+        // Also beside the faults of other fields.
+        when: () => true,
+      }),
+    z.strictObject({ ...shape, ...Object.fromEntries(either) }),
+  );
+  return object.meta(body.meta() ?? {}).transform((given, ctx) => {
+    const { document, faults } = settled(Object.fromEntries(names), {}, given);
+    if (faults.length === 0) return document;
+    if (contested === 'kept') return given;
+    for (const { pointer = '', code, message } of faults)
+      ctx.addIssue({ code: 'custom', path: [pointer.slice(1)], message, params: { code } });
+    return z.NEVER;
+  }) as z.ZodType<Values, Values>;
+}
+
+const isOptional = (schema: z.ZodType): boolean => schema._zod.optin === 'optional';
+
+const asked = (schema: z.ZodType, former: string): z.ZodType => {
+  const { id, description, ...meta } = schema.meta() ?? {};
+  const words = `Required, unless \`${former}\` is given`;
+  return schema.optional().meta({ ...meta, description: description ? `${description}. ${words}` : words });
+};
+
+/** Whether a body has two values of a field. */
+export const isContested = (formerly: Formerly, body: Values): boolean =>
+  Object.entries(formerly).some(([now, former]) => body[now] !== undefined && body[former] !== undefined);
+
+/**
+ * A document without the former names. Of two different values the one counts that is not what it was: a client that
+ * knows one name sends the other back as it has read it.
+ */
+export function settled(
+  formerly: Formerly,
+  before: Values,
+  after: Values,
+): { document: Values; faults: Fault[] } {
+  const document = { ...after };
+  const faults: Fault[] = [];
+  for (const [now, former] of Object.entries(formerly)) {
+    const value = document[former];
+    delete document[former];
+    if (isDeepStrictEqual(value, before[now]) || isDeepStrictEqual(value, document[now])) continue;
+    if (!isDeepStrictEqual(document[now], before[now])) {
+      const message = `differs from ${now}, which is the name of the same field now: send one of them`;
+      faults.push({ in: 'body', pointer: `/${former}`, code: 'contradiction', message });
+    } else if (value === undefined) delete document[now];
+    else document[now] = value;
+  }
+  return { document, faults };
+}
