@@ -15,7 +15,7 @@ import { preconditionsOf } from './http/preconditions.ts';
 import { sendFresh } from './http/reply.ts';
 import type { Route } from './http/route.ts';
 import { system } from './http/system.ts';
-import { authenticate, authorities, confirm } from './resources/sessions/authenticate.ts';
+import { authenticate, authorities, confirm, confirmAgain } from './resources/sessions/authenticate.ts';
 import { digest } from './schema/etag.ts';
 import type { AnyResource } from './schema/resource.ts';
 
@@ -56,7 +56,7 @@ export function createApp({
       route.path.replace(/\{(\w+)\}/g, ':$1'),
       ...before,
       entrance(route, authenticate, limit),
-      endpoint(route, confirm),
+      endpoint(route, confirmAgain),
     );
   for (const route of [...edges.flatMap(({ routes }) => routes), ...api.routes].toSorted(literalFirst))
     mount(route, whenReady(requireReady));

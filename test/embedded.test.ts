@@ -221,7 +221,7 @@ test('MONGOD_BINARY is taken or refused, nothing else is tried', async () => {
   await writeFile(old, '#!/bin/sh\necho db version v4.4.6\n');
   await expect(start(old)).rejects.toThrow(`${old} is not executable`);
   await chmod(old, 0o755);
-  await expect(start(old)).rejects.toThrow(`${old} is version 4.4.6, older than 7.0`);
+  await expect(start(old)).rejects.toThrow(`${old} is version 4.4.6, older than 8.0`);
 });
 
 test('a folder that cannot be used is named', async () => {

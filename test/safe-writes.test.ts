@@ -3,6 +3,7 @@ import mongoose from 'mongoose';
 import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
 import { AuditEntry } from '../src/http/audit.ts';
 import { IDEMPOTENCY, recall, remember } from '../src/http/idempotency.ts';
+import { sendCollected } from '../src/mongo/collected.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book } from './sample/books/book.ts';
 import { Post } from './sample/posts/post.ts';
@@ -676,7 +677,8 @@ describe('Idempotency-Key', () => {
       const key = { id: randomUUID(), fingerprint: 'f' };
       const write = async () => {
         await aBook();
-        await remember(key, { status: 201, headers: {}, body: '{}' });
+        remember(key, { status: 201, headers: {}, body: '{}' });
+        await sendCollected();
         expect(await recall(key)).toMatchObject({ status: 201 });
       };
       const failing = transaction(async () => {

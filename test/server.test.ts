@@ -10,7 +10,7 @@ import mongoose from 'mongoose';
 import { DEMO_PASSWORD, isPassword } from '../src/auth/passwords.ts';
 import { makeKey, readKeys } from '../src/auth/tokens.ts';
 import { readConfig, type Config, isProduction } from '../src/config.ts';
-import { openDatabase } from '../src/mongo/connect.ts';
+import { openDatabase, unfit } from '../src/mongo/connect.ts';
 import { findMongod, type MongodBinary } from '../src/mongo/embedded/binary.ts';
 import { launch, type Mongod } from '../src/mongo/embedded/mongod.ts';
 import { Session } from '../src/resources/sessions/session.ts';
@@ -207,6 +207,16 @@ describe('the start', () => {
     ).catch(String);
     expect(reason).toMatch(/Error: .*MONGODB_URI/);
     expect(reason).not.toMatch(/s3|cret/);
+  });
+
+  test.each<[string, object, RegExp | undefined]>([
+    ['7.0', { setName: 'rs0', maxWireVersion: 21 }, /MongoDB 8\.0/],
+    ['7.0 behind a mongos', { msg: 'isdbgrid', maxWireVersion: 21 }, /MongoDB 8\.0/],
+    ['8.0', { setName: 'rs0', maxWireVersion: 25 }, undefined],
+    ['8.2 behind a mongos', { msg: 'isdbgrid', maxWireVersion: 27 }, undefined],
+  ])('MongoDB %s is taken or refused by its version', (_, hello, refusal) => {
+    if (refusal) expect(unfit(hello)).toMatch(refusal);
+    else expect(unfit(hello)).toBeUndefined();
   });
 
   test('refuses a standalone mongod and says what to do', async () => {

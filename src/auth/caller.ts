@@ -18,6 +18,8 @@ export interface Caller {
   key?: Types.ObjectId;
   /** When the token, the session or the key expires. */
   expiresAt?: Date;
+  /** When that was last read from the database, by performance.now(). */
+  asOf?: number;
   /** All that the key may be used for: `books:read`. Without a key there is no such limit. */
   scopes?: readonly string[];
 }

@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import { Types } from 'mongoose';
 import { z } from 'zod';
 import { caller } from '../auth/caller.ts';
 import { origin } from '../auth/origin.ts';
+import { collect } from '../mongo/collected.ts';
+import { isInTransaction } from '../mongo/session.ts';
 import type { Done } from '../schema/changes.ts';
 import { objectId, text } from '../schema/fields.ts';
 import { resource } from '../schema/resource.ts';
@@ -93,6 +96,7 @@ export async function record(
   const concerned = events.flatMap(({ account }) => account ?? []);
   const now = new Date();
   const entry = {
+    _id: new Types.ObjectId(),
     // Who logs in is nobody when the request begins.
     actor: id ?? changes.at(-1)?.by ?? null,
     key: key ?? null,
@@ -113,5 +117,6 @@ export async function record(
     updatedAt: now,
   };
   // As it is: all of it is ours, and Mongoose's casting would be a good part of what a write costs.
-  await modelOf(AuditEntry).insertMany([entry], { lean: true });
+  if (isInTransaction()) collect({ collection: AuditEntry.collection, statement: { insert: entry } });
+  else await modelOf(AuditEntry).insertMany([entry], { lean: true });
 }

@@ -2,6 +2,7 @@ import { Types } from 'mongoose';
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { databaseProblem, isTransient } from '../mongo/failures.ts';
+import { explaining } from '../mongo/collected.ts';
 import type { Tags } from '../schema/etag.ts';
 import { objectId } from '../schema/fields.ts';
 import { demandDefaults } from '../schema/access.ts';
@@ -73,7 +74,7 @@ export function batch(resources: AnyResource[], { example }: { example: Example 
     },
     handler: async ({ body }) => {
       const results = [];
-      for (const [index, operation] of body.entries()) results.push(await perform(operation, index));
+      for (const [index, operation] of body.entries()) results.push(await performAt(operation, index));
       return { results } as never;
     },
   });
@@ -208,29 +209,37 @@ const resolve = (
 const fault = (ctx: Context, path: PropertyKey[], code: string, message: string) =>
   ctx.addIssue({ code: 'custom', path, message, params: { code } });
 
-async function perform({ method, resource, id, body, ifMatch }: Planned, index: number) {
-  const done = { resource: resource.collection, _id: id };
+/** Some of its writes may be sent, and refused, while a later operation is performed. */
+async function performAt(operation: Planned, index: number) {
+  const explain = (error: unknown) => (isTransient(error) ? error : failed(error, index));
   try {
-    if (ifMatch) await store.requireVersion(resource, id, { match: ifMatch });
-    switch (method) {
-      case 'create':
-        return { ...done, status: 201, document: await writes.create(resource, body, id) };
-      case 'replace':
-        return { ...done, status: 200, document: await writes.replace(resource, id, body) };
-      case 'update':
-        return { ...done, status: 200, document: await mergeDocument(resource, id, body) };
-      case 'remove':
-        await store.remove(resource, id);
-        return { ...done, status: 204, document: null };
-    }
+    return await explaining(explain, () => perform(operation));
   } catch (error) {
-    throw isTransient(error) ? error : failed(error, index);
+    throw explain(error);
+  }
+}
+
+async function perform({ method, resource, id, body, ifMatch }: Planned) {
+  const done = { resource: resource.collection, _id: id };
+  if (ifMatch) await store.requireVersion(resource, id, { match: ifMatch });
+  switch (method) {
+    case 'create':
+      return { ...done, status: 201, document: await writes.create(resource, body, id) };
+    case 'replace':
+      return { ...done, status: 200, document: await writes.replace(resource, id, body) };
+    case 'update':
+      return { ...done, status: 200, document: await mergeDocument(resource, id, body) };
+    case 'remove':
+      await store.remove(resource, id);
+      return { ...done, status: 204, document: null };
   }
 }
 
 /** Names the operation that was refused, and carries its problem. */
 function failed(error: unknown, operation: number): unknown {
   const problem = error instanceof Problem ? error : databaseProblem(error);
+  // That of another operation, whose writes were sent now.
+  if (problem?.code === 'batch_operation_failed') return problem;
   if (!problem || problem.status >= 500) return error;
   return new Problem(
     'batch_operation_failed',

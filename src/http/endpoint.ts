@@ -103,12 +103,14 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       noted = done;
       if (value instanceof Problem) return value;
       const made = reply(ctx, value, query);
-      if (query['dryRun']) throw new DryRun(made);
-      if (key) await remember(key, made);
+      if (key) remember(key, made);
       return made;
     };
-    const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
-    const outcome = await transaction(work, claims).catch(dryRunReply);
+    const outcome = await transaction(work, {
+      holds: holds?.(input).map(guarded),
+      changes: itemOf(route, params),
+      dry: query['dryRun'] === true,
+    });
     if (noted && !query['dryRun']) {
       logEvents(ctx, noted.events);
       sendMails(noted.mails, ctx.req.log);
@@ -126,20 +128,6 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     }
   };
 }
-
-/** Thrown at the end of a write that is only tried, so that its transaction is undone. */
-class DryRun extends Error {
-  readonly reply: Reply;
-  constructor(reply: Reply) {
-    super('Everything would have been written.');
-    this.reply = reply;
-  }
-}
-
-const dryRunReply = (error: unknown): Reply => {
-  if (error instanceof DryRun) return error.reply;
-  throw error;
-};
 
 type Params = { id?: Types.ObjectId };
 

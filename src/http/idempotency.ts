@@ -5,6 +5,7 @@ import { caller } from '../auth/caller.ts';
 import { seal } from '../auth/tokens.ts';
 import { invalid, Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
+import { collect } from '../mongo/collected.ts';
 import { currentSession } from '../mongo/session.ts';
 import type { Reply } from './reply.ts';
 
@@ -70,12 +71,10 @@ export async function recall({ id, fingerprint }: Key): Promise<Reply | undefine
 }
 
 /** Keeps an answer, inside the transaction that it is the answer of. */
-export async function remember({ id, fingerprint }: Key, { status, headers, body }: Reply): Promise<void> {
+export function remember({ id, fingerprint }: Key, { status, headers, body }: Reply): void {
   const expireAt = new Date(Date.now() + KEPT);
-  await records().insertOne(
-    { _id: id, fingerprint, status, headers, body, expireAt },
-    { session: currentSession() },
-  );
+  const insert = { _id: id, fingerprint, status, headers, body, expireAt };
+  collect({ collection: IDEMPOTENCY, statement: { insert } });
 }
 
 const records = (): mongo.Collection<Remembered> => database().collection(IDEMPOTENCY);

@@ -50,7 +50,7 @@ async function connect(uri: string): Promise<void> {
       waitQueueTimeoutMS: 3_000,
       writeConcern: { w: 'majority' },
     });
-    await refuseStandalone();
+    await refuseUnfit();
   } catch (error) {
     await mongoose.disconnect();
     if (!(error instanceof Error && (error.name.startsWith('Mongo') || 'syscall' in error))) throw error;
@@ -65,11 +65,38 @@ const WHAT_TO_LOOK_AT =
   'Is mongod running there, is it a replica set that has been initiated (rs.initiate(), once), and does ' +
   'replicaSet= in the URI give its name?';
 
-async function refuseStandalone(): Promise<void> {
-  const hello = await mongoose.connection.getClient().db('admin').command({ hello: 1 });
-  if (hello['setName'] || hello['msg'] === 'isdbgrid') return;
-  throw new Error(
-    'MONGODB_URI names a standalone server, which has no transactions. Start mongod with --replSet rs0, run ' +
-      'rs.initiate() once, and add ?replicaSet=rs0 to the URI; one member is enough.',
-  );
+const clusters = new WeakMap<mongo.MongoClient, Promise<mongo.Document>>();
+
+/** What the database says of itself; asked once for each connection. */
+function hello(): Promise<mongo.Document> {
+  const client = mongoose.connection.getClient();
+  const known = clusters.get(client) ?? client.db('admin').command({ hello: 1 });
+  clusters.set(client, known);
+  known.catch(() => clusters.delete(client));
+  return known;
+}
+
+const isMongos = ({ msg }: mongo.Document): boolean => msg === 'isdbgrid';
+
+/** Whether the database is a sharded cluster. */
+export const isSharded = async (): Promise<boolean> => isMongos(await hello());
+
+/** The first wire protocol with the command bulkWrite, that of MongoDB 8.0. */
+const WIRE_VERSION = 25;
+
+/** Why a server that says this of itself cannot be used; undefined if it can. */
+export function unfit(server: mongo.Document): string | undefined {
+  if (!server['setName'] && !isMongos(server))
+    return (
+      'MONGODB_URI names a standalone server, which has no transactions. Start mongod with --replSet rs0, run ' +
+      'rs.initiate() once, and add ?replicaSet=rs0 to the URI; one member is enough.'
+    );
+  return server['maxWireVersion'] < WIRE_VERSION
+    ? 'The server is older than MongoDB 8.0: upgrade it to that or a later version.'
+    : undefined;
+}
+
+async function refuseUnfit(): Promise<void> {
+  const reason = unfit(await hello());
+  if (reason) throw new Error(reason);
 }

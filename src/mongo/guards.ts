@@ -1,17 +1,21 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { type mongo, Types } from 'mongoose';
+import type { Write } from './bulk-write.ts';
 import { database } from './connect.ts';
-import { currentSession } from './session.ts';
+import { underway } from './session.ts';
 
 /**
  * Guards keep a document in existence while others come to refer to it. MongoDB's transactions are snapshots:
  * "the author exists, store the post" and "the author has no posts, remove him" may both commit, because neither
- * writes what the other reads. So both write guards: who refers changes one of a document's guards, who removes
- * it changes all of them, and of two that meet MongoDB lets one win.
+ * writes what the other reads. So both write guards: a transaction that refers to a document changes one of its guards,
+ * one that removes it changes all of them, and of two that meet MongoDB lets one win.
  *
- * A document may have up to 32 guards so that those who refer to it need not meet each other; each is made when
- * it is first needed. Why not touch the document itself: all who refer to a popular one would wait in line, and
- * its version, its editors and its followers would see changes where there are none.
+ * A document may have up to 32 guards, so that transactions that refer to it rarely meet each other. Each guard is made
+ * when it is first needed; the main one is made with the first of them. A removal that finds no main guard changes that
+ * one only: a transaction that it could miss, because it makes another guard meanwhile, either makes the main guard, too,
+ * or has seen one that was made after the removal's snapshot. Both conflict with the removal.
+ *
+ * Why not touch the document itself: all that refer to a popular one would wait in line, and its version, its editors
+ * and its followers would see changes where there are none.
  */
 export interface Guarded {
   collection: string;
@@ -20,6 +24,9 @@ export interface Guarded {
 
 /** The same for every process, also for those of another version: a removal must reach every guard. */
 const STRIPES = 32;
+
+/** The main guard. */
+const MAIN = 0;
 
 export const GUARDS = 'refguards';
 
@@ -40,39 +47,60 @@ export function documentOf(guard: string): Guarded | undefined {
   return collection && id ? { collection, id: Types.ObjectId.createFromHexString(id) } : undefined;
 }
 
+/** The guards that this transaction changes to keep documents in existence, and the main guards of these. */
+export function guardsOf(documents: Guarded[]): { ids: string[]; mains: string[] } {
+  const keys = [...new Set(documents.map(keyOf))].sort();
+  const { stripes } = underway();
+  for (const key of keys) if (!stripes.has(key)) stripes.set(key, Math.floor(Math.random() * STRIPES));
+  return { ids: keys.map((key) => `${key}:${stripes.get(key)}`), mains: mainGuards(documents) };
+}
+
+export const mainGuards = (documents: Guarded[]): string[] =>
+  documents.map((document) => `${keyOf(document)}:${MAIN}`);
+
+/** Changes these guards, inside a transaction; `exists` tells what its snapshot has. */
+export function changeGuards(
+  { ids, mains }: ReturnType<typeof guardsOf>,
+  exists: (id: string) => boolean,
+): void {
+  const { guards } = underway();
+  for (const id of [...ids, ...mains.filter((main) => !exists(main))]) guards.set(id, { exists: exists(id) });
+}
+
 /**
- * Changes one guard of each document, inside a transaction. Whether the documents exist is for the caller to
- * find out, after this.
+ * Changes and removes all guards of documents, inside a transaction. `hasMain` tells what its snapshot has; without it
+ * none is left out.
  */
-export async function changeGuards(documents: Guarded[]): Promise<void> {
-  await change([...new Set(documents.map(guardOf))].sort());
+export function removeGuards(documents: Guarded[], hasMain: (main: string) => boolean = () => true): void {
+  const { writes, guards } = underway();
+  for (const key of [...new Set(documents.map(keyOf))].sort()) {
+    for (const id of guards.keys()) if (id.startsWith(`${key}:`)) guards.delete(id);
+    // Those that do not exist are made first: else another transaction could make one unseen.
+    const count = hasMain(`${key}:${MAIN}`) ? STRIPES : 1;
+    for (let stripe = MAIN; stripe < count; stripe++) writes.push(make(`${key}:${stripe}`));
+    // A range of ids: the semicolon comes right after the colon.
+    const filter = { _id: { $gte: `${key}:`, $lt: `${key};` } };
+    writes.push({ collection: GUARDS, statement: { delete: true, filter, multi: true } });
+  }
 }
 
-/** Changes and removes all guards of documents, inside a transaction. */
-export async function removeGuards(documents: Guarded[]): Promise<void> {
-  const ids = documents
-    .map(keyOf)
-    .sort()
-    .flatMap((key) => Array.from({ length: STRIPES }, (_, stripe) => `${key}:${stripe}`));
-  // Those that do not exist are made first: else somebody else could make one unseen.
-  await change(ids);
-  await guards().deleteMany({ _id: { $in: ids } }, { session: currentSession() });
+const change = { $inc: { n: 1 } };
+const make = (_id: string): Write => ({
+  collection: GUARDS,
+  statement: { filter: { _id }, updateMods: change, upsert: true },
+});
+
+/** The writes that change these guards; those that do not exist are made. */
+export function guardWrites(guards: ReadonlyMap<string, { exists: boolean }>): Write[] {
+  const ids = (existing: boolean) =>
+    [...guards].flatMap(([id, { exists }]) => (exists === existing ? [id] : []));
+  const existing = ids(true);
+  const one: Write = {
+    collection: GUARDS,
+    statement: { filter: { _id: { $in: existing } }, updateMods: change, multi: true },
+  };
+  return [...(existing.length > 0 ? [one] : []), ...ids(false).map(make)];
 }
-
-/** One command, and one round trip, whether the guards exist or not. */
-const change = (ids: string[]) =>
-  guards().bulkWrite(
-    ids.map((_id) => ({ updateOne: { filter: { _id }, update: { $inc: { n: 1 } }, upsert: true } })),
-    { session: currentSession() },
-  );
-
-/** Which stripe of a document this asynchronous context holds. */
-const held = new AsyncLocalStorage<Map<string, number>>();
-
-const guardOf = (document: Guarded): string => {
-  const key = keyOf(document);
-  return `${key}:${held.getStore()?.get(key) ?? Math.floor(Math.random() * STRIPES)}`;
-};
 
 /** The stripes of a document that this process uses: who waits for each, the last of them at the end. */
 interface Lanes {
@@ -91,7 +119,11 @@ const FIRST = Math.floor(Math.random() * STRIPES);
  * there looks elsewhere at the next attempt. To be called before the transaction starts, because what its
  * snapshot does not see it cannot change.
  */
-export async function holding<T>(documents: Guarded[], attempt: number, work: () => Promise<T>): Promise<T> {
+export async function holding<T>(
+  documents: Guarded[],
+  attempt: number,
+  work: (stripes: Map<string, number>) => Promise<T>,
+): Promise<T> {
   const first = attempt === 0 ? FIRST : Math.floor(Math.random() * STRIPES);
   const mine = new Map<string, number>();
   const releases: (() => void)[] = [];
@@ -103,7 +135,7 @@ export async function holding<T>(documents: Guarded[], attempt: number, work: ()
       mine.set(key, stripe);
       await turn;
     }
-    return await held.run(mine, work);
+    return await work(mine);
   } finally {
     for (const release of releases) release();
   }

@@ -1,5 +1,5 @@
 import type { Types } from 'mongoose';
-import { inSession } from './session.ts';
+import { isInTransaction } from './session.ts';
 
 /** What MongoDB sends at once is 101 documents: more would need a second round trip, which is not tried again. */
 const MAX_IDS = 100;
@@ -35,7 +35,7 @@ export function loader<T extends { _id: Id }>(read: (ids: Id | { $in: Id[] }) =>
   };
 
   return async (id: Id): Promise<T | undefined> => {
-    if (inSession().session) return (await read(id))[0];
+    if (isInTransaction()) return (await read(id))[0];
     if (!next || next.ids.length >= MAX_IDS) next = begin();
     next.ids.push(id);
     const found = (await next.found).get(id.toHexString());

@@ -1,21 +1,42 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
 import mongoose, { type ClientSession } from 'mongoose';
+import type { Write } from './bulk-write.ts';
+
+/** A transaction under way. */
+export interface Underway {
+  session: ClientSession;
+  /** Which guards it changes, by the keys of the documents: see guards.ts. */
+  stripes: Map<string, number>;
+  /** What it is yet to write: see collected.ts. */
+  writes: Write[];
+  /** The guards that it is yet to change, by their ids, and whether they exist. */
+  guards: Map<string, { exists: boolean }>;
+  /** Says what the refusal of a write that is collected now means. */
+  explain?: (error: unknown) => unknown;
+}
 
 // Mongoose gives the session of this storage to every operation that a model runs inside it.
 mongoose.set('transactionAsyncLocalStorage', true);
-export const sessions = (
-  mongoose as unknown as { transactionAsyncLocalStorage: AsyncLocalStorage<{ session: ClientSession }> }
-).transactionAsyncLocalStorage;
+export const sessions = (mongoose as unknown as { transactionAsyncLocalStorage: AsyncLocalStorage<Underway> })
+  .transactionAsyncLocalStorage;
 
-/** The session of the transaction under way, for the calls of the driver that do not go through a model. */
-export const currentSession = (): ClientSession => {
+/** The transaction under way. */
+export const underway = (): Underway => {
   const store = sessions.getStore();
   if (!store) throw new Error('This runs inside transaction() only.');
-  return store.session;
+  return store;
+};
+
+/** Its session, for the calls of the driver that do not go through a model. */
+export const currentSession = (): ClientSession => {
+  const { session, writes } = underway();
+  // The call would not see them.
+  if (writes.length > 0) throw new Error('Writes have been collected: await sendCollected() first.');
+  return session;
 };
 
 /** The same for what may run outside of a transaction, too. */
-export const inSession = (): { session?: ClientSession } => {
-  const store = sessions.getStore();
-  return store ? { session: store.session } : {};
-};
+export const inSession = (): { session?: ClientSession } =>
+  sessions.getStore() ? { session: currentSession() } : {};
+
+export const isInTransaction = (): boolean => sessions.getStore() !== undefined;

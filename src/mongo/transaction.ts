@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose, { type ClientSession } from 'mongoose';
 import { Problem } from '../errors.ts';
+import { sendCollected } from './collected.ts';
 import { databaseProblem, isTransient, outcomeUnknown, writeConflict } from './failures.ts';
 import { type Guarded, holding } from './guards.ts';
-import { sessions } from './session.ts';
+import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
 
 /** Milliseconds that a transaction may take, all its attempts together. */
@@ -24,15 +25,13 @@ const OPTIONS = {
  * (a session takes one at a time: no Promise.all), swallows no error of the database (the transaction is lost
  * with the first), and does not call transaction() itself. Models join by themselves; what is called on the
  * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to,
- * `changes` what it changes, if that is known before: those who change the same take turns.
+ * `changes` what it changes, if that is known before: those who change the same take turns. With `dry` everything is
+ * done but the commit.
  *
  * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves
  * without a label; hence a loop of our own. Throws a 503 problem when the time is spent.
  */
-export async function transaction<T>(
-  work: () => Promise<T>,
-  { holds = [], changes }: Claims = {},
-): Promise<T> {
+export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
   const course: Course = { deadline: performance.now() + BUDGET, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
@@ -44,7 +43,7 @@ export async function transaction<T>(
     }, BUDGET + GRACE).unref();
   });
   try {
-    return await Promise.race([attempts(work, { holds, changes }, course), limit]);
+    return await Promise.race([attempts(work, claims, course), limit]);
   } finally {
     clearTimeout(timer);
   }
@@ -54,6 +53,7 @@ export async function transaction<T>(
 interface Claims {
   holds?: Guarded[] | undefined;
   changes?: string | undefined;
+  dry?: boolean;
 }
 
 /** How far a transaction has come. */
@@ -68,14 +68,18 @@ interface Course {
 
 async function attempts<T>(
   work: () => Promise<T>,
-  { holds = [], changes }: Claims,
+  { holds = [], changes, dry = false }: Claims,
   course: Course,
 ): Promise<T> {
   const session = await mongoose.startSession();
   try {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await inTurn(changes, () => holding(holds, attempt, () => once(session, work, course)));
+        return await inTurn(changes, () =>
+          holding(holds, attempt, (stripes) =>
+            once({ session, stripes, writes: [], guards: new Map() }, work, course, dry),
+          ),
+        );
       } catch (error) {
         if (!isTransient(error)) throw error;
         course.failure = error;
@@ -88,15 +92,24 @@ async function attempts<T>(
   }
 }
 
-async function once<T>(session: ClientSession, work: () => Promise<T>, course: Course): Promise<T> {
+async function once<T>(underway: Underway, work: () => Promise<T>, course: Course, dry: boolean): Promise<T> {
+  const { session } = underway;
   // Who waited in line for too long must not start any more.
   if (performance.now() > course.deadline) throw writeConflict();
   course.isCommitting = false;
   try {
     session.startTransaction(OPTIONS);
-    const result = await sessions.run({ session }, work);
+    const result = await sessions.run(underway, async () => {
+      const made = await work();
+      await sendCollected();
+      return made;
+    });
     // The caller has been told that nothing was written.
     if (course.isOver) throw tooSlow();
+    if (dry) {
+      await session.abortTransaction();
+      return result;
+    }
     course.isCommitting = true;
     await commit(session, course.deadline);
     return result;

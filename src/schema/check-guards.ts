@@ -1,6 +1,7 @@
 import type { mongo } from 'mongoose';
+import { collect } from '../mongo/collected.ts';
 import { database } from '../mongo/connect.ts';
-import { documentOf, guards, keyOf } from '../mongo/guards.ts';
+import { documentOf, GUARDS, guards, keyOf, removeGuards } from '../mongo/guards.ts';
 import { currentSession } from '../mongo/session.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { inBatches } from './check.ts';
@@ -12,6 +13,8 @@ import { inBatches } from './check.ts';
  */
 
 const BATCH = 1_000;
+/** Guards that are removed at once: for the sake of a few, all 32 of a document are written. */
+const REMOVED = 100;
 
 /** Goes through all guards, batch by batch; answers the ids of those that guard nothing. */
 export async function* checkGuards(mending: boolean): AsyncGenerator<{ read: number; surplus: string[] }> {
@@ -21,7 +24,9 @@ export async function* checkGuards(mending: boolean): AsyncGenerator<{ read: num
     .batchSize(BATCH);
   for await (const batch of inBatches(cursor, BATCH)) {
     const suspects = await surplusOf(batch.map(({ _id }) => _id));
-    const surplus = suspects.length > 0 ? await lookAgain(suspects, mending) : [];
+    const surplus: string[] = [];
+    for (let start = 0; start < suspects.length; start += REMOVED)
+      surplus.push(...(await lookAgain(suspects.slice(start, start + REMOVED), mending)));
     yield { read: batch.length, surplus };
   }
 }
@@ -35,7 +40,10 @@ const lookAgain = (suspects: string[], mending: boolean): Promise<string[]> =>
       .toArray();
     const ids = found.map(({ _id }) => _id);
     const surplus = await surplusOf(ids, session);
-    if (mending) await guards().deleteMany({ _id: { $in: surplus } }, { session });
+    if (!mending) return surplus;
+    removeGuards(surplus.flatMap((guard) => documentOf(guard) ?? []));
+    const filter = { _id: { $in: surplus.filter((guard) => !documentOf(guard)) } };
+    collect({ collection: GUARDS, statement: { delete: true, filter, multi: true } });
     return surplus;
   });
 

@@ -86,8 +86,9 @@ export const ref = (target: { name: string } | string, policy: Policy) =>
 
 /** What stands for a field that a document lacks: null, [] or nothing. An older version or another tool has stored it. */
 export const absent = (field: z.core.$ZodType): undefined | null | [] => {
-  const { type } = field._zod.def;
-  return type === 'nullable' ? null : type === 'array' ? [] : undefined;
+  const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
+  const isNullable = def.type === 'union' && def.options.some(({ _zod }) => _zod.def.type === 'null');
+  return def.type === 'nullable' || isNullable ? null : def.type === 'array' ? [] : undefined;
 };
 
 /** A list without repetitions, of at most `max`. */

@@ -1,7 +1,9 @@
-import type { Types } from 'mongoose';
+import type { mongo, Types } from 'mongoose';
 import { restrict, visible } from './policy.ts';
 import { notFound, Problem, type ProblemCode } from '../errors.ts';
-import { changeGuards, removeGuards } from '../mongo/guards.ts';
+import { collect } from '../mongo/collected.ts';
+import { changeGuards, GUARDS, guardsOf, keyOf, mainGuards, removeGuards } from '../mongo/guards.ts';
+import { lookUp, type Wanted } from '../mongo/look-up.ts';
 import { noteChange } from './changes.ts';
 import { keepRules } from './keep-rules.ts';
 import { changing, isEntry, valuesAt } from './places.ts';
@@ -22,19 +24,55 @@ type Identified = { _id: Types.ObjectId };
 /** Sees to it that what is referred to exists, and goes on existing until this transaction has ended. */
 export async function hold(targets: Target[]): Promise<void> {
   if (targets.length === 0) return;
-  await changeGuards(targets.map(guarded));
-  // That there is a guard proves nothing: other tools remove a document and leave its guards behind.
-  const absent: Target[] = [];
-  for (const resource of new Set(targets.map(({ resource }) => resource))) {
-    const asked = targets.filter((target) => target.resource === resource);
-    const ids = asked.map(({ id }) => id);
-    // What the caller may not see is not there.
-    const seen = restrict({ _id: { $in: ids } }, visible(resource));
-    const found = await modelOf(resource).find(seen, { _id: 1 }).lean<Identified[]>();
-    absent.push(...asked.filter(({ id }) => !found.some(({ _id }) => _id.equals(id))));
-  }
-  if (absent.length > 0) throw referenceNotFound(absent);
+  const [holdFound] = await lookUpTargets(targets);
+  holdFound(targets);
 }
+
+/**
+ * Reads in one round trip whether targets exist, and what else is wanted. Returns a function that holds some of the
+ * targets, or refuses them, and the documents that were found.
+ */
+export async function lookUpTargets(
+  targets: Target[],
+  ...others: Wanted[]
+): Promise<[(held: Target[]) => void, ...mongo.Document[][]]> {
+  const kinds = [...new Set(targets.map(({ resource }) => resource))];
+  const guards = guardsOf(targets.map(guarded));
+  const parts: Wanted[] = kinds.map((kind) => ({
+    collection: kind.collection,
+    ids: targets.flatMap(({ resource, id }) => (resource === kind ? id : [])),
+    // What the caller may not see is not there.
+    condition: visible(kind),
+    collated: kind.collation !== undefined,
+    idOnly: true,
+  }));
+  if (targets.length > 0) parts.push(wantedGuards([...guards.ids, ...guards.mains]));
+  const found = await lookUp([...parts, ...others]);
+  const existing = existingIn(parts, found);
+  const holdFound = (held: Target[]): void => {
+    // That there is a guard proves nothing: other tools remove a document and leave its guards behind.
+    const absent = held.filter((target) => !existing.has(keyOf(guarded(target))));
+    if (absent.length > 0) throw referenceNotFound(absent);
+    changeGuards(guardsOf(held.map(guarded)), (id) => existing.has(id));
+  };
+  return [holdFound, ...found.slice(parts.length)];
+}
+
+const wantedGuards = (ids: string[]): Wanted => ({
+  collection: GUARDS,
+  ids: [...new Set(ids)],
+  idOnly: true,
+});
+
+/** The keys of the documents, and the ids of the guards, that were found. */
+const existingIn = (parts: Wanted[], found: mongo.Document[][]): ReadonlySet<string> =>
+  new Set(
+    parts.flatMap(({ collection }, i) =>
+      (found[i] ?? []).map(({ _id }) =>
+        collection === GUARDS ? (_id as string) : keyOf({ collection, id: _id }),
+      ),
+    ),
+  );
 
 function referenceNotFound(targets: Target[]): Problem {
   // A reference that did not stand in a body stood in the path.
@@ -86,16 +124,24 @@ async function settle(removal: Removal): Promise<void> {
 /** Each level of a cascade goes as a whole, so what is met a second time, or in a circle, is gone by then. */
 async function removeAll(resource: AnyResource, ids: Types.ObjectId[], removal: Removal): Promise<number> {
   for (const { beforeRemove } of resource.hooks) await beforeRemove?.(ids);
-  const { deletedCount } = await modelOf(resource).deleteMany({ _id: { $in: ids } });
-  if (deletedCount > 0) for (const id of ids) noteChange(resource, id, 'remove');
-  if (deletedCount === 0 || resource.referrers.length === 0) return deletedCount;
-  await removeGuards(ids.map((id) => guarded({ resource, id })));
+  const { collection } = resource;
+  const documents = ids.map((id) => guarded({ resource, id }));
+  const isReferred = resource.referrers.length > 0;
+  const parts: Wanted[] = [{ collection, ids, idOnly: true }];
+  if (isReferred) parts.push(wantedGuards(mainGuards(documents)));
+  const [found = [], mains = []] = ids.length > 0 ? await lookUp(parts) : [];
+  if (found.length === 0) return 0;
+  collect({ collection, statement: { delete: true, filter: { _id: { $in: ids } }, multi: true } });
+  for (const id of ids) noteChange(resource, id, 'remove');
+  if (!isReferred) return found.length;
+  const existing = new Set(mains.map(({ _id }) => _id as string));
+  removeGuards(documents, (main) => existing.has(main));
   removal.removed.set(resource, [...(removal.removed.get(resource) ?? []), ...ids]);
   for (const reference of resource.referrers) {
     if (reference.policy === 'detach') removal.detached.push([reference, ids]);
     if (reference.policy === 'cascade') await cascade(reference, ids, removal);
   }
-  return deletedCount;
+  return found.length;
 }
 
 async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]): Promise<void> {

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'bson';
 import mongoose, { type Model, Schema, type SchemaDefinition } from 'mongoose';
+import { inOrder } from '../mongo/collected.ts';
 import { loader } from '../mongo/loader.ts';
 import type { Node, ValueKind } from './nodes.ts';
 import type { AnyResource, DocumentOf } from './resource.ts';
@@ -81,6 +82,7 @@ function makeStorage({ name, collection, nodes }: AnyResource): Storage {
     minimize: false,
     id: false,
   });
+  schema.plugin(inOrder);
   // Under its own collection, a name may be taken twice: nothing looks a model up by its name.
   const model: Model<any> = mongoose.connection.model(name, schema, collection);
   return {

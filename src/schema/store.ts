@@ -1,11 +1,12 @@
-import { type PipelineStage, type QueryOptions, Types, type UpdateQuery } from 'mongoose';
+import mongoose, { type PipelineStage, Types, type UpdateQuery } from 'mongoose';
 import type { z } from 'zod';
 import { requireCreatable, requireOwn, restrict, visible, writable } from './policy.ts';
 import { forbidden, notFound, Problem } from '../errors.ts';
+import { collect } from '../mongo/collected.ts';
 import { noteChange } from './changes.ts';
 import { completedOnce } from './defaults.ts';
 import { type Preconditions, requireMatch } from './etag.ts';
-import { hold, remove as removeReferred } from './integrity.ts';
+import { hold, lookUpTargets, remove as removeReferred } from './integrity.ts';
 import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
 import { type AnyResource, type DocumentOf, noun, type Reference } from './resource.ts';
 import { refusedByRules, requireRules } from './rules.ts';
@@ -82,11 +83,23 @@ export async function create<R extends AnyResource>(
   const now = new Date();
   const made = { createdAt: now, updatedAt: now, ...complete, _id: id };
   requireRules(resource, made);
-  const document = (await modelOf<AnyResource>(resource).create(made).catch(byRules(resource))).toObject();
-  noteChange(resource, id, 'create');
+  const document = await cast(resource, made);
   await hold(targetsOf(resource, document));
+  collect({
+    collection: resource.collection,
+    statement: { insert: document },
+    explain: byRules(resource),
+  });
+  noteChange(resource, id, 'create');
   for (const { afterCreate } of resource.hooks) await afterCreate?.(document);
   return document as DocumentOf<R>;
+}
+
+/** The document as Mongoose stores it. */
+async function cast(resource: AnyResource, made: object): Promise<{ _id: Types.ObjectId } & Changes> {
+  const document = new (modelOf<AnyResource>(resource))(made);
+  await document.validate();
+  return document.toObject();
 }
 
 /** What is stored for what a create takes and is not stored as it comes: a hash for a password. */
@@ -104,7 +117,6 @@ export async function takeIn(
 }
 
 type Changes = Record<string, unknown>;
-type Stage = PipelineStage.Set | PipelineStage.Unset;
 
 /** Only what the patch names changes; it may depend on the document as it is. */
 export async function update<R extends AnyResource>(
@@ -112,67 +124,73 @@ export async function update<R extends AnyResource>(
   id: Types.ObjectId,
   patch: Changes | ((current: DocumentOf<R>) => Changes),
 ): Promise<DocumentOf<R>> {
-  const known = typeof patch === 'function' ? await readWritable(resource, id) : undefined;
-  const changes = typeof patch === 'function' ? patch(known as DocumentOf<R>) : patch;
-  // A patch that names nothing changes nothing, the time of the last change neither.
-  if (Object.keys(changes).length === 0) return known ?? readWritable(resource, id);
+  const isKnown = typeof patch !== 'function';
+  const [holdFound, [known] = []] = await lookUpTargets(isKnown ? targetsOf(resource, patch) : [], {
+    collection: resource.collection,
+    ids: [id],
+    condition: writable(resource, 'update'),
+    collated: resource.collation !== undefined,
+  });
+  if (!known) return refuse(resource, id);
+  const current = known as DocumentOf<R>;
+  const changes = stored(isKnown ? patch : patch(current));
+  const former = Object.keys(changes).flatMap((field) => resource.renamed[field] ?? []);
+  // A patch that changes nothing does not change the time of the last change either.
+  if (!former.some((field) => field in known) && isUnchanged(known, changes)) return current;
 
   for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
-  const targets = targetsOf(resource, changes);
-  const before =
-    targets.length > 0 ? targetsOf(resource, (known ?? (await readWritable(resource, id))) as Changes) : [];
   requireOwn(resource, changes);
-  // MongoDB refuses what breaks the rules that it knows, and says nothing of the others.
-  if (known) requireRules(resource, { ...known, ...changes });
-  const now = new Date();
-  const updated = await change(resource, { _id: id }, setting(resource, changes, now), {
-    timestamps: false,
-    // Whatever the collection's own collation takes for equal, a change of case is a change.
-    collation: { locale: 'simple' },
-  });
-  if (!updated) return refuse(resource, id);
-  // Nothing was changed: then MongoDB has written nothing either.
-  if (updated.updatedAt?.getTime() !== now.getTime()) return updated;
-  settle(resource, updated);
+  const changed = { ...known, ...changes, updatedAt: new Date() };
+  for (const field of former) delete (changed as Changes)[field];
+  requireRules(resource, changed);
   // What it referred to before exists already, and cannot have gone meanwhile.
-  await hold(targets.filter((target) => !before.some((known) => isSame(known, target))));
-  return updated;
+  const before = targetsOf(resource, known);
+  const added = targetsOf(resource, changes).filter((target) => !before.some((one) => isSame(one, target)));
+  if (isKnown) holdFound(added);
+  else await hold(added);
+  collect({
+    collection: resource.collection,
+    statement: {
+      filter: { _id: id },
+      updateMods: {
+        $set: { ...changes, updatedAt: changed.updatedAt },
+        ...(former.length > 0 && { $unset: Object.fromEntries(former.map((field) => [field, ''])) }),
+      },
+    },
+    explain: byRules(resource),
+  });
+  noteChange(resource, id, 'update');
+  return changed as DocumentOf<R>;
 }
 
-/**
- * Sets fields, and the time of the change where one of them had another value. What a field is stored as by its former
- * name goes: as long as it is there, a server of the version before has stored it.
- */
-const setting = ({ renamed }: AnyResource, changes: Changes, now: Date): Stage[] => {
-  const values = Object.entries(changes).map(([field, value]) => [field, { $literal: value }] as const);
-  const former = Object.keys(changes).flatMap((field) => renamed[field] ?? []);
-  const same = values.map(([field, value]) => {
-    // Missing is what answers show for it.
-    const nothing = { $literal: Array.isArray(changes[field]) ? [] : null };
-    return { $eq: [{ $ifNull: [`$${field}`, nothing] }, value] };
+const { serialize, deserialize } = mongoose.mongo.BSON;
+
+/** Values as MongoDB gives them back. */
+const stored = (changes: Changes): Changes => deserialize(serialize(changes));
+
+/** Whether a document has these values already. Missing is what answers show for it. */
+const isUnchanged = (known: Changes, changes: Changes): boolean =>
+  Object.entries(changes).every(([field, value]) => {
+    const nothing = Array.isArray(value) ? [] : null;
+    return Buffer.compare(serialize({ value: known[field] ?? nothing }), serialize({ value })) === 0;
   });
-  return [
-    { $set: { ...Object.fromEntries(values), updatedAt: { $cond: [{ $and: same }, '$updatedAt', now] } } },
-    ...(former.length > 0 ? [{ $unset: former }] : []),
-  ];
-};
 
 /** Changes a document that the caller may change, if there is one; answers what has become of it. */
 const change = (
   resource: AnyResource,
   filter: Changes,
-  update: UpdateQuery<unknown> | Stage[],
-  options: QueryOptions = {},
+  update: UpdateQuery<unknown> | PipelineStage.Set[],
 ): Promise<DocumentOf<AnyResource>> =>
   modelOf(resource)
     .findOneAndUpdate(restrict(filter, writable(resource, 'update')), update, {
       returnDocument: 'after',
       updatePipeline: true,
-      ...options,
     })
     .maxTimeMS(QUERY_TIME)
     .lean()
-    .catch(byRules(resource));
+    .catch((error: unknown) => {
+      throw byRules(resource)(error);
+    });
 
 /** Holds a changed document to the rules of its resource, and notes the change. */
 function settle(resource: AnyResource, changed: DocumentOf<AnyResource>): void {
@@ -181,9 +199,7 @@ function settle(resource: AnyResource, changed: DocumentOf<AnyResource>): void {
 }
 
 /** Where MongoDB refused a document for its rules, says so as requireRules() does. */
-const byRules = (resource: AnyResource) => (error: unknown) => {
-  throw refusedByRules(resource, error) ?? error;
-};
+const byRules = (resource: AnyResource) => (error: unknown) => refusedByRules(resource, error) ?? error;
 
 /** Removes a document and does to those that refer to it what their references' policies say. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {

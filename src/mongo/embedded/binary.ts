@@ -17,9 +17,9 @@ export interface MongodBinary {
 
 type Say = (line: string) => void;
 
-const OLDEST = 7;
+const OLDEST = 8;
 const WHAT_TO_DO =
-  'What to do, any of these: set MONGODB_URI to a MongoDB of your own; install mongod 7.0 or newer; ' +
+  'What to do, any of these: set MONGODB_URI to a MongoDB of your own; install mongod 8.0 or newer; ' +
   'set MONGOD_BINARY to one; or be online and start again.';
 
 /** Finds a mongod, first hit wins; downloads one where there is none. Throws an Error that lists what was tried. */

@@ -90,7 +90,7 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
       if (days <= 0 || days > DAYS.most) throw wrongExpiry();
       const user = callerId();
       // Of those that are made at once each has to wait, and then counts the others: the limit holds.
-      await removeGuards([{ collection: User.collection, id: user }]);
+      removeGuards([{ collection: User.collection, id: user }]);
       if ((await modelOf(ApiKey).countDocuments({ user })) >= MAX_KEYS)
         throw new Problem('validation_failed', `You have ${MAX_KEYS} keys already: remove one first.`);
       const secret = makeSecret();

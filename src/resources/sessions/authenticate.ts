@@ -28,28 +28,36 @@ async function byToken(token: string): Promise<Caller> {
 }
 
 async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
+  const asOf = performance.now();
   const found = await keyById(key);
   if (!found || !matches(secret, found.digest))
     throw refused('The API key is not valid.', 'invalid_key', found?.user);
   if (hasExpired(found)) throw refused('The API key has expired.', 'expired_key', found.user);
   const { user: id, role, scopes, expiresAt } = found;
-  return { kind: 'user', id, role, key, scopes, expiresAt };
+  return { kind: 'user', id, role, key, scopes, expiresAt, asOf };
 }
 
 /**
  * The caller as the database knows him at this moment: a token or key says who it is; that it is still good, and what
- * the user may do, is read each time. So a logout or another role holds at once. A write asks once more inside its
- * transaction, because it may have waited for its turn meanwhile.
+ * the user may do, is read each time. So a logout or another role holds at once.
  */
 export async function confirm(who: Caller): Promise<Caller> {
   const { id, session, key } = who;
   if (!id) return who;
+  const asOf = performance.now();
   const found = await (key ? keyById(key) : sessionById(session as Types.ObjectId));
   if (!found?.user.equals(id) || hasExpired(found))
     throw refused(`The ${key ? 'API key' : 'access token'} has been revoked.`, 'revoked', id);
   const expiresAt = who.expiresAt && who.expiresAt < found.expiresAt ? who.expiresAt : found.expiresAt;
-  return { ...who, role: found.role, expiresAt };
+  return { ...who, role: found.role, expiresAt, asOf };
 }
+
+/** Milliseconds for which a write relies on what has been read of its caller. */
+const FRESH = 50;
+
+/** The same for a write, at the beginning of its transaction: it reads again only if it has waited for something. */
+export const confirmAgain = async (who: Caller): Promise<Caller> =>
+  who.asOf !== undefined && performance.now() - who.asOf < FRESH ? who : confirm(who);
 
 const refused = (fault: string, reason: string, account?: Types.ObjectId): Problem =>
   unauthenticated(fault, { event: 'token_refused', account, reason });

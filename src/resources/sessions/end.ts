@@ -29,7 +29,7 @@ export async function end(id: Types.ObjectId): Promise<void> {
 /** Ends all sessions of a user but the one that is given. */
 export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId): Promise<void> {
   // A login under way holds one of these guards: one of the two has to wait, and then sees what the other did.
-  await removeGuards([{ collection: User.collection, id: user }]);
+  removeGuards([{ collection: User.collection, id: user }]);
   const others = { user, ...(session && { _id: { $ne: session } }) };
   await endAll(await modelOf(Session).find(others, { _id: 1 }).lean());
 }
