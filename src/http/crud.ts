@@ -5,22 +5,22 @@ import { accessTo } from '../schema/policy.ts';
 import type { ProblemCode } from '../errors.ts';
 import type { objectId } from '../schema/fields.ts';
 import { constantsOf } from '../schema/defaults.ts';
-import { etagOf } from '../schema/etag.ts';
-import { expanded, include } from '../schema/include.ts';
+import { etagOf, strong } from '../schema/etag.ts';
+import { expanded, type Showing, showing } from '../schema/include.ts';
+import type { Row } from '../schema/json/read.ts';
 import { removalProblems } from '../schema/integrity.ts';
 import { isClosed } from '../schema/grants.ts';
 import { isEntry } from '../schema/places.ts';
 import { type Target, targetsOf } from '../schema/references.ts';
 import { demand } from '../schema/definition.ts';
 import { type AnyResource, noun } from '../schema/resource.ts';
-import { projectionOf, selectionOf } from '../schema/selection.ts';
 import * as store from '../schema/store.ts';
 import { jsonPatch, patchDocument } from './json-patch.ts';
 import * as writes from '../schema/writes.ts';
 import type { Limit } from './limits.ts';
 import { mergeDocument } from './merge-patch.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
-import { byId, type Route, route } from './route.ts';
+import { byId, Json, type Route, route } from './route.ts';
 
 /** The routes that most resources have. Where one differs, write it by hand with `route()` in the same list. */
 
@@ -77,13 +77,13 @@ export const read = (resource: AnyResource): Route =>
     summary: `Read ${a(resource)}`,
     description: `One ${noun(resource)} by its id.`,
     policy: accessTo('read', resource),
-    ...reading(resource, ({ params }, projection) => store.read(resource, params.id, projection)),
+    ...reading(resource, ({ params }, showing) => store.readAs(resource, params.id, showing)),
   });
 
 /** The query, the answer and the handler of what reads one document, in the shape that the client chooses. */
 export const reading = (
   resource: AnyResource,
-  find: (input: { params: any }, projection?: Record<string, 1>) => Promise<any>,
+  find: (input: { params: any }, showing: Showing) => Promise<Row>,
 ) => ({
   query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach(resource)),
   answer: {
@@ -91,16 +91,12 @@ export const reading = (
     description: `The ${noun(resource)}`,
     schema: expanded(resource),
     example: resource.example as any,
-    // What is shown in another shape is not what a write would replace.
-    etag: (found: unknown, { include, fields }: any) =>
-      include || fields ? undefined : etagOf(resource, found),
+    // What is shown in another shape is not what a write would replace. Of the whole document it is that of etagOf().
+    etag: ({ text }: Json, { include, fields }: any) => (include || fields ? undefined : strong(text)),
   },
   handler: async ({ params, query }: { params: any; query: any }) => {
-    const { include: paths, fields } = query as { include?: string[]; fields?: string[] };
-    const selection = selectionOf(resource, fields, paths);
-    const found = await find({ params }, projectionOf(resource, selection));
-    await include(resource, [found], paths, selection);
-    return found;
+    const { json } = await find({ params }, showing(resource, query));
+    return new Json(json);
   },
 });
 

@@ -1,16 +1,17 @@
-import mongoose, { type Query } from 'mongoose';
+import mongoose from 'mongoose';
 import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { columnsOf } from '../schema/columns.ts';
-import { expanded, include } from '../schema/include.ts';
+import { showing } from '../schema/include.ts';
+import type { Row } from '../schema/json/read.ts';
 import { isRestricting } from '../schema/access.ts';
 import { accessTo } from '../schema/policy.ts';
 import { includable, reverseName } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
-import { isShown, projectionOf, selectionOf, showsTag } from '../schema/selection.ts';
+import { isShown, selectionOf, showsTag } from '../schema/selection.ts';
 import { capital, type Listing, search } from './list.ts';
-import { type Found, isSearch, query, type SortField } from './paging.ts';
+import { isSearch, query, type SortField } from './paging.ts';
 import { refuseOutOfReach } from './parameters.ts';
 import { flag } from './query.ts';
 import { type Route, route } from './route.ts';
@@ -18,7 +19,6 @@ import { streams } from './stream.ts';
 
 /** How long MongoDB may work on an export of a whole collection, in milliseconds. */
 const STREAM_TIME = 10 * 60_000;
-const STREAM_BATCH = 500;
 
 /** GET /books/export: all documents that a list would show on its pages, as a stream. */
 export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
@@ -39,13 +39,12 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
     answer: { status: 200, description: `All ${collection}` },
     problems: ['too_many_streams', ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
     forms: streams(collection, {
-      item: expanded(resource),
-      batches: async ({ query: asked }, signal) => {
+      rows: async ({ query: asked }, signal) => {
         if (underWay >= MAX_STREAMS)
           throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
-        return batches(resource, await conditionsOf(asked), order, asked, signal);
+        return rows(resource, await conditionsOf(asked), order, asked, signal);
       },
       columns: ({ fields, include: paths = [] }): string[] => {
         const selection = selectionOf(resource, fields, paths);
@@ -88,23 +87,15 @@ const MAX_STREAMS = 50;
 let underWay = 0;
 
 /** All documents that meet the conditions, with what is to be included. */
-async function* batches(
+async function* rows(
   resource: AnyResource,
   conditions: object[],
   order: SortField[],
   asked: any,
   gone: AbortSignal,
-) {
-  const selection = selectionOf(resource, asked.fields, asked.include);
-  const limits = { time: isSearch(conditions) ? STREAM_TIME / 10 : STREAM_TIME };
-  const found = query(resource, {
-    conditions,
-    order,
-    projection: projectionOf(resource, selection),
-    ...limits,
-  });
+): AsyncGenerator<Row[]> {
+  const { projection, joins, answer } = showing(resource, asked);
   const session = await mongoose.startSession();
-  const cursor = (found as Query<Found[], Found>).session(session).cursor({ batchSize: STREAM_BATCH });
   // MongoDB would go on looking for somebody who has gone.
   const stop = () =>
     void database()
@@ -112,23 +103,16 @@ async function* batches(
       .command({ killSessions: [session.id] })
       .catch(() => {});
   gone.addEventListener('abort', stop, { once: true });
-  let batch: Found[] = [];
-  const complete = async () => {
-    await include(resource, batch, asked.include, selection);
-    const done = batch;
-    batch = [];
-    return done;
-  };
   underWay++;
   try {
     if (gone.aborted) return;
-    for await (const document of cursor) if (batch.push(document) === STREAM_BATCH) yield await complete();
-    if (batch.length > 0) yield await complete();
+    yield* query(resource, conditions, order, projection)
+      .maxTimeMS(isSearch(conditions) ? STREAM_TIME / 10 : STREAM_TIME)
+      .populate(joins)
+      .stream(answer, session);
   } finally {
     underWay--;
     gone.removeEventListener('abort', stop);
-    // Mongoose leaves the cursor open when its loop is left.
-    await cursor.close();
     await session.endSession();
   }
 }

@@ -25,6 +25,7 @@ export interface Key {
 }
 
 interface Remembered extends Reply {
+  body: string | null;
   _id: string;
   fingerprint: string;
   expireAt: Date;
@@ -73,7 +74,7 @@ export async function recall({ id, fingerprint }: Key): Promise<Reply | undefine
 /** Keeps an answer, inside the transaction that it is the answer of. */
 export function remember({ id, fingerprint }: Key, { status, headers, body }: Reply): void {
   const expireAt = new Date(Date.now() + KEPT);
-  const insert = { _id: id, fingerprint, status, headers, body, expireAt };
+  const insert = { _id: id, fingerprint, status, headers, body: body && String(body), expireAt };
   collect({ collection: IDEMPOTENCY, statement: { insert } });
 }
 

@@ -50,7 +50,7 @@ export function linked<R extends AnyResource>(
     ...lists,
     route({
       ...common,
-      ...reading(resource, ({ params }, projection) => link.read(resource, pairOf(params), projection)),
+      ...reading(resource, ({ params }, showing) => link.readAs(resource, pairOf(params), showing)),
       method: 'get',
       operationId: `read${side.target.name}${resource.name}`,
       summary: `Read the ${noun(resource)} of ${pair}`,

@@ -4,20 +4,19 @@ import { isRestricting, requireReadable } from '../schema/access.ts';
 import { accessTo, visible } from '../schema/policy.ts';
 import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
-import { expanded, include } from '../schema/include.ts';
+import { expanded, showing } from '../schema/include.ts';
 import { modelOf } from '../schema/model.ts';
 import type { PathOf } from '../schema/paths.ts';
 import type { AnyResource, Reference } from '../schema/resource.ts';
 import { requireVisible } from '../schema/store.ts';
-import { projectionOf, selectionOf } from '../schema/selection.ts';
 import { BEST_FIRST, sortOrders } from './order.ts';
 import { type OwnParameter, ownFilters } from './own-parameters.ts';
-import { all, MAX_RANKED, readPage, SCORE, type SortField, timeFor } from './paging.ts';
+import { all, MAX_RANKED, readPage, type SortField, timeFor } from './paging.ts';
 import { COUNT_CAP, PAGING, refuseContradictions, refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { askedBy, EXPRESSION, toConditions } from './filter/conditions.ts';
 import { filters } from './filter/filters.ts';
 import { filterParameter } from './filter/parameter.ts';
-import { byId, type Route, route } from './route.ts';
+import { byId, Json, type Route, route } from './route.ts';
 import { toUri } from './uri.ts';
 
 type FieldOf<R extends AnyResource> = PathOf<R['fields']>;
@@ -136,7 +135,6 @@ function pages<R extends AnyResource>(
   const { collection } = resource;
   const { declared, standard, filtering, orderOf, conditionsOf } = search(resource, listing);
   const always = along.map(({ field }) => field);
-  const included = ({ include: asked = [] }: { include?: string[] }) => [...always, ...asked];
   /** What makes it the same list, to which its cursors are bound; the conditions may depend on the time. */
   const questionOf = ({ id }: any, asked: any): unknown => [
     id,
@@ -163,38 +161,42 @@ function pages<R extends AnyResource>(
     problems: ['invalid_cursor' as const, ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
     lists: { resource, filters: declared },
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
-      const selection = selectionOf(resource, asked.fields, asked.include);
-      const sort = orderOf(asked);
       const conditions = [...(await scope(params.id)), ...(await conditionsOf(asked))];
       const { limit = 20, after, before, offset } = asked;
-      const projection = withSort(projectionOf(resource, selection), sort);
-      const [page, total] = await Promise.all([
+      const [{ items, page }, total] = await Promise.all([
         readPage(resource, {
           question: questionOf(params, asked),
           conditions,
-          sort,
+          sort: orderOf(asked),
           limit,
           after,
           before,
           offset,
-          projection,
+          showing: showing(resource, asked, always),
         }),
         count(resource, conditions, asked.count),
       ]);
-      await include(resource, page.items, included(asked), selection);
-      return { ...page, page: { ...page.page, ...total } };
+      return new PageAsJson(items, { ...page, ...total });
     },
   };
 }
 
-/** What a cursor is made of is read, too. */
-function withSort(projection: Record<string, 1> | undefined, sort: SortField[]) {
-  if (!projection) return undefined;
-  const isRead = (field: string) =>
-    Object.keys(projection).some((path) => field === path || field.startsWith(`${path}.`));
-  const more = sort.filter(({ field }) => field !== SCORE && !isRead(field));
-  return { ...projection, ...Object.fromEntries(more.map(({ field }) => [field, 1 as const])) };
+/** A page of items that are JSON already. */
+class PageAsJson extends Json {
+  readonly page: { next: string | null; prev: string | null };
+  constructor(items: Buffer[], page: PageAsJson['page']) {
+    super(
+      Buffer.concat([
+        Buffer.from('{"items":['),
+        ...items.flatMap((item, i) => (i === 0 ? [item] : [COMMA, item])),
+        Buffer.from(`],"page":${JSON.stringify(page)}}`),
+      ]),
+    );
+    this.page = page;
+  }
 }
+
+const COMMA = Buffer.from(',');
 
 async function count(resource: AnyResource, conditions: object[], how = 'none'): Promise<{ total?: number }> {
   if (how === 'none') return {};

@@ -4,6 +4,7 @@ import { invalid } from '../errors.ts';
 import { isMerged, merged, partOf } from '../schema/merge.ts';
 import type { Node } from '../schema/nodes.ts';
 import type { AnyResource } from '../schema/resource.ts';
+import { memoized } from '../schema/memoized.ts';
 import { shapeOf } from '../schema/shape.ts';
 import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
@@ -54,16 +55,7 @@ interface Mergeable {
   shape: ReturnType<typeof shapeOf>;
 }
 
-const mergeables = new WeakMap<AnyResource, Mergeable>();
-
-/** Made at the first patch of a resource, and once. */
-function mergeableOf(resource: AnyResource): Mergeable {
-  const mergeable = mergeables.get(resource) ?? makeMergeable(resource);
-  mergeables.set(resource, mergeable);
-  return mergeable;
-}
-
-function makeMergeable({ fields, nodes }: AnyResource): Mergeable {
+const mergeableOf = memoized(({ fields, nodes }: AnyResource): Mergeable => {
   const names = Object.keys(nodes).filter((field) => isMerged(nodes[field] as Node));
   const of = <T>(make: (schema: z.ZodType, node: Node) => T): Record<string, T> =>
     Object.fromEntries(
@@ -71,4 +63,4 @@ function makeMergeable({ fields, nodes }: AnyResource): Mergeable {
     );
   const schema = z.strictObject(of((schema) => schema)).partial();
   return { parts: of((schema, node) => ({ node, part: partOf(schema) })), schema, shape: shapeOf(schema) };
-}
+});

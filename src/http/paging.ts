@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
-import mongoose, { type Types } from 'mongoose';
+import mongoose from 'mongoose';
 import { Problem } from '../errors.ts';
+import { database } from '../mongo/connect.ts';
+import { readSome } from '../mongo/documents.ts';
 import { isObjectId } from '../schema/fields.ts';
+import type { Showing } from '../schema/include.ts';
+import { valueOf } from '../schema/json/elements.ts';
+import { type Row, type Rows, writeAll } from '../schema/json/read.ts';
 import { modelOf, QUERY_TIME } from '../schema/model.ts';
 import { isOf } from '../schema/nodes.ts';
 import { type Path, valueAt } from '../schema/paths.ts';
@@ -13,8 +18,6 @@ import type { AnyResource } from '../schema/resource.ts';
  */
 
 const { EJSON } = mongoose.mongo.BSON;
-
-export type Found = { _id: Types.ObjectId } & Record<string, unknown>;
 
 /** A field to sort by. The last one of a sort is unique, so that no two documents are equal. */
 export interface SortField {
@@ -54,13 +57,12 @@ export interface PageRequest {
   after?: string | undefined;
   before?: string | undefined;
   offset?: number | undefined;
-  /** The fields to read; all, if it is not given. */
-  projection?: Record<string, 1> | undefined;
+  showing: Showing;
 }
 
 export async function readPage(
   resource: AnyResource,
-  { question, conditions, sort, limit, after, before, offset = 0, projection }: PageRequest,
+  { question, conditions, sort, limit, after, before, offset = 0, showing }: PageRequest,
 ) {
   const bond = EJSON.stringify([
     resource.collection,
@@ -72,75 +74,92 @@ export async function readPage(
   const cursor = before ?? after;
   const position = cursor === undefined ? undefined : decodeCursor(cursor, resource, sort, bond);
 
-  const found: Found[] = await query(resource, {
-    conditions,
-    order,
-    position,
-    projection,
-    offset,
-    limit: limit + 1,
-  });
-  const more = found.length > limit;
-  const items = found.slice(0, limit);
-  if (backwards) items.reverse();
+  const { rows, hasMore } = await search(resource, { conditions, order, position, offset, limit, showing });
+  if (backwards) rows.reverse();
 
-  const cursorOf = (item: Found | undefined) =>
-    item
+  const cursorOf = (row: Row | undefined) =>
+    row
       ? encodeCursor(
-          sort.map(({ field }) => valueAt(item, field) ?? null),
+          sort.map(({ field }) => storedAt(row.stored, field) ?? null),
           bond,
         )
       : null;
   return {
-    items,
+    items: rows.map(({ json }) => json),
     page: {
       limit,
-      next: backwards || more ? cursorOf(items.at(-1)) : null,
-      prev: (backwards ? more : position || offset > 0) ? cursorOf(items[0]) : null,
+      next: backwards || hasMore ? cursorOf(rows.at(-1)) : null,
+      prev: (backwards ? hasMore : position || offset > 0) ? cursorOf(rows[0]) : null,
     },
   };
 }
 
-interface Query {
+const storedAt = (stored: Buffer, path: string): unknown => {
+  const [field = '', ...rest] = path.split('.');
+  const value = valueOf(stored, 0, field);
+  return rest.length === 0 ? value : valueAt(value, rest.join('.'));
+};
+
+interface Search {
   conditions: object[];
   order: SortField[];
-  position?: unknown[] | undefined;
-  projection?: Record<string, 1> | undefined;
-  offset?: number;
-  limit?: number | undefined;
-  /** How long MongoDB may take, in milliseconds, if not as long as usual. */
-  time?: number;
+  position: unknown[] | undefined;
+  offset: number;
+  limit: number;
+  showing: Showing;
 }
 
-/** The query for all that meets the conditions, in order, from a position on. */
-export function query(
+/** What meets the conditions, in order, from a position on. */
+async function search(
   resource: AnyResource,
-  { conditions, order, position, projection, offset = 0, limit = 0, time = timeFor(conditions) }: Query,
-) {
-  const sort = Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
+  { conditions, order, position, offset, limit, showing: { projection, joins, answer } }: Search,
+): Promise<Rows> {
   const rest = position ? [beyond(order, position)] : [];
   if (order[0]?.field !== SCORE)
-    return modelOf(resource)
-      .find(all([...conditions, ...rest]), projection, {
-        sort,
-        skip: offset,
-        limit,
-        maxTimeMS: time,
-      })
-      .lean<Found[]>();
+    return query(resource, [...conditions, ...rest], order, withSort(projection, order))
+      .skip(offset)
+      .limit(limit)
+      .populate(joins)
+      .bytes(answer);
   // How well a document fits is known only once it has been found, so what lies beyond is a stage of its own.
-  return modelOf(resource)
-    .aggregate<Found>([
-      { $match: all(conditions) },
-      { $limit: MAX_RANKED },
-      { $set: { [SCORE]: { $meta: 'textScore' } } },
-      ...rest.map((condition) => ({ $match: condition })),
-      { $sort: sort },
-      ...(offset > 0 ? [{ $skip: offset }] : []),
-      ...(limit > 0 ? [{ $limit: limit }] : []),
-      ...(projection ? [{ $project: { ...projection, [SCORE]: 1 } }] : []),
-    ])
-    .option({ maxTimeMS: time });
+  const cursor = database()
+    .collection(resource.collection)
+    .aggregate(
+      [
+        { $match: all(conditions) },
+        { $limit: MAX_RANKED },
+        { $set: { [SCORE]: { $meta: 'textScore' } } },
+        ...rest.map((condition) => ({ $match: condition })),
+        { $sort: sortOf(order) },
+        { $skip: offset },
+        { $limit: limit + 1 },
+        ...(projection ? [{ $project: { ...projection, [SCORE]: 1 } }] : []),
+      ],
+      { maxTimeMS: timeFor(conditions), raw: true },
+    );
+  const { documents, isCut } = await readSome(cursor);
+  const { rows, hasMore } = await writeAll(documents.slice(0, limit), joins, answer);
+  return { rows, hasMore: hasMore || isCut || documents.length > limit };
+}
+
+/** The query for all that meets the conditions, in order. */
+export const query = (
+  resource: AnyResource,
+  conditions: object[],
+  order: SortField[],
+  projection: Record<string, 1> | undefined,
+) => modelOf(resource).find(all(conditions), projection).sort(sortOf(order)).maxTimeMS(timeFor(conditions));
+
+const sortOf = (order: SortField[]): Record<string, 1 | -1> =>
+  Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
+
+/** What a cursor is made of is read, too. */
+function withSort(projection: Record<string, 1> | undefined, sort: SortField[]) {
+  if (!projection) return undefined;
+  const isRead = (field: string) =>
+    Object.keys(projection).some((path) => field === path || field.startsWith(`${path}.`));
+  const more = sort.filter(({ field }) => !isRead(field));
+  return { ...projection, ...Object.fromEntries(more.map(({ field }) => [field, 1 as const])) };
 }
 
 export const all = (conditions: object[]): object => (conditions.length > 0 ? { $and: conditions } : {});

@@ -6,13 +6,13 @@ import { preference } from './prefer.ts';
 import { JSON_TYPE } from './route.ts';
 
 /** An answer, ready to be sent. */
-export interface Reply<B = string> {
+export interface Reply {
   status: number;
   headers: Record<string, string>;
-  body: B | null;
+  body: string | Buffer | null;
 }
 
-export function send(ctx: Context, { status, headers, body }: Reply<string | Buffer>): void {
+export function send(ctx: Context, { status, headers, body }: Reply): void {
   // Koa makes 204 of a body that is null, so the status comes after it.
   ctx.body = body;
   ctx.status = status;
@@ -21,7 +21,7 @@ export function send(ctx: Context, { status, headers, body }: Reply<string | Buf
 }
 
 /** Answers a GET: with 304, if the client has this version already (RFC 9110, section 13.1.2). */
-export function sendFresh(ctx: Context, reply: Reply<string | Buffer>, preconditions?: Preconditions): void {
+export function sendFresh(ctx: Context, reply: Reply, preconditions?: Preconditions): void {
   const etag = reply.headers['ETag'];
   const { match } = preconditions ?? {};
   if (match && match !== '*' && !(etag && match.includes(etag)))

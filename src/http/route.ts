@@ -46,8 +46,16 @@ export interface Answer<A extends z.ZodType> {
   schema?: A;
   example?: z.input<A>;
   headers?: Record<string, Header<StoredAs<z.output<A>>>>;
-  /** The strong entity tag of what is answered; without one, and if it gives none, a GET has a weak one. */
+  /** The strong entity tag of what the handler has answered with; without one, and if it gives none, a GET has a weak one. */
   etag?: (stored: any, query: any) => string | undefined;
+}
+
+/** What a handler answers with that has written the body itself. */
+export class Json {
+  readonly text: Buffer;
+  constructor(text: Buffer) {
+    this.text = text;
+  }
 }
 
 /** What a handler answers with where the document was not there before. */
@@ -141,7 +149,7 @@ export interface Definition<
     params: z.output<P>;
     query: z.output<Q>;
     body: I;
-  }) => Promise<StoredAs<z.output<A>> | Created<StoredAs<z.output<A>>> | Problem | void>;
+  }) => Promise<StoredAs<z.output<A>> | Created<StoredAs<z.output<A>>> | Json | Problem | void>;
 }
 
 export type Route = Definition<any, any, any, any, any>;

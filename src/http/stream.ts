@@ -3,33 +3,30 @@ import { stringify } from 'csv-stringify/sync';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { caller, iterateAs } from '../auth/caller.ts';
-import { shapeOf } from '../schema/shape.ts';
+import type { Row } from '../schema/json/read.ts';
 import type { Form } from './route.ts';
 
 /** Whole collections as text: one document a line. */
 
-type Shape = (stored: unknown) => unknown;
-type Batches = AsyncIterable<unknown[]>;
+type Batches = AsyncIterable<Pick<Row, 'json'>[]>;
 
 interface Stream {
-  item: z.ZodType;
   /** `signal`: the client has gone. */
-  batches: (input: any, signal: AbortSignal) => Promise<Batches>;
+  rows: (input: any, signal: AbortSignal) => Promise<Batches>;
   /** The columns of a CSV. */
   columns: (query: any) => string[];
 }
 
 /** The forms in which a list can be read to its end. */
-export function streams(name: string, { item, batches, columns }: Stream): Record<string, Form> {
-  const shape = shapeOf(item);
-  const form = (type: string, ending: string, schema: z.ZodType, lines: typeof csv): Form => ({
+export function streams(name: string, { rows, columns }: Stream): Record<string, Form> {
+  const form = (type: string, ending: string, schema: z.ZodType, lines: Lines): Form => ({
     format: ending,
     schema,
     send: async (ctx, input) => {
-      const found = await batches(input, untilClosed(ctx));
+      const found = await rows(input, untilClosed(ctx));
       ctx.attachment(`${name}.${ending}`);
       ctx.type = type;
-      ctx.body = Readable.from(iterateAs(caller(), lines(found, shape, columns(input.query), input.query)));
+      ctx.body = Readable.from(iterateAs(caller(), lines(found, columns(input.query), input.query)));
     },
   });
   return {
@@ -60,9 +57,10 @@ function untilClosed({ res }: Context): AbortSignal {
   return controller.signal;
 }
 
-async function* ndjson(batches: Batches, shape: Shape) {
-  for await (const batch of batches)
-    yield batch.map((stored) => `${JSON.stringify(shape(stored))}\n`).join('');
+const NEWLINE = Buffer.from('\n');
+
+async function* ndjson(batches: Batches) {
+  for await (const rows of batches) yield Buffer.concat(rows.flatMap(({ json }) => [json, NEWLINE]));
 }
 
 /**
@@ -78,21 +76,23 @@ export const CSV = {
 /** What a spreadsheet takes for the beginning of a formula, wide forms included. */
 const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/;
 
+type Lines = (batches: Batches, columns: string[], options: CsvOptions) => AsyncGenerator<string | Buffer>;
+
 interface CsvOptions {
   formulas?: 'keep' | 'escape';
   bom?: boolean;
 }
 
-async function* csv(batches: Batches, shape: Shape, columns: string[], { formulas, bom }: CsvOptions) {
+async function* csv(batches: Batches, columns: string[], { formulas, bom }: CsvOptions) {
   yield `${bom ? '\ufeff' : ''}${stringify([columns], CSV)}`;
   const cell = (value: unknown): unknown =>
     formulas === 'escape' && typeof value === 'string' && FORMULA.test(value) ? `'${value}` : value;
-  for await (const batch of batches) {
-    const rows = batch.map((stored) => {
-      const json = shape(stored) as Record<string, unknown>;
-      return columns.map((column) => cell(at(json, column)));
+  for await (const rows of batches) {
+    const table = rows.map(({ json }) => {
+      const document = JSON.parse(json.toString()) as unknown;
+      return columns.map((column) => cell(at(document, column)));
     });
-    yield stringify(rows, CSV);
+    yield stringify(table, CSV);
   }
 }
 

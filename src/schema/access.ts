@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { type Caller, ROLES, type Role } from '../auth/caller.ts';
 import { type Fault, forbidden } from '../errors.ts';
 import { covers, type Entry, type Grant, grantTo, isClosed, isGranted, whoIs } from './grants.ts';
-import { type Governed, isOwner, type Policy, readerOf } from './policy.ts';
+import { type Governed, isOwner, ownerPath, type Policy, readerOf } from './policy.ts';
 
 /** Who reads and who writes single fields, where that is not whoever may do so with the document. */
 
@@ -68,11 +68,13 @@ export interface Restricted extends Governed {
 export const keptFrom = (resource: Restricted, right: 'read' | 'write', { kind, role }: Caller): Kept =>
   resource.restrictions[right].kept[kind === 'user' ? (role as Role) : kind];
 
-/** The paths of this stored document that the caller may not read. */
-export function hiddenOf(resource: Restricted, stored: Record<string, unknown>): Paths {
+/** The paths that the caller may not read of a stored document, of which `valueOf` gives the fields. */
+export function hiddenOf(resource: Restricted, valueOf: (field: string) => unknown): Paths {
   const who = readerOf(resource);
   const { own, others } = keptFrom(resource, 'read', who);
-  return own !== others && isOwner(resource, who, stored) ? own : others;
+  const owner = ownerPath(resource.policy);
+  if (own === others || !who.id || !owner) return others;
+  return isOwner(resource, who, { [owner]: valueOf(owner) }) ? own : others;
 }
 
 /** Whether a set of paths has this path, or one that it stands in. */

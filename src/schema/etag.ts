@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Problem } from '../errors.ts';
+import { memoized } from './memoized.ts';
 import type { AnyResource } from './resource.ts';
 import { shapeOf } from './shape.ts';
 
@@ -9,16 +10,16 @@ import { shapeOf } from './shape.ts';
  * nothing else, because whoever guesses the rest could check it by the tag.
  */
 export const etagOf = (resource: AnyResource, stored: unknown): string =>
-  `"${digest(JSON.stringify(contentOf(resource, stored)))}"`;
+  strong(JSON.stringify(contentOf(resource, stored)));
+
+/** The strong entity tag of what is answered with this content. */
+export const strong = (content: string | Buffer): string => `"${digest(content)}"`;
 
 /** What the caller may see of a stored document, as JSON. */
-export function contentOf(resource: AnyResource, stored: unknown): Record<string, unknown> {
-  const shape = shapes.get(resource) ?? shapeOf(resource.document);
-  shapes.set(resource, shape);
-  return shape(stored) as Record<string, unknown>;
-}
+export const contentOf = (resource: AnyResource, stored: unknown): Record<string, unknown> =>
+  shapes(resource)(stored) as Record<string, unknown>;
 
-const shapes = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
+const shapes = memoized(({ document }: AnyResource) => shapeOf(document));
 
 export const digest = (content: string | Buffer): string =>
   createHash('sha256').update(content).digest('base64url').slice(0, 22);

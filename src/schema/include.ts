@@ -1,14 +1,19 @@
 import type { PopulateOptions } from 'mongoose';
 import { z } from 'zod';
 import { isHidden } from './access.ts';
-import { etagOf } from './etag.ts';
-import { modelOf } from './model.ts';
+import { strong } from './etag.ts';
+import { valueOf } from './json/elements.ts';
+import * as out from './json/output.ts';
+import type { Answer } from './json/read.ts';
+import { type Addition, asAddition } from './json/view.ts';
+import { type DocumentWriter, writerOf } from './json/writer.ts';
 import { mapShape, rebuilt } from './parts.ts';
+import { memoized } from './memoized.ts';
 import { includable, reverseName } from './references.ts';
 import { type AnyResource, noun, type Reference } from './resource.ts';
 import { join } from './join.ts';
-import { addReferring, type Included, referring } from './reverse.ts';
-import { type Selection, show, showsTag } from './selection.ts';
+import { referring, referringShapes } from './reverse.ts';
+import { chosenAt, projectionOf, type Selection, selectionOf, showsTag } from './selection.ts';
 
 /**
  * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those
@@ -29,8 +34,10 @@ export function expanded(resource: AnyResource): z.ZodObject {
   return z
     .strictObject({
       ...forward(resource, nested).shape,
-      ...referring(resource),
-      etag: z.string().optional().describe('Its strong entity tag, for If-Match, if `fields` names it'),
+      ...referringShapes(resource),
+      etag: asAddition(
+        z.string().optional().describe('Its strong entity tag, for If-Match, if `fields` names it'),
+      ),
     })
     .meta({ id: `${resource.name}Expanded`, description: `${resource.description}, with what was included` });
 }
@@ -61,28 +68,65 @@ function forward(resource: AnyResource, document: (target: AnyResource) => z.Zod
   return z.strictObject(mapShape(resource.document, at('')));
 }
 
-/** Adds what these paths lead to to documents as MongoDB stores them. */
-export async function include(
-  resource: AnyResource,
-  documents: Included[],
-  paths: string[] = [],
-  selection?: Selection,
-): Promise<void> {
-  if (documents.length === 0) return;
-  for (const document of documents) {
-    // Not what another tool may have stored by this name.
-    document['etag'] = showsTag(selection) ? etagOf(resource, document) : undefined;
-    show(resource, selection, '', document);
-  }
-  const joins = resource.references
-    .map((reference) => populateOptions(reference, paths, selection))
-    .filter((options) => options !== undefined);
-  if (joins.length > 0) await modelOf(resource).populate(documents, joins);
-  for (const reference of includable(resource))
-    if (paths.includes(reverseName(reference))) await addReferring(reference, documents, selection);
+/** How documents of a resource are read and shown. */
+export interface Showing {
+  /** What MongoDB need read; everything, if it is not given. */
+  projection: Record<string, 1> | undefined;
+  /** For Mongoose's populate(). */
+  joins: PopulateOptions[];
+  /** For bytes(). */
+  answer: Answer;
 }
 
-function populateOptions(
+/** As a client asks for it; `always` is included without being asked for. */
+export function showing(
+  resource: AnyResource,
+  { fields, include = [] }: { fields?: string[]; include?: string[] },
+  always: string[] = [],
+): Showing {
+  const selection = selectionOf(resource, fields, include);
+  const paths = [...always, ...include];
+  const reverse = includable(resource).filter((reference) => paths.includes(reverseName(reference)));
+  const add = async (documents: Buffer[]): Promise<Map<string, Addition>> => {
+    const added = new Map<string, Addition>();
+    if (showsTag(selection)) added.set('etag', (bytes, at) => writeTag(resource, bytes, at));
+    const ids = documents.map((document) => valueOf(document, 0, '_id'));
+    const writers = await Promise.all(reverse.map((reference) => referring(reference, ids, selection)));
+    for (const [i, reference] of reverse.entries()) added.set(reverseName(reference), writers[i] as Addition);
+    return added;
+  };
+  return {
+    projection: projectionOf(resource, selection),
+    joins: resource.references.flatMap((reference) => joinOf(reference, paths, selection) ?? []),
+    answer: {
+      write: writers(resource).expanded,
+      shown: (at) => chosenAt(selection, at),
+      ...((showsTag(selection) || reverse.length > 0) && { add }),
+    },
+  };
+}
+
+/** The strong entity tag of a stored document: see etagOf(). */
+function writeTag(resource: AnyResource, bytes: Buffer, at: number): true {
+  const mark = out.written();
+  writers(resource).document(bytes, at, {});
+  out.json(JSON.stringify(strong(out.take(mark))));
+  return true;
+}
+
+interface Writers {
+  expanded: DocumentWriter;
+  document: DocumentWriter;
+}
+
+const writers = memoized(
+  (resource: AnyResource): Writers => ({
+    expanded: writerOf(expanded(resource)),
+    document: writerOf(resource.document),
+  }),
+);
+
+function joinOf(
   { field, target }: Reference,
   paths: string[],
   selection: Selection | undefined,

@@ -2,7 +2,7 @@ import type { PopulateOptions } from 'mongoose';
 import { modelOf, QUERY_TIME } from './model.ts';
 import { visible } from './policy.ts';
 import type { AnyResource } from './resource.ts';
-import { projectionOf, type Selection, show } from './selection.ts';
+import { projectionOf, type Selection } from './selection.ts';
 
 /** One join, as Mongoose's populate takes it: a document in the place of its id, as the caller may see it. */
 export const join = (
@@ -18,5 +18,5 @@ export const join = (
   options: { lean: true, maxTimeMS: QUERY_TIME },
   // What the caller may not see, what other tools have removed, what is no id: show that rather than nothing.
   skipInvalidIds: true,
-  transform: (found: unknown, id: unknown) => show(target, selection, path, found ?? id),
+  transform: (found: unknown, id: unknown) => found ?? id,
 });

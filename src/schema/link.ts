@@ -1,5 +1,7 @@
 import type { ObjectId } from 'bson';
 import { forbidden, invalid, notFound, Problem } from '../errors.ts';
+import type { Showing } from './include.ts';
+import type { Row } from './json/read.ts';
 import { modelOf, QUERY_TIME } from './model.ts';
 import { requireCreatable, restrict, visible, writable } from './policy.ts';
 import { sidesOf } from './references.ts';
@@ -12,21 +14,22 @@ import * as writes from './writes.ts';
 export type Pair = Record<string, ObjectId>;
 type Stored = { _id: ObjectId } & Record<string, unknown>;
 
-const find = (
-  resource: AnyResource,
-  condition: Pair,
-  projection?: Record<string, 1>,
-): Promise<Stored | null> =>
-  modelOf(resource).findOne(condition, projection).maxTimeMS(QUERY_TIME).lean<Stored>();
+const find = (resource: AnyResource, condition: Pair): Promise<Stored | null> =>
+  modelOf(resource).findOne(condition).maxTimeMS(QUERY_TIME).lean<Stored>();
 
-export async function read(
+/** As JSON, in the shape that a client has chosen. */
+export async function readAs(
   resource: AnyResource,
   pair: Pair,
-  projection?: Record<string, 1>,
-): Promise<Stored> {
-  const found = await find(resource, restrict(pair, visible(resource)) as Pair, projection);
-  if (!found) throw notFound();
-  return found;
+  { projection, joins, answer }: Showing,
+): Promise<Row> {
+  const { rows } = await modelOf(resource)
+    .find(restrict(pair, visible(resource)), projection)
+    .limit(1)
+    .maxTimeMS(QUERY_TIME)
+    .populate(joins)
+    .bytes(answer);
+  return rows[0] ?? missing();
 }
 
 /**
@@ -103,6 +106,10 @@ function refuseReadOnly(resource: AnyResource, fields: object): void {
     }));
   if (faults.length > 0) throw invalid(faults);
 }
+
+const missing = (): never => {
+  throw notFound();
+};
 
 const isOfSides = ({ link = [] as never }: AnyResource, { members }: Problem): boolean =>
   (members['errors'] as { pointer: string }[]).every(({ pointer }) => link.includes(pointer.slice(1)));

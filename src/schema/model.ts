@@ -1,7 +1,7 @@
-import type { ObjectId } from 'bson';
 import mongoose, { type Model, Schema, type SchemaDefinition } from 'mongoose';
 import { inOrder } from '../mongo/collected.ts';
-import { loader } from '../mongo/loader.ts';
+import { type Bytes, queryMethods } from './json/read.ts';
+import { memoized } from './memoized.ts';
 import type { Node, ValueKind } from './nodes.ts';
 import type { AnyResource, DocumentOf } from './resource.ts';
 
@@ -43,35 +43,13 @@ function schemaType(node: Node): any {
 /** Longest time that MongoDB may spend on one query, in milliseconds. */
 export const QUERY_TIME = 2_000;
 
-/** What a definition becomes where there is a database: made when it is first needed, and once. */
-interface Storage {
-  model: Model<any>;
-  load: (id: ObjectId) => Promise<any>;
-}
+/** The Mongoose model of a resource, whose queries can end in JSON: see Bytes. */
+export const modelOf = <R extends AnyResource>(resource: R): Model<DocumentOf<R>, Bytes> =>
+  models(resource) as unknown as Model<DocumentOf<R>, Bytes>;
 
-const storages = new WeakMap<AnyResource, Storage>();
-
-const storageOf = (resource: AnyResource): Storage => {
-  const storage = storages.get(resource) ?? makeStorage(resource);
-  storages.set(resource, storage);
-  return storage;
-};
-
-/** The Mongoose model of a resource. */
-export const modelOf = <R extends AnyResource>(resource: R): Model<DocumentOf<R>> =>
-  storageOf(resource).model as Model<DocumentOf<R>>;
-
-/**
- * The function that reads one document of a resource by its id, without a look at the policy: for documents that every
- * caller may see. Calls in the same turn of the event loop share a query.
- */
-export const loaderOf = <R extends AnyResource>(
-  resource: R,
-): ((id: ObjectId) => Promise<DocumentOf<R> | undefined>) => storageOf(resource).load;
-
-/** Settings that every model shares. Collections and indexes are made before the server listens, never here. */
-function makeStorage({ name, collection, nodes }: AnyResource): Storage {
-  const schema = new Schema(toMongoose(nodes), {
+/** Made when it is first needed. Settings are the same for all; collections and indexes are made before the server listens. */
+const models = memoized(({ name, collection, nodes }: AnyResource): Model<any> => {
+  const schema: Schema = new Schema(toMongoose(nodes), {
     collection,
     strict: 'throw',
     strictQuery: 'throw',
@@ -83,10 +61,7 @@ function makeStorage({ name, collection, nodes }: AnyResource): Storage {
     id: false,
   });
   schema.plugin(inOrder);
+  Object.assign(schema.query, queryMethods);
   // Under its own collection, a name may be taken twice: nothing looks a model up by its name.
-  const model: Model<any> = mongoose.connection.model(name, schema, collection);
-  return {
-    model,
-    load: loader((_id) => model.find({ _id }).maxTimeMS(QUERY_TIME).lean<{ _id: ObjectId }[]>()),
-  };
-}
+  return mongoose.connection.model(name, schema, collection) as Model<any>;
+});

@@ -1,12 +1,18 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
+import { keyIn, keyOf, MAX_BYTES } from '../mongo/documents.ts';
 import { visible } from './policy.ts';
 import { modelOf, QUERY_TIME } from './model.ts';
 import { objectId } from './fields.ts';
 import { join } from './join.ts';
+import { valueOf } from './json/elements.ts';
+import * as out from './json/output.ts';
+import { type Addition, asAddition } from './json/view.ts';
+import { writerOf } from './json/writer.ts';
+import { memoized } from './memoized.ts';
 import { includable, isOneToOne, otherSide, reverseName } from './references.ts';
 import type { AnyResource, Reference } from './resource.ts';
-import { projectionOf, type Selection, show } from './selection.ts';
+import { chosenAt, projectionOf, type Selection } from './selection.ts';
 
 /** What refers to a document, shown beside it: the newest few or, by a unique reference, the one that there is, or null. */
 
@@ -14,12 +20,15 @@ import { projectionOf, type Selection, show } from './selection.ts';
 const NEWEST = 10;
 
 /** The members that may be added to a document's answer. */
-export const referring = (resource: AnyResource): Record<string, z.ZodType> =>
+export const referringShapes = (resource: AnyResource): Record<string, z.ZodType> =>
   Object.fromEntries(
-    includable(resource).map((reference) => [reverseName(reference), shown(reference).optional()]),
+    includable(resource).map((reference) => [
+      reverseName(reference),
+      asAddition(shapeOfNewest(reference).optional()),
+    ]),
   );
 
-const shown = (reference: Reference): z.ZodType => {
+const shapeOfNewest = (reference: Reference): z.ZodType => {
   const { from, field } = reference;
   if (isOneToOne(reference))
     return from.document
@@ -43,22 +52,29 @@ function withOtherSide(reference: Reference, document: z.ZodObject): z.ZodObject
   });
 }
 
-export type Included = { _id: Types.ObjectId } & Record<string, unknown>;
+interface Newest {
+  _id: unknown;
+  newest: { _id: Types.ObjectId; size: number }[];
+}
 
-/** One aggregation for all parents; inside, an index gives each of them its newest. */
-export async function addReferring(
+/**
+ * Writes what refers to these documents by a reference: one aggregation finds the newest of each, whose documents are
+ * then read by their ids. Together they are no larger than MAX_BYTES: what does not fit is left out, the older ones of
+ * each document first, and `hasMore` says so.
+ */
+export async function referring(
   reference: Reference,
-  parents: Included[],
+  parents: unknown[],
   selection: Selection | undefined,
-): Promise<void> {
+): Promise<Addition> {
   const { from, field, target } = reference;
   const name = reverseName(reference);
   const one = isOneToOne(reference);
   const projection = projectionOf(from, selection, name);
   const seen = visible(from);
   const found = await modelOf(target)
-    .aggregate<{ _id: Types.ObjectId; newest: unknown[] }>([
-      { $match: { _id: { $in: parents.map(({ _id }) => _id) } } },
+    .aggregate<Newest>([
+      { $match: { _id: { $in: parents } } },
       {
         $lookup: {
           from: from.collection,
@@ -69,6 +85,7 @@ export async function addReferring(
             { $sort: { _id: -1 } },
             { $limit: one ? 1 : NEWEST + 1 },
             ...(projection ? [{ $project: projection }] : []),
+            { $project: { size: { $bsonSize: '$$ROOT' } } },
           ],
           as: 'newest',
         },
@@ -76,17 +93,56 @@ export async function addReferring(
       { $project: { newest: 1 } },
     ])
     .option({ maxTimeMS: QUERY_TIME });
-  const byParent = new Map(found.map(({ _id, newest }) => [String(_id), newest]));
+  const fitting = fit(found);
   const other = otherSide(reference);
-  if (other) {
-    const path = `${name}.${other.field}`;
-    await modelOf(from).populate(found.flatMap(({ newest }) => newest.slice(0, NEWEST)) as never[], [
-      join(other.field, other.target, path, selection),
-    ]);
-  }
-  for (const parent of parents) {
-    const all = byParent.get(String(parent._id)) ?? [];
-    const items = all.slice(0, NEWEST).map((item) => show(from, selection, name, item));
-    parent[name] = one ? (items[0] ?? null) : { items, hasMore: all.length > NEWEST };
-  }
+  const joins = other ? [join(other.field, other.target, `${name}.${other.field}`, selection)] : [];
+  const { rows } = await modelOf(from)
+    .find(seen ?? {}, projection)
+    .maxTimeMS(QUERY_TIME)
+    .populate(joins)
+    .bytes(
+      { write: writers(reference), shown: (at) => chosenAt(selection, at === '' ? name : `${name}.${at}`) },
+      [...fitting.values()].flat(),
+    );
+  const texts = new Map(rows.map(({ stored, json }) => [keyIn(stored), json]));
+  const shown = new Map(
+    found.map(({ _id, newest }) => {
+      const items = (fitting.get(String(_id)) ?? []).flatMap((id) => texts.get(keyOf(id)) ?? []);
+      return [String(_id), { items, hasMore: newest.length > items.length }];
+    }),
+  );
+  return (bytes, at) => {
+    const { items, hasMore } = shown.get(String(valueOf(bytes, at, '_id'))) ?? { items: [], hasMore: false };
+    if (one) out.raw(items[0] ?? NULL);
+    else {
+      out.json('{"items":[');
+      for (const [i, item] of items.entries()) {
+        if (i > 0) out.json(',');
+        out.raw(item);
+      }
+      out.json(`],"hasMore":${hasMore}}`);
+    }
+    return true;
+  };
+}
+
+const writers = memoized((reference: Reference) =>
+  writerOf(withOtherSide(reference, reference.from.document)),
+);
+
+const NULL = Buffer.from('null');
+
+/** Of each the newest, as many as MAX_BYTES hold: first one of each, then a second, and so on. */
+function fit(found: Newest[]): Map<string, Types.ObjectId[]> {
+  const fitting = new Map<string, Types.ObjectId[]>();
+  let bytes = 0;
+  for (let rank = 0; rank < NEWEST; rank++)
+    for (const { _id, newest } of found) {
+      const next = newest[rank];
+      const before = fitting.get(String(_id)) ?? [];
+      if (!next || before.length < rank || bytes + next.size > MAX_BYTES) continue;
+      bytes += next.size;
+      fitting.set(String(_id), [...before, next._id]);
+    }
+  return fitting;
 }

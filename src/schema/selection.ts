@@ -1,8 +1,6 @@
-import { valuesAt } from './places.ts';
 import { includable, otherSide, reverseName } from './references.ts';
 import { ownerPath } from './policy.ts';
 import type { AnyResource } from './resource.ts';
-import { SHOWN } from './shape.ts';
 
 /** The fields that a client wants to see, by the path of what they belong to; '' is the document itself. */
 export type Selection = Map<string, Set<string>>;
@@ -92,19 +90,11 @@ export function projectionOf(
   return Object.fromEntries(outermost.map((path) => [path, 1]));
 }
 
-/** Has answers show only what was chosen of a stored document, and of the objects in it. */
-export function show<T>(resource: AnyResource, selection: Selection | undefined, at: string, document: T): T {
-  if (!selection || document === null || typeof document !== 'object') return document;
-  for (const [owner, fields] of selection) {
-    if (owner === at) mark(document, fields);
-    else if (at === '' || owner.startsWith(`${at}.`)) {
-      const path = resource.paths.get(at === '' ? owner : owner.slice(at.length + 1));
-      if (path?.kind === 'object')
-        for (const { value } of valuesAt(document, { field: path.path, lists: path.lists }))
-          mark(value, fields);
-    }
-  }
-  return document;
+/** What was chosen of the documents at a path, by the paths in them; undefined, everything. */
+export function chosenAt(selection: Selection | undefined, at: string): Selection | undefined {
+  if (!selection || at === '') return selection;
+  const inside = [...selection].filter(([owner]) => owner === at || owner.startsWith(`${at}.`));
+  return new Map(inside.map(([owner, fields]) => [owner.slice(at.length + 1), fields]));
 }
 
 /** Whether a field of the document itself, or of an object in it, is shown. */
@@ -113,10 +103,6 @@ export const isShown = (selection: Selection | undefined, path: string): boolean
     const fields = selection?.get(names.slice(0, i).join('.'));
     return fields?.has(field) ?? (selection === undefined || i > 0);
   });
-
-const mark = (object: unknown, fields: Set<string>): void => {
-  if (object !== null && typeof object === 'object') (object as Record<symbol, unknown>)[SHOWN] = fields;
-};
 
 /** The chosen fields of documents that are not included, and so cannot be shown. */
 export function outOfReach(

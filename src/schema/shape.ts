@@ -5,13 +5,10 @@ import { absent, isObjectId, storedKinds } from './fields.ts';
 import { hiddenOf, type Paths, type Restricted, restricted } from './access.ts';
 
 /** `hidden`: the paths that the caller may not see of the document around it. */
-type Shape = (stored: any, hidden?: Paths) => unknown;
-
-/** On a stored document: the names of the fields to show, if not all. */
-export const SHOWN = Symbol('shown');
+export type Shape = (stored: any, hidden?: Paths) => unknown;
 
 /**
- * Compiles an answer's schema into the function that turns what MongoDB stored into JSON: `_id` becomes `id`,
+ * Compiles an answer's schema into the function that turns an object as MongoDB stored it into JSON: `_id` becomes `id`,
  * ids and times become strings, and what the schema does not declare stays behind.
  * It does not validate: a document older than a rule is answered as it is, never with a 500.
  */
@@ -61,10 +58,8 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
   return (stored, around) => {
     if (stored === null || typeof stored !== 'object') return stored;
     const json: Record<string, unknown> = {};
-    const shown: Set<string> | undefined = stored[SHOWN];
-    const hidden = of ? hiddenOf(of, stored) : around;
+    const hidden = of ? hiddenOf(of, (field) => stored[field]) : around;
     for (const { name, source, shape, absent, ofNull, path, compute } of properties) {
-      if (shown && !shown.has(name)) continue;
       if (path && hidden?.has(path)) continue;
       const value = compute ? compute(stored) : stored[source];
       json[name] = value === undefined ? absent : value === null ? ofNull : shape(value, hidden);
@@ -74,16 +69,19 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
 };
 
 /** What is known of a field, or of what may be left out. */
-function inside<T>(field: z.core.$ZodType, find: (schema: z.core.$ZodType) => T | undefined): T | undefined {
+export function inside<T>(
+  field: z.core.$ZodType,
+  find: (schema: z.core.$ZodType) => T | undefined,
+): T | undefined {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   return find(field) ?? (def.type === 'optional' ? inside(def.innerType, find) : undefined);
 }
 
 /** What is shown to some callers only: of which resource it is, and its path there. */
-const restrictionOf = (field: z.core.$ZodType) => inside(field, (schema) => restricted.get(schema));
+export const restrictionOf = (field: z.core.$ZodType) => inside(field, (schema) => restricted.get(schema));
 
 /** The resource of a document, if some of it is shown to some callers only. */
-function governing(fields: Record<string, z.core.$ZodType>): (() => Restricted) | undefined {
+export function governing(fields: Record<string, z.core.$ZodType>): (() => Restricted) | undefined {
   for (const field of Object.values(fields)) {
     const found = restrictionOf(field)?.of ?? governingInside(field);
     if (found) return found;
@@ -116,17 +114,18 @@ const shapeOfEither = (options: readonly z.core.$ZodType[]): Shape => {
 };
 
 const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDef): Shape => {
-  const shapes = new Map(
+  const shapes = new Map<unknown, Shape>(
     options.flatMap((option) => {
       const values = option._zod.propValues?.[discriminator] ?? [];
       return Array.from(values, (value) => [value, shapeOf(option)] as const);
     }),
   );
-  return (stored, hidden) => shapes.get(stored[discriminator])?.(stored, hidden);
+  return (stored, hidden) =>
+    isObject(stored) ? shapes.get(stored[discriminator])?.(stored, hidden) : stored;
 };
 
 /** What stands for null: the same, but null where a field may be missing and may be null, and then says which. */
-const ofNull = (field: z.core.$ZodType): undefined | null | [] => {
+export const ofNull = (field: z.core.$ZodType): undefined | null | [] => {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   return absent(def.type === 'optional' ? def.innerType : field);
 };

@@ -7,7 +7,9 @@ import { noteChange } from './changes.ts';
 import { completedOnce } from './defaults.ts';
 import { type Preconditions, requireMatch } from './etag.ts';
 import { hold, lookUpTargets, remove as removeReferred } from './integrity.ts';
-import { loaderOf, modelOf, QUERY_TIME } from './model.ts';
+import type { Showing } from './include.ts';
+import type { Row } from './json/read.ts';
+import { modelOf, QUERY_TIME } from './model.ts';
 import { type AnyResource, type DocumentOf, noun, type Reference } from './resource.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
@@ -18,20 +20,26 @@ import { type Target, targetsOf } from './references.ts';
  * them. What writes runs inside transaction().
  */
 
-export async function read<R extends AnyResource>(
-  resource: R,
-  id: Types.ObjectId,
-  projection?: Record<string, 1>,
-): Promise<DocumentOf<R>> {
-  const condition = visible(resource);
-  const found =
-    condition || projection
-      ? await modelOf<AnyResource>(resource)
-          .findOne(restrict({ _id: id }, condition), projection)
-          .maxTimeMS(QUERY_TIME)
-          .lean()
-      : await loaderOf<AnyResource>(resource)(id);
+export async function read<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
+  const found = await modelOf<AnyResource>(resource)
+    .findOne(restrict({ _id: id }, visible(resource)))
+    .maxTimeMS(QUERY_TIME)
+    .lean();
   return found ?? missing();
+}
+
+/** The same as JSON, in the shape that a client has chosen. */
+export async function readAs(
+  resource: AnyResource,
+  id: Types.ObjectId,
+  { joins, answer, projection }: Showing,
+): Promise<Row> {
+  const { rows } = await modelOf(resource)
+    .find(visible(resource) ?? {}, projection)
+    .maxTimeMS(QUERY_TIME)
+    .populate(joins)
+    .bytes(answer, [id]);
+  return rows[0] ?? missing();
 }
 
 /** Refuses to go on where the caller sees no document with this id. */

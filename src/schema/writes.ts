@@ -8,6 +8,7 @@ import { contentOf } from './etag.ts';
 import { isOwner, writerOf } from './policy.ts';
 import { isContested, settled } from './renamed.ts';
 import type { AnyResource } from './resource.ts';
+import { memoized } from './memoized.ts';
 import { shapeOf } from './shape.ts';
 import * as store from './store.ts';
 
@@ -172,11 +173,7 @@ const isPlain = (value: unknown): value is Document =>
 
 const topOf = (path: string): string => path.split('.', 1)[0] as string;
 
-const whole = new WeakMap<AnyResource, ReturnType<typeof shapeOf>>();
-
 /** All of a stored document in JSON, whoever calls. */
-function wire(resource: AnyResource, stored: Document): Document {
-  const shape = whole.get(resource) ?? shapeOf(z.strictObject(resource.fields));
-  whole.set(resource, shape);
-  return shape(stored) as Document;
-}
+const wire = (resource: AnyResource, stored: Document): Document => whole(resource)(stored) as Document;
+
+const whole = memoized(({ fields }: AnyResource) => shapeOf(z.strictObject(fields)));

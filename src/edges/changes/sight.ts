@@ -4,7 +4,6 @@ import { isRestricting } from '../../schema/access.ts';
 import { contentOf } from '../../schema/etag.ts';
 import { readerOf, restrict, visible } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
-import { SHOWN } from '../../schema/shape.ts';
 import type { Stored } from './commits.ts';
 import { compile, type Predicate } from './evaluate.ts';
 
@@ -35,8 +34,12 @@ export function sightOf(resource: AnyResource, who: Caller, conditions: object[]
 
 export function lookOf(resource: AnyResource, who: Caller, fields: string[] | undefined): Look {
   const chosen = fields && new Set(['id', ...fields]);
-  const show = (document: Stored) =>
-    runAs(who, () => contentOf(resource, chosen ? { ...document, [SHOWN]: chosen } : document));
+  const show = (document: Stored) => {
+    const content = runAs(who, () => contentOf(resource, document));
+    return chosen
+      ? Object.fromEntries(Object.entries(content).filter(([field]) => chosen.has(field)))
+      : content;
+  };
   return {
     key: `${resource.collection} ${fields?.toSorted().join() ?? '*'} ${viewerOf(resource, who)}`,
     show,

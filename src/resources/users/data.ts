@@ -5,6 +5,7 @@ import { type Route, route } from '../../http/route.ts';
 import { streams } from '../../http/stream.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { AnyResource } from '../../schema/resource.ts';
+import { type Shape, shapeOf } from '../../schema/shape.ts';
 import { User } from './user.ts';
 
 /** How many documents the JSON has; all of them are in the stream. */
@@ -31,9 +32,9 @@ export const data = (): Route[] => {
       id: 'OwnDocument',
       description: 'A document about the caller, and the collection that it is in',
     });
+  const shape = shapeOf(item);
   const { 'application/x-ndjson': ndjson } = streams('me', {
-    item,
-    batches: async () => inBatches(),
+    rows: async () => asJson(inBatches(), shape),
     columns: () => [],
   });
   return [
@@ -73,6 +74,11 @@ export const data = (): Route[] => {
     }),
   ];
 };
+
+async function* asJson(batches: AsyncIterable<object[]>, shape: Shape) {
+  for await (const batch of batches)
+    yield batch.map((one) => ({ json: Buffer.from(JSON.stringify(shape(one))) }));
+}
 
 async function* inBatches(): AsyncGenerator<{ resource: string; document: object }[]> {
   const id = callerId();

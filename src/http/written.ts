@@ -1,0 +1,77 @@
+import type { Context } from 'koa';
+import type { Types } from 'mongoose';
+import { sendMails } from '../auth/mail.ts';
+import { caller, runAs } from '../auth/caller.ts';
+import { Problem } from '../errors.ts';
+import { transaction } from '../mongo/transaction.ts';
+import { type Done, recording } from '../schema/changes.ts';
+import { requireMatch } from '../schema/etag.ts';
+import { requireAccess } from '../schema/policy.ts';
+import { guarded } from '../schema/references.ts';
+import { requireVersion } from '../schema/store.ts';
+import type { Answering } from './answer.ts';
+import type { Asked, Params } from './asked.ts';
+import { record } from './audit.ts';
+import type { Confirm } from './entrance.ts';
+import { keyOf, recall, remember } from './idempotency.ts';
+import type { Reply } from './reply.ts';
+import { isIdempotent, type Route } from './route.ts';
+import { logEvents } from './security.ts';
+
+/**
+ * The third of the four values of a request, where it writes: what was done. The handler runs as one transaction, and so
+ * perhaps several times; its answer, the entry in the audit trail and the record of an Idempotency-Key are made in it.
+ */
+export function writing(
+  route: Route,
+  confirm: Confirm,
+  answer: Answering,
+): (ctx: Context, asked: Asked) => Promise<Reply> {
+  const { about, current, handler, holds, operationId, policy, prepare } = route;
+
+  return async (ctx, { input: given, json, preconditions }) => {
+    const { params, query } = given;
+    const isTried = query['dryRun'] === true;
+    const input = prepare ? { ...given, body: await prepare(given) } : given;
+    const key = isIdempotent(route) && !isTried ? keyOf(ctx, json) : undefined;
+    let noted: Done | undefined;
+
+    const work = async (): Promise<Reply | Problem> => {
+      // Who has waited for a turn may have lost his rights meanwhile.
+      const who = await confirm(caller());
+      requireAccess(policy, who);
+      return runAs(who, workAs);
+    };
+    const workAs = async (): Promise<Reply | Problem> => {
+      const earlier = key && (await recall(key));
+      if (earlier) return earlier;
+      if (about && preconditions) {
+        if (current) requireMatch(about, await current(params), preconditions);
+        else await requireVersion(about, params.id as Types.ObjectId, preconditions);
+      }
+      const { value, done } = await recording(() => handler(input));
+      await record({ operation: operationId, method: ctx.method, path: ctx.path }, done);
+      noted = done;
+      if (value instanceof Problem) return value;
+      const reply = answer(ctx, value, query);
+      if (key) remember(key, reply);
+      return reply;
+    };
+
+    const outcome = await transaction(work, {
+      holds: holds?.(input).map(guarded),
+      changes: itemOf(route, params),
+      dry: isTried,
+    });
+    if (noted && !isTried) {
+      logEvents(ctx, noted.events);
+      sendMails(noted.mails, ctx.req.log);
+    }
+    if (outcome instanceof Problem) throw outcome;
+    return outcome;
+  };
+}
+
+/** The document that a request is about, if it is about one. */
+const itemOf = ({ path }: Route, { id }: Params): string | undefined =>
+  id && `${path.split('/', 2)[1]}:${id.toHexString()}`;

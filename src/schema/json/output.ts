@@ -1,0 +1,93 @@
+/**
+ * JSON as it is written: into one buffer that grows and is used by one after another, because writing never waits.
+ * What is done is taken out by take().
+ */
+
+/** What is kept for the next answer, however large the last one was. */
+const KEPT = 1 << 20;
+
+let out = Buffer.allocUnsafe(KEPT);
+let end = 0;
+
+function reserve(bytes: number): void {
+  if (end + bytes <= out.length) return;
+  const larger = Buffer.allocUnsafe(Math.max(out.length * 2, end + bytes));
+  out.copy(larger, 0, 0, end);
+  out = larger;
+}
+
+/** How much is written. */
+export const written = (): number => end;
+
+/** Forgets what was written after a mark. */
+export const rewind = (mark: number): void => {
+  end = mark;
+};
+
+/** What was written after a mark, as a buffer of its own; it is written no longer. */
+export function take(mark: number): Buffer {
+  const taken = Buffer.from(out.subarray(mark, end));
+  end = mark;
+  if (mark === 0 && out.length > KEPT) out = Buffer.allocUnsafe(KEPT);
+  return taken;
+}
+
+/** A character of ASCII, by its code. */
+export function char(code: number): void {
+  reserve(1);
+  out[end++] = code;
+}
+
+export function raw(bytes: Buffer): void {
+  reserve(bytes.length);
+  // A loop is faster than a call for the few bytes of a name.
+  if (bytes.length < 32) for (let i = 0; i < bytes.length; i++) out[end + i] = bytes[i] as number;
+  else out.set(bytes, end);
+  end += bytes.length;
+}
+
+/** JSON that is there as a string. */
+export function json(text: string): void {
+  reserve(text.length * 3);
+  end += out.write(text, end);
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+
+/** A string, from its UTF-8. What is no UTF-8 becomes the replacement character, as when the driver decodes it. */
+export function text(bytes: Buffer, from: number, to: number): void {
+  const length = to - from;
+  reserve(length + 2);
+  const start = end;
+  out[end++] = QUOTE;
+  for (let i = from; i < to; i++) {
+    const code = bytes[i] as number;
+    if (code < 32 || code > 126 || code === QUOTE || code === BACKSLASH) {
+      end = start;
+      return json(JSON.stringify(bytes.toString('utf8', from, to)));
+    }
+    out[end++] = code;
+  }
+  out[end++] = QUOTE;
+}
+
+const HEX = Buffer.from('0123456789abcdef');
+
+/** An id: 24 hexadecimal digits. */
+export function id(bytes: Buffer, at: number): void {
+  reserve(26);
+  out[end++] = QUOTE;
+  for (let i = at; i < at + 12; i++) {
+    const byte = bytes[i] as number;
+    out[end++] = HEX[byte >> 4] as number;
+    out[end++] = HEX[byte & 15] as number;
+  }
+  out[end++] = QUOTE;
+}
+
+/** A time, from its milliseconds, as Date's toISOString() says it; null, if it is none. */
+export function time(milliseconds: number): void {
+  const date = new Date(milliseconds);
+  json(Number.isNaN(date.getTime()) ? 'null' : `"${date.toISOString()}"`);
+}

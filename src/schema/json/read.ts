@@ -1,0 +1,200 @@
+import type { ObjectId } from 'bson';
+import type { ClientSession, Model, mongo, PopulateOptions, Query } from 'mongoose';
+import { database } from '../../mongo/connect.ts';
+import {
+  type Found,
+  type Key,
+  keyOf,
+  MAX_BYTES,
+  type Reading,
+  readByIds,
+  readNow,
+  readSome,
+  type Some,
+} from '../../mongo/documents.ts';
+import { eachValue } from './elements.ts';
+import * as out from './output.ts';
+import type { Joined, View } from './view.ts';
+import { type DocumentWriter, joinKey } from './writer.ts';
+
+/**
+ * Mongoose queries that end in JSON: `find(…).populate(…).bytes(answer)` gives the text that JSON.stringify() makes of
+ * what `.lean()` gives and shapeOf() shapes, without an object for any document. It does what join() asks of populate(),
+ * and refuses what it does not know. What is joined is read by readByIds(): one query for all requests of a turn.
+ */
+
+/** How documents are shown. */
+export interface Answer {
+  write: DocumentWriter;
+  /** What is shown of the documents at a path of the answer, '' for itself. */
+  shown: (path: string) => View['shown'];
+  /** What is shown beside their fields. */
+  add?: (documents: Buffer[]) => Promise<View['added']>;
+}
+
+export interface Row {
+  /** As MongoDB sent it. */
+  stored: Buffer;
+  json: Buffer;
+}
+
+export interface Rows {
+  rows: Row[];
+  /** There are more, which the limit or MAX_BYTES has left out. */
+  hasMore: boolean;
+}
+
+type AnyQuery = Query<any, any, any>;
+
+/** What ends a query, beside what Mongoose has. */
+export interface Bytes {
+  /** The documents of these ids, in their order, that the query finds; or else all, `limit` at most. */
+  bytes(this: AnyQuery, answer: Answer, ids?: readonly ObjectId[]): Promise<Rows>;
+  /** All documents, some at a time. `session`: to end the query when nobody reads on. */
+  stream(this: AnyQuery, answer: Answer, session: ClientSession): AsyncGenerator<Row[]>;
+}
+
+export const queryMethods = {
+  async bytes(this: AnyQuery, answer: Answer, ids?: readonly ObjectId[]): Promise<Rows> {
+    const { documents, isCut } = ids ? await named(this, ids.map(keyOf)) : await found(this);
+    const { limit = 0 } = this.getOptions();
+    const { rows, hasMore } = await writeAll(documents.slice(0, limit || undefined), joinsOf(this), answer);
+    return { rows, hasMore: hasMore || isCut || (limit > 0 && documents.length > limit) };
+  },
+
+  async *stream(this: AnyQuery, answer: Answer, session: ClientSession): AsyncGenerator<Row[]> {
+    const cursor = open(this, { session, batchSize: STREAMED });
+    let waiting: Buffer[] = [];
+    const write = async (): Promise<Row[]> => {
+      const { rows } = await writeAll(waiting, joinsOf(this), answer);
+      waiting = waiting.slice(rows.length);
+      return rows;
+    };
+    try {
+      for await (const document of cursor as AsyncIterable<Buffer>)
+        if (waiting.push(document) >= STREAMED) yield await write();
+      while (waiting.length > 0) yield await write();
+    } finally {
+      await cursor.close();
+    }
+  },
+} satisfies Bytes;
+
+/** How many documents of a stream are read and written at once: few, so that many streams leave room for others. */
+const STREAMED = 50;
+
+function open(query: AnyQuery, more: mongo.FindOptions): mongo.FindCursor {
+  const conditions = query.cast(query.model) as object;
+  const projection = query.projection();
+  return database()
+    .collection(query.model.collection.name)
+    .find(conditions, {
+      ...(query.getOptions() as object),
+      ...(projection && { projection }),
+      ...more,
+      raw: true,
+    });
+}
+
+/** One more than the limit, which tells whether there are more. */
+function found(query: AnyQuery): Promise<Some> {
+  const { limit = 0 } = query.getOptions();
+  return readSome(open(query, limit > 0 ? { limit: limit + 1 } : {}));
+}
+
+async function named(query: AnyQuery, keys: Key[]): Promise<Some> {
+  const { maxTimeMS } = query.getOptions();
+  const reading = {
+    collection: query.model.collection.name,
+    condition: conditionOf(query),
+    projection: query.projection() as Reading['projection'],
+    maxTimeMS: maxTimeMS as number,
+  };
+  const found = await readByIds(reading, new Set(keys));
+  // What others have asked for at the same time may have left no room.
+  const missing = found.isCut ? keys.filter((key) => !found.documents.has(key)) : [];
+  const more = missing.length > 0 ? await readNow(reading, missing, Infinity) : undefined;
+  const documents = keys.flatMap((key) => found.documents.get(key) ?? more?.documents.get(key) ?? []);
+  return { documents, isCut: false };
+}
+
+const conditionOf = (query: AnyQuery): object | undefined => {
+  const filter = query.getFilter();
+  return Object.keys(filter).length > 0 ? filter : undefined;
+};
+
+const joinsOf = (query: AnyQuery): PopulateOptions[] =>
+  Object.values((query.mongooseOptions().populate ?? {}) as unknown as Record<string, PopulateOptions>);
+
+/** Writes documents with what is joined to them, as many as MAX_BYTES hold, but one at least. */
+export async function writeAll(documents: Buffer[], joins: PopulateOptions[], answer: Answer): Promise<Rows> {
+  const { view, whole } = await viewOf(documents, joins, answer, '');
+  const added = documents.length > 0 ? await answer.add?.(documents.slice(0, whole)) : undefined;
+  const rows: Row[] = [];
+  let bytes = 0;
+  for (const stored of documents.slice(0, whole)) {
+    if (bytes > MAX_BYTES) break;
+    const mark = out.written();
+    answer.write(stored, 0, { ...view, added });
+    const json = out.take(mark);
+    bytes += json.length;
+    rows.push({ stored, json });
+  }
+  return { rows, hasMore: rows.length < documents.length };
+}
+
+/** How documents are shown, and how many of them, from the first, have all that is joined to them. */
+async function viewOf(
+  documents: Buffer[],
+  joins: PopulateOptions[],
+  answer: Answer,
+  at: string,
+): Promise<{ view: View; whole: number }> {
+  let whole = documents.length;
+  const joined = await Promise.all(
+    joins.map(async (join): Promise<[string, Joined]> => {
+      const path = at === '' ? join.path : `${at}.${join.path}`;
+      const ids = documents.map((document) => idsAt(document, join.path));
+      const { found, upTo } = await joinedTo(join, ids);
+      whole = Math.min(whole, upTo);
+      const theirs = [...new Set(ids.flat())].flatMap((key) => found.get(key) ?? []);
+      const deeper = await viewOf(theirs, (join.populate ?? []) as PopulateOptions[], answer, path);
+      return [join.path, { documents: found, view: deeper.view }];
+    }),
+  );
+  return { view: { shown: answer.shown(at), joined: new Map(joined) }, whole };
+}
+
+function idsAt(document: Buffer, path: string): Key[] {
+  const keys: Key[] = [];
+  const names = path.split('.').map((name) => Buffer.from(name));
+  eachValue(document, names, (type, at) => {
+    const key = joinKey(document, type, at);
+    if (key !== undefined) keys.push(key);
+  });
+  return keys;
+}
+
+/** Reads what is joined to documents; to how many of them, from the first, all of it: one at least. */
+async function joinedTo(
+  { model, match, select, options }: PopulateOptions,
+  ids: Key[][],
+): Promise<{ found: Found['documents']; upTo: number }> {
+  const reading = {
+    collection: (model as Model<unknown>).collection.name,
+    condition: match as object | undefined,
+    projection: select as Reading['projection'],
+    maxTimeMS: options?.['maxTimeMS'] as number,
+  };
+  const { documents, isCut } = await readByIds(reading, new Set(ids.flat()));
+  if (!isCut) return { found: documents, upTo: ids.length };
+  const lacks = (key: Key) => !documents.has(key);
+  const [first = [], ...others] = ids;
+  const missing = first.filter(lacks);
+  const more = missing.length > 0 ? await readNow(reading, missing, Infinity) : undefined;
+  const next = others.findIndex((keys) => keys.some(lacks));
+  return {
+    found: more ? new Map([...documents, ...more.documents]) : documents,
+    upTo: next < 0 ? ids.length : next + 1,
+  };
+}

@@ -1,0 +1,11 @@
+/** A function of an object, such as a resource, whose result is made when it is first needed, and once. */
+export function memoized<K extends object, T>(make: (key: K) => T): (key: K) => T {
+  const made = new WeakMap<K, T>();
+  return (key) => {
+    const known = made.get(key);
+    if (known !== undefined) return known;
+    const one = make(key);
+    made.set(key, one);
+    return one;
+  };
+}
