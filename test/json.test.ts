@@ -235,7 +235,7 @@ async function compare(
 ): Promise<void> {
   const isShown = (path: string) => !path.includes('.') || include.length > 0 || path.startsWith('start');
   const chosen = fields?.filter(isShown);
-  const { joins, answer, projection } = showing(resource, { include, ...(chosen && { fields: chosen }) });
+  const { joins, answer, projection } = showing(resource)({ include, ...(chosen && { fields: chosen }) });
   const find = (read?: Record<string, 1>) =>
     modelOf<AnyResource>(resource)
       .find(include.length > 0 ? { _id: { $nin: unjoinable } } : {}, read)

@@ -727,7 +727,7 @@ describe('include', () => {
       const posts = [1, 2, 3].map(() => aPost({ status: 'published', publishedAt: new Date() }));
       const ids = (await Promise.all(posts)).map(({ _id }) => _id);
       const commands = await commandsOf(() =>
-        runAs(who, () => Promise.all(ids.map((id) => readAs(Post, id, showing(Post, asked))))),
+        runAs(who, () => Promise.all(ids.map((id) => readAs(Post, id, showing(Post)(asked))))),
       );
       expect(commands).toHaveLength(1);
     });

@@ -81,24 +81,27 @@ export const read = (resource: AnyResource): Route =>
   });
 
 /** The query, the answer and the handler of what reads one document, in the shape that the client chooses. */
-export const reading = (
+export function reading(
   resource: AnyResource,
   find: (input: { params: any }, showing: Showing) => Promise<Row>,
-) => ({
-  query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach(resource)),
-  answer: {
-    status: 200 as const,
-    description: `The ${noun(resource)}`,
-    schema: expanded(resource),
-    example: resource.example as any,
-    // What is shown in another shape is not what a write would replace. Of the whole document it is that of etagOf().
-    etag: ({ text }: Json, { include, fields }: any) => (include || fields ? undefined : strong(text)),
-  },
-  handler: async ({ params, query }: { params: any; query: any }) => {
-    const { json } = await find({ params }, showing(resource, query));
-    return new Json(json);
-  },
-});
+) {
+  const show = showing(resource);
+  return {
+    query: z.strictObject(shapeParameters(resource)).superRefine(refuseOutOfReach(resource)),
+    answer: {
+      status: 200 as const,
+      description: `The ${noun(resource)}`,
+      schema: expanded(resource),
+      example: resource.example as any,
+      // What is shown in another shape is not what a write would replace. Of the whole document it is that of etagOf().
+      etag: ({ text }: Json, { include, fields }: any) => (include || fields ? undefined : strong(text)),
+    },
+    handler: async ({ params, query }: { params: any; query: any }) => {
+      const { json } = await find({ params }, show(query));
+      return new Json(json);
+    },
+  };
+}
 
 /** PUT /books/{id}. */
 export const replace = <R extends AnyResource>(

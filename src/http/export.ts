@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { columnsOf } from '../schema/columns.ts';
-import { showing } from '../schema/include.ts';
+import { type Showing, showing } from '../schema/include.ts';
 import type { Row } from '../schema/json/read.ts';
 import { isRestricting } from '../schema/access.ts';
 import { accessTo } from '../schema/policy.ts';
@@ -24,6 +24,7 @@ const STREAM_TIME = 10 * 60_000;
 export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
   const { collection } = resource;
   const { standard, filtering, orderOf, conditionsOf } = search(resource, listing);
+  const show = showing(resource);
   return route({
     method: 'get',
     path: `/${collection}/export`,
@@ -44,7 +45,7 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
           throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
-        return rows(resource, await conditionsOf(asked), order, asked, signal);
+        return rows(resource, await conditionsOf(asked), order, show(asked), signal);
       },
       columns: ({ fields, include: paths = [] }): string[] => {
         const selection = selectionOf(resource, fields, paths);
@@ -91,10 +92,9 @@ async function* rows(
   resource: AnyResource,
   conditions: object[],
   order: SortField[],
-  asked: any,
+  { projection, joins, answer }: Showing,
   gone: AbortSignal,
 ): AsyncGenerator<Row[]> {
-  const { projection, joins, answer } = showing(resource, asked);
   const session = await mongoose.startSession();
   // MongoDB would go on looking for somebody who has gone.
   const stop = () =>

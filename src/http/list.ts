@@ -135,6 +135,7 @@ function pages<R extends AnyResource>(
   const { collection } = resource;
   const { declared, standard, filtering, orderOf, conditionsOf } = search(resource, listing);
   const always = along.map(({ field }) => field);
+  const show = showing(resource, always);
   /** What makes it the same list, to which its cursors are bound; the conditions may depend on the time. */
   const questionOf = ({ id }: any, asked: any): unknown => [
     id,
@@ -172,7 +173,7 @@ function pages<R extends AnyResource>(
           after,
           before,
           offset,
-          showing: showing(resource, asked, always),
+          showing: show(asked),
         }),
         count(resource, conditions, asked.count),
       ]);

@@ -8,7 +8,6 @@ import type { Answer } from './json/read.ts';
 import { type Addition, asAddition } from './json/view.ts';
 import { type DocumentWriter, writerOf } from './json/writer.ts';
 import { mapShape, rebuilt } from './parts.ts';
-import { memoized } from './memoized.ts';
 import { includable, reverseName } from './references.ts';
 import { type AnyResource, noun, type Reference } from './resource.ts';
 import { join } from './join.ts';
@@ -78,53 +77,49 @@ export interface Showing {
   answer: Answer;
 }
 
-/** As a client asks for it; `always` is included without being asked for. */
-export function showing(
-  resource: AnyResource,
-  { fields, include = [] }: { fields?: string[]; include?: string[] },
-  always: string[] = [],
-): Showing {
-  const selection = selectionOf(resource, fields, include);
-  const paths = [...always, ...include];
-  const reverse = includable(resource).filter((reference) => paths.includes(reverseName(reference)));
-  const add = async (documents: Buffer[]): Promise<Map<string, Addition>> => {
-    const added = new Map<string, Addition>();
-    if (showsTag(selection)) added.set('etag', (bytes, at) => writeTag(resource, bytes, at));
-    const ids = documents.map((document) => valueOf(document, 0, '_id'));
-    const writers = await Promise.all(reverse.map((reference) => referring(reference, ids, selection)));
-    for (const [i, reference] of reverse.entries()) added.set(reverseName(reference), writers[i] as Addition);
-    return added;
+/** What a client asks to be shown. */
+export interface Asked {
+  fields?: string[];
+  include?: string[];
+}
+
+/** Compiles how documents of a resource are shown. `always` is included without being asked for. */
+export function showing(resource: AnyResource, always: string[] = []): (asked: Asked) => Showing {
+  const write = writerOf(expanded(resource));
+  const writeTag = tagWriter(writerOf(resource.document));
+  return ({ fields, include = [] }) => {
+    const selection = selectionOf(resource, fields, include);
+    const paths = [...always, ...include];
+    const reverse = includable(resource).filter((reference) => paths.includes(reverseName(reference)));
+    const add = async (documents: Buffer[]): Promise<Map<string, Addition>> => {
+      const added = new Map<string, Addition>(showsTag(selection) ? [['etag', writeTag]] : []);
+      const ids = documents.map((document) => valueOf(document, 0, '_id'));
+      const writers = await Promise.all(reverse.map((reference) => referring(reference, ids, selection)));
+      for (const [i, reference] of reverse.entries())
+        added.set(reverseName(reference), writers[i] as Addition);
+      return added;
+    };
+    return {
+      projection: projectionOf(resource, selection),
+      joins: resource.references.flatMap((reference) => joinOf(reference, paths, selection) ?? []),
+      answer: {
+        write,
+        shown: (at) => chosenAt(selection, at),
+        ...((showsTag(selection) || reverse.length > 0) && { add }),
+      },
+    };
   };
-  return {
-    projection: projectionOf(resource, selection),
-    joins: resource.references.flatMap((reference) => joinOf(reference, paths, selection) ?? []),
-    answer: {
-      write: writers(resource).expanded,
-      shown: (at) => chosenAt(selection, at),
-      ...((showsTag(selection) || reverse.length > 0) && { add }),
-    },
+}
+
+/** Writes the strong entity tag of a stored document: see etagOf(). */
+const tagWriter =
+  (write: DocumentWriter): Addition =>
+  (bytes, at) => {
+    const mark = out.written();
+    write(bytes, at, {});
+    out.json(JSON.stringify(strong(out.take(mark))));
+    return true;
   };
-}
-
-/** The strong entity tag of a stored document: see etagOf(). */
-function writeTag(resource: AnyResource, bytes: Buffer, at: number): true {
-  const mark = out.written();
-  writers(resource).document(bytes, at, {});
-  out.json(JSON.stringify(strong(out.take(mark))));
-  return true;
-}
-
-interface Writers {
-  expanded: DocumentWriter;
-  document: DocumentWriter;
-}
-
-const writers = memoized(
-  (resource: AnyResource): Writers => ({
-    expanded: writerOf(expanded(resource)),
-    document: writerOf(resource.document),
-  }),
-);
 
 function joinOf(
   { field, target }: Reference,
