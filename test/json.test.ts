@@ -182,7 +182,8 @@ const callers: [string, Caller][] = [
 /** Where two texts begin to differ. */
 function difference(is: string, expected: string): object | undefined {
   if (is === expected) return undefined;
-  const at = [...is].findIndex((character, i) => character !== expected[i]);
+  let at = 0;
+  while (is[at] === expected[at]) at++;
   return {
     is: is.slice(Math.max(0, at - 80), at + 80),
     expected: expected.slice(Math.max(0, at - 80), at + 80),
