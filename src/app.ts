@@ -2,15 +2,16 @@ import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
 import { type Logger, pino } from 'pino';
 import { changes } from './edges/changes/index.ts';
+import { modelPage } from './edges/model/index.ts';
 import { compression } from './http/compression.ts';
 import { mountAccountPage } from './http/account-page.ts';
-import { mountDocs } from './http/docs.ts';
+import { type DemoLogin, mountDocs } from './http/docs.ts';
 import type { Edge } from './http/edge.ts';
 import { endpoint } from './http/endpoint.ts';
 import { entrance } from './http/entrance.ts';
 import { generalLimit } from './http/limits.ts';
 import { crossOrigin, options, problems, requestLog, securityHeaders, whenReady } from './http/middleware.ts';
-import { openapi } from './http/openapi/document.ts';
+import { openapi, type Tag } from './http/openapi/document.ts';
 import { preconditionsOf } from './http/preconditions.ts';
 import { sendFresh } from './http/reply.ts';
 import type { Route } from './http/route.ts';
@@ -34,6 +35,8 @@ interface Settings {
   trustProxy?: number;
   /** Throws the problem that resources answer with as long as the database is not as this version needs it. */
   requireReady?: () => void;
+  /** A login that everybody knows, of a development set-up. */
+  demo?: DemoLogin | undefined;
   /** Pages of a development set-up. */
   mountOwn?: ((router: Router) => void) | undefined;
 }
@@ -45,6 +48,7 @@ export function createApp({
   rateLimit,
   trustProxy = 0,
   requireReady = () => {},
+  demo,
   mountOwn,
   ...api
 }: Api & Settings): Koa {
@@ -72,7 +76,7 @@ export function createApp({
       preconditionsOf(ctx),
     );
   });
-  mountDocs(router);
+  mountDocs(router, demo);
   for (const { pages } of edges) pages?.(router);
   mountAccountPage(router);
   mountOwn?.(router);
@@ -100,6 +104,7 @@ export function createApp({
 /** What there is beyond requests and answers. Each line can be taken away, and its folder with it. */
 const edgesOf = (api: Api, settings: Required<Pick<Settings, 'logger' | 'corsOrigins'>>): Edge[] => [
   changes({ ...api, ...settings, authenticate, confirm, authorities }),
+  modelPage(api.resources),
 ];
 
 /** /books/export and /books/changes before /books/{id}, wherever they stand in their lists. */
@@ -109,14 +114,18 @@ const sortable = ({ path }: Route): string => path.replace(/\{\w+\}/g, '\uffff')
 /** The OpenAPI document of everything that the application answers; it needs no database. */
 export function describeApi(api: Api) {
   const edges = edgesOf(api, { logger: pino({ level: 'silent' }), corsOrigins: [] });
+  const byName = (one: Tag, other: Tag): number => (one.name < other.name ? -1 : 1);
   return openapi(
     [...edges.flatMap(({ routes }) => routes), ...api.routes, ...systemRoutes(api)],
+    // In the order in which they are of use.
     [
-      ...api.resources.map(({ collection, description }) => ({ name: collection, description })),
-      ...edges.flatMap(({ tag }) => tag ?? []),
+      ...api.resources
+        .map(({ collection, description }) => ({ name: collection, description }))
+        .toSorted(byName),
       { name: 'auth', description: 'Logging in, and what belongs to oneself' },
-      { name: 'audit', description: 'What was changed, by whom and when' },
+      ...edges.flatMap(({ tag }) => tag ?? []),
       { name: 'batch', description: 'Several writes in one transaction' },
+      { name: 'audit', description: 'What was changed, by whom and when' },
       { name: 'system', description: 'Links, health and the kinds of problem' },
     ],
   );

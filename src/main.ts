@@ -20,7 +20,7 @@ import { readHistory } from './mongo/migrate/journal.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
 import { collections, resources, routes, seeds } from './resources/api.ts';
-import { openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
+import { type DemoAccount, openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
 import { databaseOf } from './schema/layout.ts';
 import { viewsOf } from './schema/views.ts';
 import { seed } from './seed.ts';
@@ -50,6 +50,8 @@ async function main(): Promise<void> {
     try {
       const mails = database.embedded && !config.SMTP_URL ? localMails(say) : undefined;
       useMailer(mails?.mailer ?? (await configuredMailer(config)));
+      const accounts = database.embedded ? await openDemoAccounts() : [];
+      const demo = accounts.find(({ role }) => role === 'admin');
       const app = createApp({
         resources,
         routes,
@@ -58,6 +60,7 @@ async function main(): Promise<void> {
         rateLimit: config.RATE_LIMIT,
         trustProxy: config.TRUST_PROXY,
         requireReady: readiness.require,
+        demo: demo && { username: demo.email, password: DEMO_PASSWORD },
         mountOwn: mails?.mount,
       });
       server = await listen(config, app, logger);
@@ -65,7 +68,7 @@ async function main(): Promise<void> {
       const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
       say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
       if (mails) say(`Mails are shown at  ${url}/mails`);
-      if (database.embedded) await tellDemoAccounts(say);
+      if (accounts.length > 0) tellDemoAccounts(accounts, say);
       await Promise.race([stopped, readiness.failure]);
       say('Stopping: the requests under way may end.');
     } finally {
@@ -95,9 +98,7 @@ async function migrate(say: (line: string) => void): Promise<void> {
   await up(db(), migrations, { say, views: viewsOf(collections) });
 }
 
-async function tellDemoAccounts(say: (line: string) => void): Promise<void> {
-  const accounts = await openDemoAccounts();
-  if (accounts.length === 0) return;
+function tellDemoAccounts(accounts: DemoAccount[], say: (line: string) => void): void {
   say(`This is a development set-up: everybody knows these logins, all with the password ${DEMO_PASSWORD}`);
   for (const { email, role } of accounts) say(`  ${email} (${role})`);
 }

@@ -1,7 +1,11 @@
 import { describeApi } from '../src/app.ts';
 import { problems } from '../src/errors.ts';
 import { resources, routes } from '../src/resources/api.ts';
-import { inPlace, useApi } from './support/harness.ts';
+import { dbmlOf } from '../src/edges/model/dbml.ts';
+import { layoutOf } from '../src/edges/model/layout.ts';
+import { modelFor, type Relation } from '../src/edges/model/model.ts';
+import { drain } from '../src/http/server.ts';
+import { inPlace, serve, useApi } from './support/harness.ts';
 
 const api = useApi();
 
@@ -52,47 +56,108 @@ describe('the catalogue of problems', () => {
   });
 });
 
-describe('the page of Swagger UI', () => {
-  let page: Response;
-  let html: string;
+describe('pages for people', () => {
+  const demo = { username: 'a"<b>@example.org', password: 'known to everybody' };
+  let server: Awaited<ReturnType<typeof serve>>;
   beforeAll(async () => {
-    page = await fetch(`${api.url()}/docs`);
-    html = await page.text();
+    server = await serve({ demo });
   });
+  afterAll(() => drain(server.server));
+  const open = async (path: string, url = api.url()) => {
+    const page = await fetch(url + path);
+    return { page, html: await page.text() };
+  };
 
-  test('loads nothing from elsewhere', () => {
-    expect(page.headers.get('content-type')).toMatch(/^text\/html/);
-    // The names of XML's vocabularies look like addresses and are none.
-    expect(html.replace(/xmlns(:\w+)?="[^"]*"/g, '')).not.toMatch(/(https?:)?\/\/[a-z]/i);
-  });
-
-  test('runs no script and no style but those that its policy names', () => {
-    const policy = page.headers.get('content-security-policy') as string;
-    const nonce = /script-src 'self' 'nonce-([^']+)'/.exec(policy)?.[1];
-    expect(policy).toContain("default-src 'none'");
-    expect(policy).not.toMatch(/unsafe|\*|https?:/);
-    const inline = html.match(/<(script|style)(?![^>]*\bsrc=)[^>]*>/g);
-    expect(inline).toHaveLength(2);
-    for (const tag of inline as string[]) expect(tag).toContain(`nonce="${nonce}"`);
-    expect(html).not.toMatch(/\s(style|on\w+)="/);
-  });
-
-  test('has another nonce each time', async () => {
-    expect(await (await fetch(`${api.url()}/docs`)).text()).not.toBe(html);
-  });
-
-  test('gets all that it loads, each with its type', async () => {
-    const assets = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, address]) => address as string);
-    expect(assets).toHaveLength(4);
-    for (const asset of assets) {
-      const response = await fetch(api.url() + asset);
-      const size = (await response.arrayBuffer()).byteLength;
-      expect([asset, response.status, size > 500]).toEqual([asset, 200, true]);
-      expect(response.headers.get('content-type')).toMatch(
-        { css: /^text\/css/, js: /javascript/, png: /^image\/png/ }[asset.split('.').at(-1) as 'css'],
+  test.each(['/docs', '/docs/model', '/docs/live'])(
+    '%s loads files of this server only, and runs nothing that stands in it',
+    async (path) => {
+      const { page, html } = await open(path);
+      expect(page.headers.get('content-type')).toMatch(/^text\/html/);
+      expect(page.headers.get('content-security-policy')).toMatch(
+        /^default-src 'none'; script-src 'self'; style-src 'self'; /,
       );
-      expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+      expect(page.headers.get('content-security-policy')).not.toMatch(/unsafe|\*|https?:|nonce/);
+      // The name of SVG's vocabulary looks like an address and is none.
+      expect(html.replace(/xmlns="[^"]*"/g, '')).not.toMatch(/(https?:)?\/\/[a-z]/i);
+      expect(html).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\s(style|on\w+)="/);
+      const assets = [...html.matchAll(/(?:src|<link [^>]*href)="(\/[^"]+)"/g)].map(([, address]) => address);
+      expect(assets.length).toBeGreaterThan(0);
+      for (const asset of assets) {
+        const response = await fetch(api.url() + asset);
+        const size = (await response.arrayBuffer()).byteLength;
+        expect([asset, response.status, size > 400]).toEqual([asset, 200, true]);
+        expect(response.headers.get('content-type')).toMatch(
+          { css: /^text\/css/, js: /javascript/, png: /^image\/png/ }[asset?.split('.').at(-1) as 'css'],
+        );
+        expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+        expect(response.headers.get('cache-control')).toMatch(/immutable/);
+      }
+    },
+  );
+
+  test('/docs keeps no token in the storage of the browser, and offers a login only where everybody knows it', async () => {
+    const { html } = await open('/docs');
+    const script = /src="([^"]*docs\.js)"/.exec(html)?.[1] as string;
+    expect(await (await fetch(api.url() + script)).text()).not.toMatch(
+      /persistAuthorization|localStorage|sessionStorage/,
+    );
+    expect(html).not.toContain('name="demo"');
+    const { html: known } = await open('/docs', server.url);
+    const content = /<meta name="demo" content="([^"]*)">/.exec(known)?.[1] as string;
+    const unescaped = content.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
+    expect(JSON.parse(unescaped)).toEqual(demo);
+  });
+
+  test('/docs/model shows what answers show, and every reference with how many it is about', async () => {
+    const { html } = await open('/docs/model');
+    expect(html).not.toContain('passwordHash');
+    const rows = [...html.matchAll(/<tr>((?:<td>[^<]*<\/td>)+)<\/tr>/g)].map(([, row]) =>
+      [...(row as string).matchAll(/<td>([^<]*)<\/td>/g)].map(([, cell]) => cell),
+    );
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        ['posts', 'author', 'users', '* to 1', 'refused'],
+        ['posts', 'tags', 'tags', '* to *', 'the reference goes'],
+      ]),
+    );
+    const lines = html.match(/class="relation"/g);
+    expect(lines).toHaveLength(rows.length);
+    for (const { collection } of resources)
+      expect(html).toMatch(new RegExp(`class="name">${collection}</text>`));
+  });
+
+  test('DBML has the same tables and references', () => {
+    const dbml = dbmlOf(modelFor(resources));
+    expect(dbml).toContain('Ref: "posts"."author" > "users"."id" [delete: restrict]');
+    expect(dbml).toContain('Ref: "posts"."tags" <> "tags"."id" [delete: set null]');
+    expect(dbml.match(/^Table /gm)).toHaveLength(resources.length);
+  });
+});
+
+describe('the layout of a model', () => {
+  const entity = (name: string) => ({ name, description: '', fields: [] });
+  const relation = (way: string): Relation => {
+    const [from = '', to = ''] = way.split(' → ');
+    return { from, to, field: 'x', source: '*', target: '1', onRemoval: 'restrict' };
+  };
+
+  test('puts each to the left of what it refers to, none on another, in circles and of itself, too', () => {
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const relations = ['a → b', 'b → c', 'a → c', 'c → a', 'd → d', 'e → c'].map(relation);
+    const { boxes, lines, width, height } = layoutOf({ entities: names.map(entity), relations });
+    const all = [...boxes.values()];
+    expect(all.map(({ name }) => name).toSorted((one, other) => (one < other ? -1 : 1))).toEqual(names);
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => boxes.get(name)?.x) as [number, number, number];
+    expect([a < b, b < c]).toEqual([true, true]);
+    for (const one of all) {
+      expect([one.x >= 0, one.y >= 0, one.x + one.width <= width, one.y + one.height <= height]).toEqual(
+        Array(4).fill(true),
+      );
+      for (const other of all)
+        if (one !== other && one.x === other.x)
+          expect(one.y + one.height <= other.y || other.y + other.height <= one.y).toBe(true);
     }
-    expect(html).toContain('/openapi.json');
+    expect(lines.map(({ points }) => points.length)).toEqual([2, 2, 4, 2, 2, 2]);
+    for (const { points } of lines) expect(points.flat().every(Number.isFinite)).toBe(true);
   });
 });

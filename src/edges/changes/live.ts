@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type Router from '@koa/router';
+import { mountAsset, sendLocal } from '../../http/assets.ts';
 import type { Feed } from './feed.ts';
 
 /** A page that shows changes as they come, while one tries writes elsewhere. All of it is served from here. */
@@ -9,43 +9,20 @@ const PATH = '/docs/live';
 export const livePage =
   (feeds: Feed[]) =>
   (router: Router): void => {
-    const files = { 'live.css': STYLE, 'live.js': SCRIPT };
-    const addressOf = (name: keyof typeof files) =>
-      `/docs/assets/${createHash('sha256').update(files[name]).digest('hex').slice(0, 12)}/${name}`;
-    for (const name of ['live.css', 'live.js'] as const)
-      router.get(addressOf(name), (ctx) => {
-        // The path has its digest, so what is there never changes.
-        ctx.set('Cache-Control', 'public, max-age=31536000, immutable');
-        ctx.type = name;
-        ctx.body = files[name];
-      });
     const page = render(
       feeds.map(({ path }) => path),
-      addressOf('live.css'),
-      addressOf('live.js'),
+      mountAsset(router, 'live.css', STYLE),
+      mountAsset(router, 'live.js', SCRIPT),
     );
-    router.get(PATH, (ctx) => {
-      ctx.set({ 'Content-Security-Policy': POLICY, 'Cache-Control': 'no-cache' });
-      ctx.type = 'html';
-      ctx.body = page;
-    });
+    router.get(PATH, (ctx) => sendLocal(ctx, page));
   };
-
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "base-uri 'none'",
-].join('; ');
 
 const render = (feeds: string[], style: string, script: string): string => `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Changes as they happen</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="${style}">
 <script src="${script}" defer></script>
 <h1>Changes as they happen</h1>

@@ -18,8 +18,13 @@ export async function prepareAccounts(config: Config, say: (line: string) => voi
   if (ADMIN_EMAIL && ADMIN_PASSWORD) await makeFirstAdmin(ADMIN_EMAIL, ADMIN_PASSWORD, say);
 }
 
+export interface DemoAccount {
+  email: string;
+  role: Role;
+}
+
 /** The demo accounts that anybody can log in to. */
-export async function openDemoAccounts(): Promise<{ email: string; role: Role }[]> {
+export async function openDemoAccounts(): Promise<DemoAccount[]> {
   const ids = demoAccounts.map(({ id }) => new Types.ObjectId(id));
   const open = [];
   for (const { email, role, passwordHash } of await modelOf(User)
