@@ -79,7 +79,11 @@ export function hiddenOf(resource: Restricted, valueOf: (field: string) => unkno
 
 /** Whether a set of paths has this path, or one that it stands in. */
 export const contains = (paths: Pick<Paths, 'has'>, path: string): boolean =>
-  paths.has(path) || (path.includes('.') && contains(paths, path.slice(0, path.lastIndexOf('.'))));
+  paths.has(path) || isInside(paths, path);
+
+/** Whether a set of paths has one that this path stands in. */
+export const isInside = (paths: Pick<Paths, 'has'>, path: string): boolean =>
+  path.includes('.') && contains(paths, path.slice(0, path.lastIndexOf('.')));
 
 /** Whether no answer shows it, whoever calls. */
 export const isHidden = ({ restrictions: { read } }: Restricted, path: string): boolean => {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { keptFrom, notWritable, type Paths } from './access.ts';
+import { isInside, keptFrom, notWritable, type Paths } from './access.ts';
 import { invalid } from '../errors.ts';
 import { completedOnce, constantsOf, withDefaults } from './defaults.ts';
 import { contentOf } from './etag.ts';
@@ -120,7 +120,9 @@ export function permitted(
 ): Document {
   // What no body takes no client has sent.
   const taken = resource.body.shape;
-  const touched = [...locked].filter((path) => topOf(path) in given && topOf(path) in taken);
+  const touched = [...locked].filter(
+    (path) => topOf(path) in given && topOf(path) in taken && !isInside(locked, path),
+  );
   if (touched.length === 0) return given;
   const after = wire(resource, given);
   const stated = touched.filter((path) => isStated(given, path));
@@ -137,9 +139,11 @@ export function permitted(
   );
 }
 
-/** The paths at which two documents in JSON differ. */
+/** The paths at which two documents in JSON differ; a missing value is stored as null. */
 export const changedAmong = (paths: Iterable<string>, before: Document, after: Document): string[] =>
-  [...paths].filter((path) => !isDeepStrictEqual(valuesAt(before, path), valuesAt(after, path)));
+  [...paths].filter(
+    (path) => !isDeepStrictEqual(valuesAt(before, path) ?? null, valuesAt(after, path) ?? null),
+  );
 
 /** Whether a document says anything at a path. */
 export const isStated = (document: Document, path: string): boolean => valuesAt(document, path) !== undefined;

@@ -23,6 +23,15 @@ test('any number of books may have no ISBN, and a book keeps its own when it is 
   expect((await api.put(`/books/${book.id}`, { ...dune, year: 1966 })).status).toBe(200);
 });
 
+test('several books are read by their ids, and those of a time by that', async () => {
+  const [one, two] = [await aBook(), await aBook(), await aBook()];
+  await modelOf(Book).collection.updateOne({ _id: two._id }, { $set: { createdAt: new Date(0) } });
+  const found = async (query: string) =>
+    (await api.get(`/books?sort=id&${query}`)).body.items.map(({ id }: any) => id);
+  expect(await found(`id[in]=${one._id},${two._id}`)).toEqual([String(one._id), String(two._id)]);
+  expect(await found('createdAt[lt]=1970-02-01T00:00:00Z')).toEqual([String(two._id)]);
+});
+
 describe('a book is refused for', () => {
   const names = (count: number) => Array.from({ length: count }, (_, i) => `Author ${i}`);
   test.each<[string, object, string, string]>([

@@ -6,7 +6,7 @@ import { Book } from './book.ts';
 import { Tag } from '../tags/tag.ts';
 
 export const listing = {
-  filter: ['title', 'authors', 'year', 'isbn', 'language', 'tags', 'tags.name'],
+  filter: ['id', 'title', 'authors', 'year', 'isbn', 'language', 'tags', 'tags.name', 'createdAt'],
   sort: ['title', 'year', 'createdAt', '-year,title'],
 } as const;
 

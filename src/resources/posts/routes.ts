@@ -14,7 +14,18 @@ import { publish } from './publish.ts';
 import { transfer } from './transfer.ts';
 
 export const listing = {
-  filter: ['author', 'author.name', 'books', 'tags', 'tags.name', 'status', 'title', 'publishedAt'],
+  filter: [
+    'id',
+    'author',
+    'author.name',
+    'books',
+    'tags',
+    'tags.name',
+    'status',
+    'title',
+    'publishedAt',
+    'createdAt',
+  ],
   sort: ['title', 'publishedAt', 'createdAt'],
 } as const;
 

@@ -6,7 +6,7 @@ import type { Route } from '../../http/route.ts';
 import { Reading } from './reading.ts';
 
 const listing = {
-  filter: ['user', 'book', 'status', 'rating', 'finishedOn'],
+  filter: ['id', 'user', 'book', 'status', 'rating', 'finishedOn', 'createdAt'],
   sort: ['rating', 'finishedOn', 'createdAt'],
 } as const;
 

@@ -9,9 +9,11 @@ import { redirectionProblems } from '../../schema/integrity.ts';
 import { Tag } from './tag.ts';
 import { merge } from './merge.ts';
 
+const listing = { filter: ['id', 'name', 'createdAt'], sort: ['name', 'createdAt'] } as const;
+
 export const routes = (): Route[] => [
-  list(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
-  exportAll(Tag, { filter: ['name'], sort: ['name', 'createdAt'] }),
+  list(Tag, listing),
+  exportAll(Tag, listing),
   create(Tag, { example: { name: 'anthropology', description: 'People, and how they live' } }),
   read(Tag),
   replace(Tag),

@@ -9,9 +9,11 @@ import { User } from './user.ts';
 import { confirmPassword, currentPassword } from './own-password.ts';
 import { setRole } from './admins.ts';
 
+const listing = { filter: ['id', 'name', 'role', 'createdAt'], sort: ['name', 'createdAt'] } as const;
+
 export const users = (): Route[] => [
-  list(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
-  exportAll(User, { filter: ['name', 'role'], sort: ['name', 'createdAt'] }),
+  list(User, listing),
+  exportAll(User, listing),
   create(User, {
     example: { name: 'Ben Writer', bio: null },
     intake: { email: 'ben@example.org', password: 'a long way home' },
