@@ -27,7 +27,8 @@ export type Operator = keyof typeof OPERATORS;
 
 const ONE: Operator[] = ['eq', 'ne', 'in', 'nin'];
 const TEXT: Operator[] = [...ONE, 'contains'];
-const ORDERED: Operator[] = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'nin'];
+const RANGE: Operator[] = ['gt', 'gte', 'lt', 'lte'];
+const ORDERED: Operator[] = ['eq', 'ne', ...RANGE, 'in', 'nin'];
 
 const OF_KIND: Partial<Record<Path['kind'], Operator[]>> = {
   text: TEXT,
@@ -44,6 +45,8 @@ const OF_KIND: Partial<Record<Path['kind'], Operator[]>> = {
 /** The operators that make sense for a field; none for an object, a map or a union. One document is read by its own route. */
 export function operatorsFor({ path, kind, many, optional }: Path): Operator[] {
   if (path === 'id') return ['in'];
+  // To the millisecond: nobody looks for one.
+  if (path === 'createdAt' || path === 'updatedAt') return RANGE;
   const operators = OF_KIND[kind];
   if (!operators) return [];
   return [
