@@ -14,7 +14,8 @@ export function validatorOf(resource: { name: string; description: string; field
   const document = z.strictObject({
     _id: objectId().describe('Made by the server'),
     ...resource.fields,
-    ...stamps,
+    createdAt: stamps.createdAt.describe('When it was created'),
+    updatedAt: stamps.updatedAt.describe('When it was last changed'),
   });
   const schema = z.toJSONSchema(document, {
     io: 'output',
