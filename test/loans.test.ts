@@ -18,7 +18,7 @@ import { Loan, routes } from './support/loans.ts';
 /** A resource of a team's own over HTTP, for everybody who may come: see support/loans.ts. */
 
 const resources = connect([...collections, Loan]);
-const example = { operations: [{ method: 'remove', resource: 'loans', id: Loan.example.id }] };
+const example = { operations: [{ method: 'remove' as const, resource: 'loans', id: Loan.example.id }] };
 const api = useApi({
   resources,
   routes: [
@@ -184,7 +184,7 @@ test('a book is lent to one at a time, until it is returned', async () => {
       return (await api.post('/loans', race, { as: tokens.editor })).status;
     }),
   );
-  expect(races.toSorted()).toEqual([201, ...Array(7).fill(409)]);
+  expect(races.toSorted((a, b) => a - b)).toEqual([201, ...Array(7).fill(409)]);
 });
 
 test('the rules hold for creates, changes and batches', async () => {
