@@ -1,4 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
+import type { ConnectOptions } from 'mongoose';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { loadConfig } from '../src/config.ts';
 import { record } from '../src/http/audit.ts';
@@ -88,8 +89,8 @@ export function formatOf(option: string | undefined, file: string | undefined): 
  * Does the work with an open database: the one of MONGODB_URI, if it is as this version needs it; else the embedded
  * one, which is made so.
  */
-export async function withDatabase<T>(work: () => Promise<T>): Promise<T> {
-  const database = await openDatabase(loadConfig(), say);
+export async function withDatabase<T>(work: () => Promise<T>, options?: ConnectOptions): Promise<T> {
+  const database = await openDatabase(loadConfig(), say, options);
   try {
     if (database.embedded) await up(db(), migrations, { say, views: viewsOf(collections) });
     const problem = await notReady(db(), migrations);

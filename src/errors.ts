@@ -62,6 +62,7 @@ export const problems = {
     retryAfter: 5,
   },
   too_many_streams: { status: 503, title: 'Too many streams are under way', retryAfter: 5 },
+  too_busy: { status: 503, title: 'Too many expensive queries are under way', retryAfter: 1 },
   query_timeout: { status: 503, title: 'The database took too long to answer', retryAfter: 1 },
 } as const satisfies Record<string, Kind>;
 

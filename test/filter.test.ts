@@ -1,7 +1,8 @@
 import { aBook, aPost, aTag, aUser } from './sample/factories.ts';
 import { Tag } from './sample/tags/tag.ts';
 import { aCaller } from './support/callers.ts';
-import { useApi } from './support/harness.ts';
+import { dbName, mongoUri, useApi } from './support/harness.ts';
+import { runScript } from './support/process.ts';
 import { modelOf } from '../src/schema/model.ts';
 
 /** Expressions: `filter=` beside the parameters of a list. */
@@ -237,4 +238,21 @@ describe('is refused', () => {
     }
     expect((await api.get(url('/users', 'name = "Ann" or role = admin'))).status).toBe(200);
   });
+});
+
+test('npm run explain tells which index answers each part', async () => {
+  await aBook({ year: -5 });
+  await aTag({ name: 'epic' });
+  const uri = new URL(mongoUri);
+  uri.pathname = `/${dbName}`;
+  const explain = (...args: string[]) => runScript('scripts/explain.ts', args, { MONGODB_URI: uri.href });
+  const { exitCode, stdout } = await explain('/books?filter=year < 0 or tags.name = "epic"&sort=title');
+  expect([exitCode, stdout.replace(/ObjectId\('\w+'\)/g, 'an id')]).toEqual([
+    0,
+    expect.stringMatching(
+      /find tags[^]*index name_1: name in [^]*1 key and 1 document[^]*find books[^]*index year_1__id_1: year in \[-inf, 0\)[^]*index tags_1__id_1: tags in \[an id, an id\][^]*1 key and 1 document, passed on 1 document/,
+    ),
+  ]);
+  const refused = await explain('/users?filter=role = admin', '--as', 'member');
+  expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/^filter looks at role/m) });
 });

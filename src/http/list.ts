@@ -16,6 +16,8 @@ import { COUNT_CAP, PAGING, refuseContradictions, refuseOutOfReach, shapeParamet
 import { askedBy, EXPRESSION, toConditions } from './filter/conditions.ts';
 import { filters } from './filter/filters.ts';
 import { filterParameter } from './filter/parameter.ts';
+import { FACETS, facetParameters, facetsOf, facetsSchema } from './groups/facets.ts';
+import { groupables } from './groups/keys.ts';
 import { byId, Json, type Route, route } from './route.ts';
 import { toUri } from './uri.ts';
 
@@ -27,6 +29,10 @@ export interface Listing<R extends AnyResource> {
   filter: readonly (FieldOf<R> | Stamp | 'id' | `${FieldOf<R>}.${string}`)[];
   /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
   sort: readonly (FieldOf<R> | Stamp | `${string},${string}`)[];
+  /** The fields by which documents can be grouped and counted: `groups()` and `facets=`. */
+  groups?: readonly (FieldOf<R> | Stamp)[];
+  /** The fields of which groups tell sums, averages, extremes and numbers of values. */
+  measures?: readonly (FieldOf<R> | Stamp)[];
   /** Parameters of its own, beside those that follow from `filter`. */
   parameters?: Record<string, OwnParameter>;
 }
@@ -90,6 +96,7 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
   };
   const taken = [
     EXPRESSION,
+    FACETS,
     ...Object.keys({ ...PAGING, ...standard }),
     ...derived.map(({ parameter }) => parameter),
   ];
@@ -134,6 +141,7 @@ function pages<R extends AnyResource>(
 ) {
   const { collection } = resource;
   const { declared, standard, filtering, orderOf, conditionsOf } = search(resource, listing);
+  const known = groupables(resource, listing.groups ?? []);
   const always = along.map(({ field }) => field);
   const show = showing(resource, always);
   /** What makes it the same list, to which its cursors are bound; the conditions may depend on the time. */
@@ -150,7 +158,7 @@ function pages<R extends AnyResource>(
     policy: accessTo('read', resource),
     description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on.`,
     query: z
-      .strictObject({ ...standard, ...PAGING, ...filtering })
+      .strictObject({ ...standard, ...PAGING, ...facetParameters(known), ...filtering })
       .superRefine(refuseContradictions)
       .superRefine(refuseOutOfReach(resource, always)),
     answer: {
@@ -159,12 +167,16 @@ function pages<R extends AnyResource>(
       schema: pageOf(resource),
       headers: { Link: LINK },
     },
-    problems: ['invalid_cursor' as const, ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
+    problems: [
+      'invalid_cursor' as const,
+      ...(known.size > 0 ? (['too_busy'] as const) : []),
+      ...(isRestricting(resource) ? (['forbidden'] as const) : []),
+    ],
     lists: { resource, filters: declared },
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
       const conditions = [...(await scope(params.id)), ...(await conditionsOf(asked))];
       const { limit = 20, after, before, offset } = asked;
-      const [{ items, page }, total] = await Promise.all([
+      const [{ items, page }, total, facets] = await Promise.all([
         readPage(resource, {
           question: questionOf(params, asked),
           conditions,
@@ -176,8 +188,9 @@ function pages<R extends AnyResource>(
           showing: show(asked),
         }),
         count(resource, conditions, asked.count),
+        facetsOf(resource, known, asked.facets, conditions),
       ]);
-      return new PageAsJson(items, { ...page, ...total });
+      return new PageAsJson(items, { ...page, ...total }, facets);
     },
   };
 }
@@ -185,12 +198,12 @@ function pages<R extends AnyResource>(
 /** A page of items that are JSON already. */
 class PageAsJson extends Json {
   readonly page: { next: string | null; prev: string | null };
-  constructor(items: Buffer[], page: PageAsJson['page']) {
+  constructor(items: Buffer[], page: PageAsJson['page'], facets: object | undefined) {
     super(
       Buffer.concat([
         Buffer.from('{"items":['),
         ...items.flatMap((item, i) => (i === 0 ? [item] : [COMMA, item])),
-        Buffer.from(`],"page":${JSON.stringify(page)}}`),
+        Buffer.from(JSON.stringify({ page, facets }).replace('{', '],')),
       ]),
     );
     this.page = page;
@@ -239,6 +252,7 @@ const pageOf = (resource: AnyResource) =>
           total: z.int().optional().describe('How many there are on all pages, if `count` asks for it'),
         })
         .meta({ id: 'Page', description: 'Where the list goes on' }),
+      facets: facetsSchema.optional(),
     })
     .meta({ id: `${resource.name}List`, description: `A page of ${resource.collection}` });
 

@@ -46,7 +46,7 @@ export const flag = () =>
     })
     .meta({ type: 'boolean' });
 
-const LIST = { style: 'form', explode: true } as const;
+export const LIST = { style: 'form', explode: true } as const;
 
 /** Of a list: whether an escaped comma is a part of a value, because values may have commas. */
 export const lists = z.registry<{ keepsCommas: boolean }>();

@@ -13,9 +13,13 @@ type Place = Pick<Config, 'MONGODB_URI' | 'DATA_DIR' | 'MONGOD_BINARY'>;
  * Connects Mongoose to MONGODB_URI or, without one, to the embedded database of DATA_DIR, which it starts
  * if no other process has. Throws an Error that says what to do.
  */
-export async function openDatabase(place: Place, say: (line: string) => void): Promise<Database> {
+export async function openDatabase(
+  place: Place,
+  say: (line: string) => void,
+  options?: mongoose.ConnectOptions,
+): Promise<Database> {
   if (place.MONGODB_URI) {
-    await connect(place.MONGODB_URI);
+    await connect(place.MONGODB_URI, options);
     return { embedded: false, close: () => mongoose.disconnect() };
   }
   // Only here, because loading it takes longer than all the rest.
@@ -26,7 +30,7 @@ export async function openDatabase(place: Place, say: (line: string) => void): P
     await mongod.stop();
   };
   try {
-    await connect(mongod.uri);
+    await connect(mongod.uri, options);
   } catch (error) {
     await close();
     throw error;
@@ -37,7 +41,7 @@ export async function openDatabase(place: Place, say: (line: string) => void): P
 /** The driver's handle of the database that Mongoose is connected to. */
 export const database = (): mongo.Db => mongoose.connection.getClient().db(mongoose.connection.name);
 
-async function connect(uri: string): Promise<void> {
+async function connect(uri: string, options?: mongoose.ConnectOptions): Promise<void> {
   try {
     await mongoose.connect(uri, {
       appName: 'shelfmark',
@@ -49,6 +53,7 @@ async function connect(uri: string): Promise<void> {
       heartbeatFrequencyMS: 1_000,
       waitQueueTimeoutMS: 3_000,
       writeConcern: { w: 'majority' },
+      ...options,
     });
     await refuseUnfit();
   } catch (error) {

@@ -43,6 +43,8 @@ const LABELS = new Set([
 const DUPLICATE_KEY = 11000;
 /** MaxTimeMSExpired, and TransactionExceededLifetimeLimitSeconds. */
 const TOOK_TOO_LONG = [50, 290];
+/** BSONObjectTooLarge, ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed. */
+const TOOK_TOO_MUCH = [10334, 146, 292];
 
 /** The failure itself and those it wraps: bulk writes hide the labels and codes of what went wrong inside. */
 const failures = (error: unknown, depth = 0): Failure[] =>
@@ -77,6 +79,8 @@ export function databaseProblem(error: unknown): Problem | undefined {
     if (failure.code === DUPLICATE_KEY) return duplicateKey(failure);
     if (TOOK_TOO_LONG.includes(failure.code as number))
       return new Problem('query_timeout', 'The database took too long; try a narrower request.');
+    if (TOOK_TOO_MUCH.includes(failure.code as number))
+      return new Problem('query_timeout', 'The database needs too much memory; try a narrower request.');
     if (unreachable(failure))
       return new Problem(
         'database_unavailable',

@@ -69,6 +69,13 @@ export const anyDecimal = () =>
 export const isDecimal = (value: unknown): value is Decimal128 =>
   (value as { _bsontype?: unknown } | null | undefined)?._bsontype === 'Decimal128';
 
+/** How many digits behind the point a field has; 0, if it is no decimal. */
+export function scaleOf(field: z.ZodType): number {
+  const { out } = field.def as { out?: z.ZodType };
+  const stored = out && storedKinds.get(out);
+  return stored?.kind === 'decimal' ? stored.scale : 0;
+}
+
 /** With `scale` digits behind the point, more if it has more; null, if it is no number. */
 export function toText(value: Decimal128, scale: number): string | null {
   const parts = /^(-?)(\d+)(?:\.(\d+))?(?:E([+-]\d+))?$/.exec(value.toString());

@@ -210,14 +210,21 @@ test.each(operations)(
       const parameter = operation.parameters.find((candidate: any) => candidate.name === name);
       return parameter.example ?? parameter.schema.example;
     });
+    const query = (operation.parameters ?? []).flatMap(({ name, in: where, example }: any) =>
+      where === 'query' && example !== undefined ? [[name, [example].flat().join()]] : [],
+    );
     const isForm = type === 'application/x-www-form-urlencoded';
-    const { status, body: problem } = await api.call(method, target, {
-      as,
-      ...(type && {
-        ...(isForm ? { raw: new URLSearchParams(body.example).toString() } : { body: body.example }),
-        headers: { 'content-type': type },
-      }),
-    });
+    const { status, body: problem } = await api.call(
+      method,
+      `${target}?${String(new URLSearchParams(query))}`,
+      {
+        as,
+        ...(type && {
+          ...(isForm ? { raw: new URLSearchParams(body.example).toString() } : { body: body.example }),
+          headers: { 'content-type': type },
+        }),
+      },
+    );
     // A link of a mail is nobody's to guess: its example is told what to do.
     if (['resetPassword', 'verifyEmail'].includes(operation.operationId))
       return expect([status, problem.code]).toEqual([400, 'invalid_link']);

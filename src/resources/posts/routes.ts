@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { create, links, read, remove, replace, update } from '../../http/crud.ts';
 import { command } from '../../http/command.ts';
 import { exportAll } from '../../http/export.ts';
+import { groups } from '../../http/groups/groups.ts';
 import { list, related } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
 import { objectId } from '../../schema/fields.ts';
@@ -27,11 +28,14 @@ export const listing = {
     'createdAt',
   ],
   sort: ['title', 'publishedAt', 'createdAt'],
+  groups: ['status', 'author', 'tags', 'books', 'publishedAt'],
+  measures: ['publishedAt'],
 } as const;
 
 export const routes = (): Route[] => [
   list(Post, listing),
   exportAll(Post, listing),
+  groups(Post, listing),
   create(Post, {
     example: {
       title: 'Anarchy on the moon',

@@ -1,5 +1,6 @@
 import { create, read, remove, replace, update } from '../../http/crud.ts';
 import { exportAll } from '../../http/export.ts';
+import { groups } from '../../http/groups/groups.ts';
 import { linked } from '../../http/linked.ts';
 import { list } from '../../http/list.ts';
 import type { Route } from '../../http/route.ts';
@@ -8,11 +9,14 @@ import { Reading } from './reading.ts';
 const listing = {
   filter: ['id', 'user', 'book', 'status', 'rating', 'finishedOn', 'createdAt'],
   sort: ['rating', 'finishedOn', 'createdAt'],
+  groups: ['status', 'rating', 'book', 'finishedOn'],
+  measures: ['rating', 'finishedOn'],
 } as const;
 
 export const routes = (): Route[] => [
   list(Reading, listing),
   exportAll(Reading, listing),
+  groups(Reading, listing),
   create(Reading, {
     example: { user: '65f000000000000000000c01', book: '65f000000000000000000b02', status: 'wants' },
   }),

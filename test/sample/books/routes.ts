@@ -1,5 +1,6 @@
 import { create, links, read, remove, replace, update } from '../../../src/http/crud.ts';
 import { exportAll } from '../../../src/http/export.ts';
+import { groups } from '../../../src/http/groups/groups.ts';
 import { list, related } from '../../../src/http/list.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { Book } from './book.ts';
@@ -8,6 +9,8 @@ import { Tag } from '../tags/tag.ts';
 export const listing = {
   filter: ['title', 'authors', 'year', 'isbn', 'language', 'tags', 'tags.name'],
   sort: ['title', 'year', 'createdAt', '-year,title'],
+  groups: ['language', 'year', 'authors', 'tags', 'createdAt'],
+  measures: ['year', 'createdAt'],
 } as const;
 
 /** A book that can be created. */
@@ -22,6 +25,7 @@ export const example = {
 export const routes = (): Route[] => [
   list(Book, listing),
   exportAll(Book, listing),
+  groups(Book, listing),
   create(Book, { example }),
   read(Book),
   replace(Book),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { create, links, read, remove, replace, update } from '../../../src/http/crud.ts';
 import { command } from '../../../src/http/command.ts';
 import { exportAll } from '../../../src/http/export.ts';
+import { groups } from '../../../src/http/groups/groups.ts';
 import { list, related } from '../../../src/http/list.ts';
 import type { Route } from '../../../src/http/route.ts';
 import { objectId } from '../../../src/schema/fields.ts';
@@ -15,11 +16,14 @@ import { transfer } from './transfer.ts';
 export const listing = {
   filter: ['author', 'author.name', 'books', 'tags', 'tags.name', 'status', 'title', 'publishedAt'],
   sort: ['title', 'publishedAt', 'createdAt'],
+  groups: ['status', 'author', 'tags', 'books', 'publishedAt'],
+  measures: ['publishedAt'],
 } as const;
 
 export const routes = (): Route[] => [
   list(Post, listing),
   exportAll(Post, listing),
+  groups(Post, listing),
   create(Post, {
     example: {
       title: 'Anarchy on the moon',

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { modelOf } from '../../schema/model.ts';
+import { restrict, visible } from '../../schema/policy.ts';
+import type { AnyResource } from '../../schema/resource.ts';
+import { timeFor } from '../paging.ts';
+import { type Groupable, type Key, shownKey } from './keys.ts';
+import type { Measure } from './measures.ts';
+import type { Row } from './pipeline.ts';
+
+/** Groups as an answer shows them. */
+
+type Item = { key: Record<string, any> } & Record<string, any>;
+
+export function itemOf(row: Row, keys: Key[], shown: Measure[]): Item {
+  const item: Item = {
+    key: Object.fromEntries(keys.map((key, i) => [key.path.path, shownKey(key, row['_id'][`k${i}`])])),
+  };
+  for (const measure of shown) {
+    const value = measure.shown(row[measure.alias]);
+    if (measure.field === '') item[measure.function] = value;
+    else (item[measure.function] ??= {})[measure.field] = value;
+  }
+  return item;
+}
+
+/** Puts documents in the place of their ids, as far as the caller may see them. */
+export async function includeKeys(keys: Key[], paths: string[] = [], items: Item[]): Promise<void> {
+  for (const { path, reference } of keys) {
+    if (!reference || !paths.includes(path.path)) continue;
+    const { target } = reference;
+    const ids = items.map(({ key }) => key[path.path]).filter((id) => id !== null);
+    const found = await modelOf(target)
+      .find(restrict({ _id: { $in: ids } }, visible(target)), null, { maxTimeMS: timeFor([]) })
+      .lean<{ _id: unknown }[]>();
+    const byId = new Map(found.map((document) => [String(document._id), document]));
+    for (const { key } of items) key[path.path] = byId.get(String(key[path.path])) ?? key[path.path];
+  }
+}
+
+export function answerOf(
+  { name, collection }: AnyResource,
+  known: [string, Groupable][],
+  measures: Measure[],
+): z.ZodType {
+  const optional = (entries: [string, z.ZodType][]) =>
+    z.strictObject(Object.fromEntries(entries.map(([key, schema]) => [key, schema.optional()])));
+  const functions = [...new Set(measures.map((measure) => measure.function))];
+  const told = functions.map((one): [string, z.ZodType] => {
+    const of = measures.filter((measure) => measure.function === one);
+    const [{ field, schema }] = of as [Measure];
+    return [one, field === '' ? schema : optional(of.map((measure) => [measure.field, measure.schema]))];
+  });
+  const key = optional(known.map(([field, { schema }]) => [field, schema])).describe(
+    'The values that its documents have in common',
+  );
+  const item = z
+    .strictObject({ key, ...optional(told).shape })
+    .meta({ id: `${name}Group`, description: `Those ${collection} that have the same values` });
+  return z
+    .strictObject({
+      items: z.array(item).describe('In the order asked for'),
+      page: z
+        .strictObject({
+          limit: z.int().describe('How many items a page has at most'),
+          offset: z.int().describe('How many groups precede this page'),
+          total: z.int().describe('How many groups there are on all pages'),
+        })
+        .meta({ id: 'GroupPage', description: 'Which part of the groups this is' }),
+    })
+    .meta({ id: `${name}Groups`, description: `Groups of ${collection}` });
+}

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import { isHidden } from '../../schema/access.ts';
+import { isDecimal, scaleOf, toText } from '../../schema/decimal.ts';
+import { objectId } from '../../schema/fields.ts';
+import { isOf } from '../../schema/nodes.ts';
+import type { Path } from '../../schema/paths.ts';
+import type { AnyResource, Reference } from '../../schema/resource.ts';
+
+/** What documents can be grouped by: fields that the list declares, of which numbers and times may be rounded. */
+
+/** A field that a list declares under `groups`. */
+export interface Groupable {
+  path: Path;
+  reference: Reference | undefined;
+  /** How it may be written: `year`, `year[decade]`, `year[25]`. */
+  forms: { pattern: string; examples: string[] };
+  schema: z.ZodType;
+}
+
+/** One of them as a request wants it. */
+export interface Key extends Groupable {
+  name: string;
+  unit: string | undefined;
+}
+
+const NUMBERS = ['integer', 'number', 'decimal'];
+const KINDS = ['text', 'day', 'boolean', 'instant', 'id', 'enum', ...NUMBERS];
+const LENGTHS: Record<string, number> = { year: 4, month: 7, day: 10 };
+
+export const groupables = (resource: AnyResource, names: readonly string[]): Map<string, Groupable> =>
+  new Map(names.map((name) => [name, groupable(resource, name)]));
+
+function groupable(resource: AnyResource, name: string): Groupable {
+  const path = resource.paths.get(name);
+  if (!path || name === 'id' || !KINDS.includes(path.kind) || isHidden(resource, name))
+    throw new Error(
+      `${resource.name} cannot be grouped by ${name}: it is no single value that answers show.`,
+    );
+  const reference = resource.references.find(({ field }) => field === name);
+  return { path, reference, forms: formsOf(path), schema: schemaOf(path, reference) };
+}
+
+function formsOf({ path, kind }: Path): Groupable['forms'] {
+  const name = path.replaceAll('.', '\\.');
+  if (NUMBERS.includes(kind))
+    return {
+      pattern: `${name}(\\[(decade|[1-9]\\d{0,5})\\])?`,
+      examples: [path, `${path}[decade]`, `${path}[25]`],
+    };
+  const units = kind === 'instant' ? ['year', 'month', 'day'] : kind === 'day' ? ['year', 'month'] : [];
+  const rounded = `\\[(${units.join('|')})\\]`;
+  return {
+    pattern: kind === 'instant' ? name + rounded : units.length > 0 ? `${name}(${rounded})?` : name,
+    examples: [...(kind === 'instant' ? [] : [path]), ...units.map((unit) => `${path}[${unit}]`)],
+  };
+}
+
+/** In answers. */
+function schemaOf({ kind, schema }: Path, reference: Reference | undefined): z.ZodType {
+  const id = reference
+    ? z.union([objectId(), reference.target.document])
+    : kind === 'id'
+      ? objectId()
+      : undefined;
+  const plain: Record<string, () => z.ZodType> = {
+    integer: () => z.int(),
+    number: () => z.number(),
+    boolean: () => z.boolean(),
+    enum: () => schema,
+  };
+  return (id ?? plain[kind]?.() ?? z.string()).nullable();
+}
+
+export function keyOf(known: Map<string, Groupable>, name: string): Key {
+  const [, field = '', unit] = /^([^[]+)(?:\[(\w+)\])?$/.exec(name) ?? [];
+  return { ...(known.get(field) as Groupable), name, unit };
+}
+
+/** The stages that make of each element of its lists a document of its own, and the expression for its value. */
+export function expressionOf({ path, unit }: Key, alias: string): { stages: object[]; value: unknown } {
+  const { path: name, lists, many } = path;
+  const stages = many
+    ? [
+        { $set: { [alias]: elements(`$${name}`, lists.length) } },
+        { $unwind: { path: `$${alias}`, preserveNullAndEmptyArrays: true } },
+      ]
+    : [];
+  return { stages, value: rounded(path, many ? `$${alias}` : `$${name}`, unit) };
+}
+
+/** The different elements of lists within lists: a document counts once in a group, however often its list has it. */
+function elements(list: unknown, depth: number): object {
+  const safe = { $cond: [{ $isArray: list }, list, []] };
+  if (depth === 1) return { $setUnion: [safe, []] };
+  const inner = { $cond: [{ $isArray: '$$this' }, '$$this', []] };
+  const flat = { $reduce: { input: safe, initialValue: [], in: { $concatArrays: ['$$value', inner] } } };
+  return elements(flat, depth - 1);
+}
+
+/** What is not of the field's kind, because another tool has stored it, counts as null. */
+function rounded({ kind }: Path, value: string, unit: string | undefined): unknown {
+  if (!unit) return { $ifNull: [value, null] };
+  if (kind === 'instant')
+    return { $cond: [{ $eq: [{ $type: value }, 'date'] }, { $dateTrunc: { date: value, unit } }, null] };
+  if (kind === 'day')
+    return {
+      $cond: [{ $eq: [{ $type: value }, 'string'] }, { $substrCP: [value, 0, LENGTHS[unit]] }, null],
+    };
+  const width = unit === 'decade' ? 10 : Number(unit);
+  const floor = { $multiply: [{ $floor: { $divide: [value, width] } }, width] };
+  return { $cond: [{ $isNumber: value }, floor, null] };
+}
+
+/** A value as JSON shows it; ids are left to the answer's schema. */
+export function shownKey({ path, unit }: Key, value: unknown): unknown {
+  if (value instanceof Date)
+    return isOf('instant', value) ? value.toISOString().slice(0, LENGTHS[unit ?? 'day']) : null;
+  return isDecimal(value) ? toText(value, scaleOf(path.schema)) : (value ?? null);
+}

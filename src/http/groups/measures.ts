@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { isHidden } from '../../schema/access.ts';
+import { anyDecimal, isDecimal, scaleOf, toText } from '../../schema/decimal.ts';
+import { isOf } from '../../schema/nodes.ts';
+import type { Path } from '../../schema/paths.ts';
+import type { AnyResource } from '../../schema/resource.ts';
+import { type Filter, filtersOf } from '../filter/filters.ts';
+
+/** What can be told of a group: how many documents it has, and sums, averages, extremes and numbers of values. */
+
+export interface Measure {
+  /** `count`, `avg(year)`. */
+  name: string;
+  function: string;
+  /** The field; '' of `count`. */
+  field: string;
+  /** Under which MongoDB has it. */
+  alias: string;
+  accumulator: object;
+  /** What makes of the accumulated value the measure. */
+  finish?: object;
+  schema: z.ZodType;
+  /** For `having`. */
+  filters: Filter[];
+  shown: (value: unknown) => unknown;
+}
+
+const NUMBERS = ['integer', 'number', 'decimal'];
+const FUNCTIONS: Record<string, { of: string[]; words: string }> = {
+  sum: { of: NUMBERS, words: 'The sum of the known values' },
+  avg: { of: NUMBERS, words: 'The mean of the known values; null, if there are none' },
+  min: { of: [...NUMBERS, 'instant', 'day'], words: 'The least; null, if none is known' },
+  max: { of: [...NUMBERS, 'instant', 'day'], words: 'The greatest; null, if none is known' },
+  distinct: {
+    of: [...NUMBERS, 'instant', 'day', 'text', 'enum', 'boolean', 'id'],
+    words: 'How many different values are known',
+  },
+};
+
+/** All that a list offers: of its measures, and of its groups how many different ones there are. */
+export function measuresOf(
+  resource: AnyResource,
+  groups: readonly string[],
+  measures: readonly string[],
+): Measure[] {
+  const count = {
+    name: 'count',
+    function: 'count',
+    field: '',
+    alias: '_m',
+    accumulator: { $sum: 1 },
+    schema: z.int().describe('How many documents'),
+    filters: filtersOf('count', placeOf('_m', 'integer'), { paths: [] }),
+    shown: (value: unknown) => value,
+  };
+  return [
+    count,
+    ...[...new Set([...measures, ...groups])].flatMap((field, i) => {
+      const path = resource.paths.get(field);
+      const isMeasure = measures.includes(field);
+      const functions = Object.keys(FUNCTIONS).filter((name) =>
+        FUNCTIONS[name]?.of.includes(path?.kind ?? ''),
+      );
+      if (isMeasure && (!path || path.many || isHidden(resource, field) || functions.length === 0))
+        throw new Error(
+          `${resource.name} cannot be measured by ${field}: it is no single value that answers show.`,
+        );
+      if (!path || path.many) return [];
+      return functions
+        .filter((name) => isMeasure || name === 'distinct')
+        .map((name) => measure(name, path, `_m${i}${name}`));
+    }),
+  ];
+}
+
+function measure(name: string, path: Path, alias: string): Measure {
+  const value = `$${path.path}`;
+  const kind = resultOf(name, path.kind);
+  const scale = scaleOf(path.schema);
+  return {
+    name: `${name}(${path.path})`,
+    function: name,
+    field: path.path,
+    alias,
+    accumulator: { [name === 'distinct' ? '$addToSet' : `$${name}`]: value },
+    ...(name === 'distinct' && { finish: { $size: { $setDifference: [`$${alias}`, [null]] } } }),
+    schema: schemaOf(kind, path).describe(FUNCTIONS[name]?.words ?? ''),
+    filters: filtersOf(
+      `${name}(${path.path})`,
+      { ...placeOf(alias, kind), schema: path.schema },
+      { paths: [path.path] },
+    ),
+    shown: (found) => {
+      if (kind === 'decimal') return isDecimal(found) ? toText(found, scale) : found === 0 ? '0' : null;
+      if (found instanceof Date) return isOf('instant', found) ? found.toISOString() : null;
+      return found ?? null;
+    },
+  };
+}
+
+const resultOf = (name: string, kind: Path['kind']): Path['kind'] => {
+  if (name === 'distinct') return 'integer';
+  return name === 'avg' && kind === 'integer' ? 'number' : kind;
+};
+
+function schemaOf(kind: Path['kind'], { schema }: Path): z.ZodType {
+  if (kind === 'integer') return z.int().nullable();
+  if (kind === 'number') return z.number().nullable();
+  return (kind === 'decimal' ? z.string() : schema).nullable();
+}
+
+/** The path of a measure among the fields of a group. */
+const placeOf = (path: string, kind: Path['kind']): Path => ({
+  path,
+  kind,
+  schema: kind === 'decimal' ? anyDecimal() : z.unknown(),
+  lists: [],
+  many: false,
+  nullable: true,
+  optional: true,
+});

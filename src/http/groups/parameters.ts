@@ -1,0 +1,57 @@
+import { z } from 'zod';
+import { LIST, lists } from '../query.ts';
+import type { Groupable } from './keys.ts';
+
+/** The parameters of groups that no list has, and what goes together. */
+
+/** The values of `by`, each one of the forms. */
+export function byParameter(known: Map<string, Groupable>, description: string) {
+  const forms = [...known.values()].map(({ forms }) => forms);
+  const examples = forms.flatMap(({ examples }) => examples);
+  return z
+    .array(
+      z
+        .string()
+        .regex(
+          new RegExp(`^(${forms.map(({ pattern }) => pattern).join('|')})$`),
+          `must be among ${examples.join(', ')}`,
+        ),
+      'is required',
+    )
+    .min(1, 'must have a value')
+    .max(3, 'must have at most 3 values')
+    .meta({ description: `${description}: ${examples.join(', ')}`, param: LIST })
+    .register(lists, { keepsCommas: false });
+}
+
+export const sortParameter = (names: string[]) =>
+  z
+    .array(
+      z.enum(
+        names.flatMap((name) => [name, `-${name}`]),
+        `must be among ${names.join(', ')}, each with a - before it to descend`,
+      ),
+    )
+    .min(1, 'must have a value')
+    .max(4, 'must have at most 4 values')
+    .meta({
+      default: ['-count'],
+      description: 'The order, by what `show` can tell or by fields in `by`; `-` is descending',
+      param: LIST,
+    })
+    .register(lists, { keepsCommas: false });
+
+/** What names a field asks for it to be in `by`, and there it stands once. */
+export function refuseContradictions(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
+  const fields = ((asked['by'] as string[] | undefined) ?? []).map((name) => name.replace(/\[.*/, ''));
+  const refuse = (path: string, message: string) => ctx.addIssue({ code: 'custom', path: [path], message });
+  const twice = fields.find((field, i) => fields.indexOf(field) < i);
+  if (twice) refuse('by', `names ${twice} twice`);
+  const names = ((asked['sort'] as string[] | undefined) ?? []).map((word) => word.replace(/^-/, ''));
+  for (const [parameter, given] of [
+    ['sort', names.filter((name) => name !== 'count' && !name.includes('('))],
+    ['include', asked['include'] ?? []],
+  ] as [string, string[]][])
+    for (const name of given)
+      if (!fields.includes(name)) refuse(parameter, `names ${name}, which is not in by`);
+}
