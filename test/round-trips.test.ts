@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { Types } from 'mongoose';
+import { verifyToken } from '../src/auth/tokens.ts';
 import { aCaller } from './support/callers.ts';
-import { commandsOf } from './support/commands.ts';
+import { type Command, commandsOf } from './support/commands.ts';
 import { type Answer, useApi } from './support/harness.ts';
 import { aBook, aPost, aTag } from './sample/factories.ts';
 import { aUser } from './support/factories.ts';
 import { modelOf } from '../src/schema/model.ts';
+import { confirmAgain } from '../src/resources/sessions/authenticate.ts';
+import { Session } from '../src/resources/sessions/session.ts';
 import { resources } from '../src/resources/api.ts';
 
 const api = useApi({}, { monitorCommands: true });
@@ -140,16 +143,30 @@ describe('the round trips of', () => {
     ],
   ])('%s', async (_, prepare, status, expected) => {
     const send = await prepare();
-    // On a busy machine a request may be so slow that its caller is looked up once more.
+    // On a busy machine a request may be so slow that its caller is looked up once more, or that it is run again.
     const runs: string[][] = [];
     for (let run = 0; run < 5 && runs.at(-1)?.length !== expected.length; run++) {
       let answer: Answer | undefined;
       const commands = await commandsOf(async () => (answer = await send()));
       expect(answer?.status).toBe(status);
-      runs.push(commands.map(({ name }) => name));
+      const isAgain = ({ collection }: Command, i: number) =>
+        collection === Session.collection && commands.findIndex((one) => one.collection === collection) < i;
+      runs.push(commands.filter((command, i) => !isAgain(command, i)).map(({ name }) => name));
     }
     expect(runs.at(-1)).toEqual(expected);
   });
+});
+
+test('a write looks its caller up again only if more than 50 ms have passed', async () => {
+  const { id, token } = await aCaller('editor');
+  const { session } = (await verifyToken(token)) as { session: string };
+  const who = { kind: 'user' as const, id, role: 'editor' as const, session: new Types.ObjectId(session) };
+  const lookUpsAfter = async (time: number) =>
+    (await commandsOf(() => confirmAgain({ ...who, asOf: performance.now() - time }))).length;
+  expect(await lookUpsAfter(0)).toBe(0);
+  expect(await lookUpsAfter(51)).toBe(1);
+  await modelOf(Session).deleteMany({ user: id });
+  await expect(confirmAgain({ ...who, asOf: performance.now() - 51 })).rejects.toMatchObject({ status: 401 });
 });
 
 const WRITES = ['insert', 'update', 'delete', 'findAndModify', 'bulkWrite', 'commitTransaction'];

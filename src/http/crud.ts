@@ -64,6 +64,7 @@ export const create = <R extends AnyResource>(
     holds: holds(resource),
     ...(limits && { limits }),
     prepare: ({ body }) => store.takeIn(resource, body),
+    shares: true,
     handler: ({ body }) => writes.create(resource, body),
   });
 };

@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
-import type { mongo } from 'mongoose';
 import { caller } from '../auth/caller.ts';
 import { seal } from '../auth/tokens.ts';
 import { invalid, Problem } from '../errors.ts';
-import { database } from '../mongo/connect.ts';
 import { collect } from '../mongo/collected.ts';
-import { currentSession } from '../mongo/session.ts';
+import { lookUp } from '../mongo/look-up.ts';
 import type { Reply } from './reply.ts';
 
 /**
@@ -57,8 +55,9 @@ export function keyOf(ctx: Context, body: unknown): Key | undefined {
 
 /** The answer that was given to this key, inside a transaction. */
 export async function recall({ id, fingerprint }: Key): Promise<Reply | undefined> {
-  const found = await records().findOne({ _id: id }, { session: currentSession() });
-  if (!found) return undefined;
+  const [[record] = []] = await lookUp([{ collection: IDEMPOTENCY, ids: [id] }]);
+  if (!record) return undefined;
+  const found = record as Remembered;
   if (found.fingerprint !== fingerprint)
     throw new Problem(
       'idempotency_key_reused',
@@ -77,8 +76,6 @@ export function remember({ id, fingerprint }: Key, { status, headers, body }: Re
   const insert = { _id: id, fingerprint, status, headers, body: body && String(body), expireAt };
   collect({ collection: IDEMPOTENCY, statement: { insert } });
 }
-
-const records = (): mongo.Collection<Remembered> => database().collection(IDEMPOTENCY);
 
 const hash = (parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url');

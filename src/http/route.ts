@@ -136,6 +136,8 @@ export interface Definition<
   lists?: Listed;
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
+  /** Its handler does nothing but create, so that it may share a transaction with others: see together(). */
+  shares?: true;
   /** Makes of the body what the handler gets, before the transaction: what takes long and need be done once. */
   prepare?: (input: { body: z.output<B> }) => Promise<I>;
   /** Limits beside the general one, for what is dear or must not be guessed. */

@@ -3,6 +3,7 @@ import type { Types } from 'mongoose';
 import { sendMails } from '../auth/mail.ts';
 import { caller, runAs } from '../auth/caller.ts';
 import { Problem } from '../errors.ts';
+import { together } from '../mongo/group/queue.ts';
 import { transaction } from '../mongo/transaction.ts';
 import { type Done, recording } from '../schema/changes.ts';
 import { requireMatch } from '../schema/etag.ts';
@@ -21,13 +22,14 @@ import { logEvents } from './security.ts';
 /**
  * The third of the four values of a request, where it writes: what was done. The handler runs as one transaction, and so
  * perhaps several times; its answer, the entry in the audit trail and the record of an Idempotency-Key are made in it.
+ * Creates share transactions.
  */
 export function writing(
   route: Route,
   confirm: Confirm,
   answer: Answering,
 ): (ctx: Context, asked: Asked) => Promise<Reply> {
-  const { about, current, handler, holds, operationId, policy, prepare } = route;
+  const { about, current, handler, holds, operationId, policy, prepare, shares } = route;
 
   return async (ctx, { input: given, json, preconditions }) => {
     const { params, query } = given;
@@ -58,11 +60,10 @@ export function writing(
       return reply;
     };
 
-    const outcome = await transaction(work, {
-      holds: holds?.(input).map(guarded),
-      changes: itemOf(route, params),
-      dry: isTried,
-    });
+    const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
+    const outcome = await (shares && !isTried
+      ? together(route, work, claims)
+      : transaction(work, { ...claims, dry: isTried }));
     if (noted && !isTried) {
       logEvents(ctx, noted.events);
       sendMails(noted.mails, ctx.req.log);

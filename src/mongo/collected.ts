@@ -2,7 +2,7 @@ import type { Aggregate, Query, Schema } from 'mongoose';
 import { bulkWrite, Refused, type Write } from './bulk-write.ts';
 import { isTransient } from './failures.ts';
 import { guardWrites } from './guards.ts';
-import { sessions, type Underway, underway } from './session.ts';
+import { NotShared, sessions, type Underway, underway } from './session.ts';
 
 /**
  * A transaction collects the writes whose result nobody waits for, and sends them as one command right before it is
@@ -53,6 +53,7 @@ function explained(error: unknown, writes: Write[]): unknown {
 /** If anything is collected for these collections, sends all but the guards, before something else is done to them. */
 export const sendBefore = (...collections: string[]): Promise<void> | undefined => {
   const store = sessions.getStore();
+  if (store?.shared) throw new NotShared();
   return store?.writes.some(({ collection }) => collections.includes(collection)) ? send(store) : undefined;
 };
 
@@ -78,6 +79,7 @@ export function inOrder(schema: Schema): void {
   });
   const sendAll = () => {
     const store = sessions.getStore();
+    if (store?.shared) throw new NotShared();
     return store && store.writes.length > 0 ? send(store) : undefined;
   };
   // An aggregation may read any collection.

@@ -73,6 +73,9 @@ export const isTransient = (error: unknown): boolean =>
       unreachable(failure) || idCollision(failure) || failure.errorLabels?.some((label) => LABELS.has(label)),
   );
 
+/** Whether the database could not be reached, or has no primary at the moment. */
+export const isUnreachable = (error: unknown): boolean => failures(error).some(unreachable);
+
 /** The problem that a failure of the database means to a client; undefined for any other error. */
 export function databaseProblem(error: unknown): Problem | undefined {
   for (const failure of failures(error)) {

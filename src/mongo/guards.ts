@@ -111,12 +111,12 @@ interface Lanes {
 const lanes = new Map<string, Lanes>();
 
 /** Where this process looks first: were all to begin with the same stripe, they would meet there. */
-const FIRST = Math.floor(Math.random() * STRIPES);
+let preferred = Math.floor(Math.random() * STRIPES);
 
 /**
  * Runs `work` while it holds a stripe of each document for itself, so that the transactions of one process do
  * not collide: a free stripe if there is one, otherwise its turn on the least busy. Who has met another process
- * there looks elsewhere at the next attempt. To be called before the transaction starts, because what its
+ * there looks elsewhere from then on. To be called before the transaction starts, because what its
  * snapshot does not see it cannot change.
  */
 export async function holding<T>(
@@ -124,13 +124,13 @@ export async function holding<T>(
   attempt: number,
   work: (stripes: Map<string, number>) => Promise<T>,
 ): Promise<T> {
-  const first = attempt === 0 ? FIRST : Math.floor(Math.random() * STRIPES);
+  if (attempt > 0) preferred = Math.floor(Math.random() * STRIPES);
   const mine = new Map<string, number>();
   const releases: (() => void)[] = [];
   try {
     // In one order for all, so that no two wait for each other.
     for (const key of [...new Set(documents.map(keyOf))].sort()) {
-      const { stripe, turn, release } = takeLane(key, first);
+      const { stripe, turn, release } = takeLane(key, preferred);
       releases.push(release);
       mine.set(key, stripe);
       await turn;

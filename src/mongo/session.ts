@@ -1,6 +1,7 @@
 import type { AsyncLocalStorage } from 'node:async_hooks';
-import mongoose, { type ClientSession } from 'mongoose';
+import mongoose, { type ClientSession, type mongo } from 'mongoose';
 import type { Write } from './bulk-write.ts';
+import type { Wanted } from './read-many.ts';
 
 /** A transaction under way. */
 export interface Underway {
@@ -13,7 +14,12 @@ export interface Underway {
   guards: Map<string, { exists: boolean }>;
   /** Says what the refusal of a write that is collected now means. */
   explain?: (error: unknown) => unknown;
+  /** Set where several requests share the transaction: how they read. For all else they need one of their own. */
+  shared?: (wanted: Wanted[]) => Promise<mongo.Document[][]>;
 }
+
+/** Thrown where a request needs a transaction of its own. */
+export class NotShared extends Error {}
 
 // Mongoose gives the session of this storage to every operation that a model runs inside it.
 mongoose.set('transactionAsyncLocalStorage', true);
@@ -29,14 +35,11 @@ export const underway = (): Underway => {
 
 /** Its session, for the calls of the driver that do not go through a model. */
 export const currentSession = (): ClientSession => {
-  const { session, writes } = underway();
+  const { session, writes, shared } = underway();
+  if (shared) throw new NotShared();
   // The call would not see them.
   if (writes.length > 0) throw new Error('Writes have been collected: await sendCollected() first.');
   return session;
 };
-
-/** The same for what may run outside of a transaction, too. */
-export const inSession = (): { session?: ClientSession } =>
-  sessions.getStore() ? { session: currentSession() } : {};
 
 export const isInTransaction = (): boolean => sessions.getStore() !== undefined;

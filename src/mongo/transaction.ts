@@ -8,7 +8,7 @@ import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
 
 /** Milliseconds that a transaction may take, all its attempts together. */
-const BUDGET = 8_000;
+export const BUDGET = 8_000;
 /** Milliseconds after that in which the attempt under way may still end well. */
 const GRACE = 1_000;
 
@@ -33,14 +33,20 @@ const OPTIONS = {
  */
 export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
-  const course: Course = { deadline: performance.now() + BUDGET, isOver: false, isCommitting: false };
+  const { deadline = performance.now() + BUDGET } = claims;
+  const course: Course = { deadline, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      course.isOver = true;
-      reject(course.isCommitting ? outcomeUnknown() : course.failure ? exhausted(course.failure) : tooSlow());
-    }, BUDGET + GRACE).unref();
+    timer = setTimeout(
+      () => {
+        course.isOver = true;
+        reject(
+          course.isCommitting ? outcomeUnknown() : course.failure ? exhausted(course.failure) : tooSlow(),
+        );
+      },
+      deadline - performance.now() + GRACE,
+    ).unref();
   });
   try {
     return await Promise.race([attempts(work, claims, course), limit]);
@@ -50,10 +56,12 @@ export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}
 }
 
 /** What a transaction will come to touch; to know it before saves attempts that would fail. */
-interface Claims {
+export interface Claims {
   holds?: Guarded[] | undefined;
   changes?: string | undefined;
   dry?: boolean;
+  /** When its time is spent, by performance.now(). */
+  deadline?: number;
 }
 
 /** How far a transaction has come. */

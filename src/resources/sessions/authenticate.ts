@@ -3,7 +3,8 @@ import { ANONYMOUS, type Caller, type Role } from '../../auth/caller.ts';
 import { matches, verifyToken } from '../../auth/tokens.ts';
 import { type Problem, unauthenticated } from '../../errors.ts';
 import { loader } from '../../mongo/loader.ts';
-import { inSession } from '../../mongo/session.ts';
+import { lookUp } from '../../mongo/look-up.ts';
+import { isInTransaction } from '../../mongo/session.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { ApiKey } from '../keys/key.ts';
@@ -81,22 +82,24 @@ const hasExpired = ({ expiresAt }: Standing): boolean => !(expiresAt > new Date(
 const sessionById = loader((ids) => read(Session, ids));
 const keyById = loader((ids) => read(ApiKey, ids));
 
+type Stored = Standing & { users: { role?: Role; lockedAt?: Date | null }[] };
+
+// No more stages and conditions than this, though all of the user comes along: with them MongoDB needs twice the time.
+const WITH_USER = [
+  { $lookup: { from: User.collection, localField: 'user', foreignField: '_id', as: 'users' } },
+];
+
 /** On the driver's collection: at each request Mongoose would cost as much as the reading. */
 async function read(
   authority: Authority,
   _id: Types.ObjectId | { $in: Types.ObjectId[] },
 ): Promise<Standing[]> {
-  // No more stages and conditions than these, though all of the user comes along: with them MongoDB needs twice the time.
-  const found = await modelOf(authority as AnyResource)
-    .collection.aggregate<Standing & { users: { role?: Role; lockedAt?: Date | null }[] }>(
-      [
-        { $match: { _id } },
-        { $lookup: { from: User.collection, localField: 'user', foreignField: '_id', as: 'users' } },
-      ],
-      { maxTimeMS: QUERY_TIME, ...inSession() },
-    )
-    .toArray();
-  return found.flatMap(({ users: [user], ...rest }) =>
+  const found = isInTransaction()
+    ? (await lookUp([{ collection: authority.collection, ids: [_id], stages: WITH_USER }]))[0]
+    : await modelOf(authority as AnyResource)
+        .collection.aggregate([{ $match: { _id } }, ...WITH_USER], { maxTimeMS: QUERY_TIME })
+        .toArray();
+  return (found as Stored[]).flatMap(({ users: [user], ...rest }) =>
     user?.role && !user.lockedAt ? [{ ...rest, role: user.role }] : [],
   );
 }

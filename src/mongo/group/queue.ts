@@ -1,0 +1,71 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Problem } from '../../errors.ts';
+import { BUDGET, type Claims, transaction } from '../transaction.ts';
+import type { Member } from './member.ts';
+import { loners, perform } from './perform.ts';
+
+/**
+ * Group commit: requests that only create are written together, by one transaction for many, as databases do with their
+ * logs. Whatever arrives while two groups are under way goes into the next one; a request that finds a free place starts
+ * at once, and nothing waits for company. Each gets the answer that it would get alone.
+ */
+
+/** Groups under way at once. */
+const LANES = 2;
+/** Members of a group at most. */
+const SIZE = 32;
+/** Requests that may wait; more are refused at once. */
+const MAX_WAITING = 1_000;
+
+interface Waiting extends Member {
+  timer: NodeJS.Timeout;
+}
+
+const waiting: Waiting[] = [];
+let underWay = 0;
+
+/** A group runs on behalf of none of its members, and inside of none of their transactions. */
+const outside = AsyncLocalStorage.snapshot();
+
+/**
+ * The same as transaction(), for work that reads by lookUp() alone and collects what it writes. Work of a `kind` that
+ * turns out to do more gets transactions of its own.
+ */
+export function together<T>(kind: object, work: () => Promise<T>, { holds = [] }: Claims): Promise<T> {
+  if (loners.has(kind)) return transaction(work, { holds });
+  return new Promise((resolve, reject) => {
+    if (waiting.length >= MAX_WAITING) return reject(tooMany());
+    const member: Waiting = {
+      kind,
+      work,
+      holds,
+      deadline: performance.now() + BUDGET,
+      inContext: AsyncLocalStorage.snapshot(),
+      resolve: resolve as Member['resolve'],
+      reject,
+      timer: setTimeout(() => expire(member), BUDGET).unref(),
+    };
+    waiting.push(member);
+    if (underWay < LANES) start();
+  });
+}
+
+function start(): void {
+  underWay++;
+  // After those that arrive in the same turn of the event loop.
+  outside(setImmediate, async () => {
+    const members = waiting.splice(0, SIZE);
+    for (const { timer } of members) clearTimeout(timer);
+    if (members.length > 0) await perform(members);
+    underWay--;
+    if (waiting.length > 0 && underWay < LANES) start();
+  });
+}
+
+function expire(member: Waiting): void {
+  waiting.splice(waiting.indexOf(member), 1);
+  member.reject(tooMany());
+}
+
+const tooMany = (): Problem =>
+  new Problem('write_conflict', 'Too many requests wait to be written; nothing was written. Try again.');
