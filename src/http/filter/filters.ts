@@ -117,9 +117,9 @@ function across({ from, field, lists, target }: Reference, name: string): Filter
 
 /** `posts[exists]`: by whether documents that the caller may see refer to it. */
 function existence(reference: Reference): Filter {
-  const { from, field, lists, target } = reference;
+  const { from, field, lists } = reference;
   const name = reverseName(reference);
-  const described = `Only where ${from.collection} that the caller may see refer to the ${target.name.toLowerCase()} by \`${field}\` (true), or none does (false)`;
+  const described = `Whether ${from.collection} that you may see refer to it by \`${field}\``;
   return {
     parameter: `${name}[exists]`,
     paths: [],

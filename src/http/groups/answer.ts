@@ -4,7 +4,7 @@ import { restrict, visible } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { timeFor } from '../paging.ts';
 import { type Groupable, type Key, shownKey } from './keys.ts';
-import type { Measure } from './measures.ts';
+import { FUNCTIONS, type Measure } from './measures.ts';
 import type { Row } from './pipeline.ts';
 
 /** Groups as an answer shows them. */
@@ -48,7 +48,8 @@ export function answerOf(
   const told = functions.map((one): [string, z.ZodType] => {
     const of = measures.filter((measure) => measure.function === one);
     const [{ field, schema }] = of as [Measure];
-    return [one, field === '' ? schema : optional(of.map((measure) => [measure.field, measure.schema]))];
+    const values = () => optional(of.map((measure) => [measure.field, measure.schema]));
+    return [one, field === '' ? schema : values().describe(FUNCTIONS[one]?.words ?? '')];
   });
   const key = optional(known.map(([field, { schema }]) => [field, schema])).describe(
     'The values that its documents have in common',

@@ -26,7 +26,7 @@ export interface Measure {
 }
 
 const NUMBERS = ['integer', 'number', 'decimal'];
-const FUNCTIONS: Record<string, { of: string[]; words: string }> = {
+export const FUNCTIONS: Record<string, { of: string[]; words: string }> = {
   sum: { of: NUMBERS, words: 'The sum of the known values' },
   avg: { of: NUMBERS, words: 'The mean of the known values; null, if there are none' },
   min: { of: [...NUMBERS, 'instant', 'day'], words: 'The least; null, if none is known' },
@@ -84,7 +84,7 @@ function measure(name: string, path: Path, alias: string): Measure {
     alias,
     accumulator: { [name === 'distinct' ? '$addToSet' : `$${name}`]: value },
     ...(name === 'distinct' && { finish: { $size: { $setDifference: [`$${alias}`, [null]] } } }),
-    schema: schemaOf(kind, path).describe(FUNCTIONS[name]?.words ?? ''),
+    schema: schemaOf(kind, path),
     filters: filtersOf(
       `${name}(${path.path})`,
       { ...placeOf(alias, kind), schema: path.schema },

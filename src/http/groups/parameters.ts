@@ -27,10 +27,10 @@ export function byParameter(known: Map<string, Groupable>, description: string) 
 export const sortParameter = (names: string[]) =>
   z
     .array(
-      z.enum(
-        names.flatMap((name) => [name, `-${name}`]),
-        `must be among ${names.join(', ')}, each with a - before it to descend`,
-      ),
+      z.string().refine((word) => names.includes(word.replace(/^-/, '')), {
+        error: `must be among ${names.join(', ')}, each with a - before it to descend`,
+        params: { code: 'invalid_value' },
+      }),
     )
     .min(1, 'must have a value')
     .max(4, 'must have at most 4 values')
