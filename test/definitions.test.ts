@@ -19,6 +19,7 @@ import { resources, collections } from '../src/resources/api.ts';
 import { decimal } from '../src/schema/decimal.ts';
 import { day, instant, mapOf, objectId, ref, setOf, text } from '../src/schema/fields.ts';
 import { connect } from '../src/schema/references.ts';
+import type { Path } from '../src/schema/paths.ts';
 import { typical } from '../src/schema/example.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import { resource, type AnyResource } from '../src/schema/resource.ts';
@@ -857,8 +858,27 @@ describe('what MongoDB checks', () => {
         expect(byMongo.filter((one) => one === verdict).length).toBeGreaterThan(10);
     });
 
-    test('of a corpus that is large enough', () => {
+    test('of a corpus that is large enough, and has every kind of field', () => {
       expect(corpus.length).toBeGreaterThan(500);
+      // The compiler asks for those that come later.
+      const kinds: Record<Path['kind'], true> = {
+        text: true,
+        day: true,
+        integer: true,
+        number: true,
+        decimal: true,
+        enum: true,
+        boolean: true,
+        instant: true,
+        id: true,
+        object: true,
+        map: true,
+        union: true,
+      };
+      const found = [...resources, Kinds].flatMap(({ fields, paths }) =>
+        [...paths.values()].filter(({ path }) => path in fields).map(({ kind }) => kind),
+      );
+      expect(new Set(found)).toEqual(new Set(Object.keys(kinds)));
     });
   });
 });
