@@ -34,9 +34,12 @@ export async function runProgram(usage: string, work: (stop: AbortSignal) => Pro
   }
 }
 
-/** The database says that a document failed its validation, and of which rule only in the details. */
+/**
+ * The database says that a document failed its validation, and of which rule only in the details. An error with a cause
+ * says more of it than that.
+ */
 function messageOf(error: unknown): string {
-  const rules = rulesBroken(error);
+  const rules = (error as { cause?: unknown } | null)?.cause === undefined ? rulesBroken(error) : undefined;
   if (rules)
     return (
       `The database refused a document, for the rules of its collection: ${rules.join(', ')}. What makes it must ` +

@@ -27,6 +27,7 @@ export const problems = {
   request_timeout: { status: 408, title: 'The request took too long to arrive' },
   duplicate_key: { status: 409, title: 'Another document already has this value' },
   still_referenced: { status: 409, title: 'Other documents refer to this one' },
+  conflict: { status: 409, title: 'The document is not in a state for this' },
   rule_broken: { status: 409, title: 'Documents that refer to this one would break a rule of theirs' },
   too_many_references: { status: 409, title: 'More documents would change than one transaction can' },
   last_admin: { status: 409, title: 'Without this admin there would be none' },
@@ -64,6 +65,7 @@ export const problems = {
   too_many_streams: { status: 503, title: 'Too many streams are under way', retryAfter: 5 },
   too_busy: { status: 503, title: 'Too many expensive queries are under way', retryAfter: 1 },
   query_timeout: { status: 503, title: 'The database took too long to answer', retryAfter: 1 },
+  search_unavailable: { status: 503, title: 'There is no text index at the moment', retryAfter: 5 },
 } as const satisfies Record<string, Kind>;
 
 interface Kind {

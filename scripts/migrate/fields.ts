@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { JsonSchema } from '../../src/mongo/layout.ts';
 import { isLooser } from './looser.ts';
 import { keyText, literal, type Source } from './source.ts';
@@ -102,9 +103,7 @@ function rule(source: Source, { collection, field }: Change, from?: Rule, to?: R
     source.use('structure', builder);
     return `${builder}(${source.constant(name, schema)})`;
   };
-  const parts = [
-    from && `from: ${say(from, to ? `${field}Before` : field)}`,
-    to && `to: ${say(to, field)}`,
-  ].filter(Boolean);
+  const former = to && !isDeepStrictEqual(from?.schema, to.schema) ? `${field}Before` : field;
+  const parts = [from && `from: ${say(from, former)}`, to && `to: ${say(to, field)}`].filter(Boolean);
   source.step('structure', 'changeField', literal(collection), literal(field), `{ ${parts.join(', ')} }`);
 }

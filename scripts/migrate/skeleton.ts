@@ -1,5 +1,5 @@
 import { type Difference, isSame } from '../../src/mongo/differences.ts';
-import { type IndexLayout, type JsonSchema, nameOf } from '../../src/mongo/layout.ts';
+import { type Index, type IndexLayout, indexName, type JsonSchema, nameOf } from '../../src/mongo/layout.ts';
 import { type Draft, type Rename, writeField } from './fields.ts';
 import { literal, newSource, type Source } from './source.ts';
 
@@ -60,6 +60,8 @@ function write(draft: Draft, difference: Difference, renames: Rename[], all: Dif
       const goesFirst = all.some(
         (other) => other.what === 'index' && other.collection === collection && isSame(other.found, wanted),
       );
+      if (!(found && wanted) && isUniqueInPart(found ?? wanted, collection, all))
+        return writeUnique(draft, collection, name, { found, wanted });
       const where = found || goesFirst ? after : before;
       if (found) where.step('structure', 'dropIndex', target, literal(withName(name, found)));
       if (wanted) where.step('structure', 'createIndex', target, literal(withName(name, wanted)));
@@ -89,6 +91,41 @@ function write(draft: Draft, difference: Difference, renames: Rename[], all: Dif
         `The collation of ${collection} cannot change: make a new collection, and move the documents.`,
       );
   }
+}
+
+/** Whether an index is unique by a field that documents of one of the two versions lack. */
+function isUniqueInPart(index: IndexLayout | undefined, collection: string, all: Difference[]): boolean {
+  if (!index?.['unique'] || index['partialFilterExpression']) return false;
+  return all.some((other) => {
+    if (other.what !== 'validator' || other.collection !== collection) return false;
+    const [had, has] = [other.found?.properties ?? {}, other.wanted?.properties ?? {}];
+    return Object.keys(index.key).some((path) => {
+      const [field = ''] = path.split('.');
+      return field in had !== field in has;
+    });
+  });
+}
+
+/** For MongoDB missing values are equal: while both versions run, the index holds among the documents that have one. */
+function writeUnique(
+  { before, after }: Draft,
+  collection: string,
+  name: string,
+  { found, wanted }: { found: IndexLayout | undefined; wanted: IndexLayout | undefined },
+): void {
+  const { key, ...options } = (wanted ?? found) as IndexLayout;
+  const filter = Object.fromEntries(Object.keys(key).map((path) => [path, { $exists: true }]));
+  const partial = withName(indexName({ key, where: filter } as Index), {
+    key,
+    ...options,
+    partialFilterExpression: filter,
+  });
+  const step = (source: Source, builder: 'createIndex' | 'dropIndex', index: object) =>
+    source.step('structure', builder, literal(collection), literal(index));
+  step(before, 'createIndex', partial);
+  if (found) step(before, 'dropIndex', withName(name, found));
+  if (wanted) step(after, 'createIndex', withName(name, wanted));
+  step(after, 'dropIndex', partial);
 }
 
 const withName = (name: string, index: IndexLayout) => ({

@@ -5,7 +5,6 @@ import { database } from '../mongo/connect.ts';
 import { columnsOf } from '../schema/columns.ts';
 import { type Showing, showing } from '../schema/include.ts';
 import type { Row } from '../schema/json/read.ts';
-import { isRestricting } from '../schema/access.ts';
 import { accessTo } from '../schema/policy.ts';
 import { includable, reverseName } from '../schema/references.ts';
 import type { AnyResource } from '../schema/resource.ts';
@@ -23,7 +22,7 @@ const STREAM_TIME = 10 * 60_000;
 /** GET /books/export: all documents that a list would show on its pages, as a stream. */
 export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
   const { collection } = resource;
-  const { standard, filtering, orderOf, conditionsOf } = search(resource, listing);
+  const { standard, filtering, problems, orderOf, conditionsOf } = search(resource, listing);
   const show = showing(resource);
   return route({
     method: 'get',
@@ -38,7 +37,7 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
       .superRefine(refuseOutOfReach(resource))
       .superRefine(refuseWithoutCsv),
     answer: { status: 200, description: `All ${collection}` },
-    problems: ['too_many_streams', ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
+    problems: ['too_many_streams', ...problems],
     forms: streams(collection, {
       rows: async ({ query: asked }, signal) => {
         if (underWay >= MAX_STREAMS)

@@ -1,5 +1,6 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
+import type { ProblemCode } from '../errors.ts';
 import { isRestricting, requireReadable } from '../schema/access.ts';
 import { accessTo, visible } from '../schema/policy.ts';
 import { demand } from '../schema/definition.ts';
@@ -101,9 +102,14 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
     ...derived.map(({ parameter }) => parameter),
   ];
   const declared = [...derived, ...ownFilters(resource, listing.parameters ?? {}, taken)];
+  const problems: ProblemCode[] = [
+    ...(isRestricting(resource) ? (['forbidden'] as const) : []),
+    ...(resource.search.length > 0 ? (['search_unavailable'] as const) : []),
+  ];
   return {
     declared,
     standard,
+    problems,
     filtering: {
       ...Object.fromEntries(declared.map(({ parameter, schema }) => [parameter, schema.optional()])),
       [EXPRESSION]: filterParameter(resource, declared),
@@ -140,7 +146,7 @@ function pages<R extends AnyResource>(
   { scope = async () => [], along = [] }: Scope = {},
 ) {
   const { collection } = resource;
-  const { declared, standard, filtering, orderOf, conditionsOf } = search(resource, listing);
+  const { declared, standard, filtering, problems, orderOf, conditionsOf } = search(resource, listing);
   const known = groupables(resource, listing.groups ?? []);
   const always = along.map(({ field }) => field);
   const show = showing(resource, always);
@@ -167,11 +173,7 @@ function pages<R extends AnyResource>(
       schema: pageOf(resource),
       headers: { Link: LINK },
     },
-    problems: [
-      'invalid_cursor' as const,
-      ...(known.size > 0 ? (['too_busy'] as const) : []),
-      ...(isRestricting(resource) ? (['forbidden'] as const) : []),
-    ],
+    problems: ['invalid_cursor' as const, ...(known.size > 0 ? (['too_busy'] as const) : []), ...problems],
     lists: { resource, filters: declared },
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
       const conditions = [...(await scope(params.id)), ...(await conditionsOf(asked))];

@@ -4,6 +4,7 @@ import { Problem } from '../errors.ts';
 
 interface Failure {
   name?: string;
+  message?: string;
   code?: unknown;
   errorLabels?: string[];
   keyPattern?: Record<string, unknown>;
@@ -41,6 +42,7 @@ const LABELS = new Set([
 ]);
 
 const DUPLICATE_KEY = 11000;
+const INDEX_NOT_FOUND = 27;
 /** MaxTimeMSExpired, and TransactionExceededLifetimeLimitSeconds. */
 const TOOK_TOO_LONG = [50, 290];
 /** BSONObjectTooLarge, ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed. */
@@ -84,6 +86,11 @@ export function databaseProblem(error: unknown): Problem | undefined {
       return new Problem('query_timeout', 'The database took too long; try a narrower request.');
     if (TOOK_TOO_MUCH.includes(failure.code as number))
       return new Problem('query_timeout', 'The database needs too much memory; try a narrower request.');
+    if (failure.code === INDEX_NOT_FOUND && failure.message?.includes('text index'))
+      return new Problem(
+        'search_unavailable',
+        'The text index is being built: `q` works again when it is there.',
+      );
     if (unreachable(failure))
       return new Problem(
         'database_unavailable',

@@ -15,15 +15,8 @@ export type Compute = (stored: Record<string, unknown>) => unknown;
 /** What an answer's field is made by, if it is not stored. */
 export const computations = z.registry<{ compute: Compute }>();
 
-/**
- * The schema of a computed field in answers. `absent` has what stands for fields that a document lacks, `meta` what else
- * OpenAPI says of it.
- */
-export function shownAs(
-  { from, schema, value }: Computed,
-  absent: Record<string, unknown>,
-  meta: object,
-): z.ZodType {
+/** The schema of a computed field in answers. `absent` has what stands for fields that a document lacks. */
+export function shownAs({ from, schema, value }: Computed, absent: Record<string, unknown>): z.ZodType {
   const compute: Compute = (stored) => {
     try {
       return value(Object.fromEntries(from.map((field) => [field, stored[field] ?? absent[field]])));
@@ -32,7 +25,7 @@ export function shownAs(
       return undefined;
     }
   };
-  return schema.meta({ ...schema.meta(), ...meta }).register(computations, { compute });
+  return schema.meta({ ...schema.meta(), readOnly: true }).register(computations, { compute });
 }
 
 /** The computed fields of an example as JSON; what cannot be made is left out. */

@@ -2,16 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { AccessLists } from './access.ts';
 import type { Fault } from '../errors.ts';
-import type { Computed } from './computed.ts';
+import { type Computed, computations } from './computed.ts';
 import { isObjectId } from './fields.ts';
+import { type Formerly, newest } from './former-values.ts';
 
 /**
  * The former names of fields on the wire. As long as a definition has one in `renamed`, answers show the field by both
  * names, and requests may name it by either, so that a rename breaks no client on the day.
  */
-
-/** Former names by present ones. */
-export type Formerly = Readonly<Record<string, string>>;
 
 type Values = Record<string, unknown>;
 
@@ -26,8 +24,10 @@ export const formerFields = (
 ): Record<string, Computed> =>
   Object.fromEntries(
     Object.entries(formerly).map(([now, former]) => {
-      const schema = deprecated(fields[now] as z.ZodType, now);
-      return [former, { from: [now], schema, value: (stored: Values) => withoutIncluded(stored[now]) }];
+      const stored = newest(now, former);
+      const value = (document: Values) => withoutIncluded(stored(document));
+      const schema = deprecated(fields[now] as z.ZodType, now).register(computations, { compute: value });
+      return [former, { from: [now, former], schema, value }];
     }),
   );
 

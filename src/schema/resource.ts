@@ -10,6 +10,7 @@ import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { covers } from './grants.ts';
 import { partOf } from './merge.ts';
 import type { IndexOf } from './indexes.ts';
+import { latest } from './former-values.ts';
 import { nodesOf } from './nodes.ts';
 import { type PathOf, pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
@@ -129,18 +130,17 @@ export function resource<
   );
   const formerly = formerNames(renamed as Record<string, string>, computed);
   const former = formerFields(fields, formerly);
-  const shownFrom = (all: object, meta: object) =>
-    Object.fromEntries(
-      Object.entries(all as Record<string, Computed>).map(([field, one]) => [
-        field,
-        shownAs(one, absents, meta),
-      ]),
-    );
-  const derived = { ...shownFrom(computed, { readOnly: true }), ...shownFrom(former, {}) };
+  const derived = Object.fromEntries([
+    ...Object.entries(computed as Record<string, Computed>).map(([field, one]) => [
+      field,
+      shownAs(one, absents),
+    ]),
+    ...Object.entries(former).map(([field, { schema }]) => [field, schema]),
+  ]) as Fields;
   const policy = policyOf(definition.policy ?? {});
   const restrictions = restrictionsOf({ ...access, ...formerReaders(access, formerly) });
   const shown = answerFields(
-    { ...fields, ...derived },
+    { ...latest(fields, renamed as Record<string, string>, pathsOf(fields)), ...derived },
     restrictions,
     (): Restricted => made,
     policy.owner,

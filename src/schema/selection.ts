@@ -68,19 +68,20 @@ const join = (...paths: string[]): string => paths.filter(Boolean).join('.');
 
 /** What MongoDB need read; all of a document, where nothing was chosen. Of a computed field, what it is made from. */
 export function projectionOf(
-  { policy, restrictions, computed, paths }: AnyResource,
+  { policy, restrictions, computed, renamed, paths }: AnyResource,
   selection: Selection | undefined,
   at = '',
 ): Record<string, 1> | undefined {
   // The tag is made of all fields.
   if (!selection?.has(at) || (at === '' && showsTag(selection))) return undefined;
+  const withFormer = (path: string): string[] => [path, renamed[path] ?? []].flat();
   const chosen = (above: string): string[] =>
     [...(selection.get(join(at, above)) ?? [])]
       .filter((field) => field !== 'id')
       .map((field) => join(above, field))
       .flatMap((path) => {
         const isDeeper = paths.get(path)?.kind === 'object' && selection.has(join(at, path));
-        return isDeeper ? chosen(path) : (computed[path]?.from ?? [path]);
+        return isDeeper ? chosen(path) : (computed[path]?.from ?? [path]).flatMap(withFormer);
       });
   // What is shown may depend on whose it is.
   const owner = restrictions.read.grants.size > 0 ? ownerPath(policy) : undefined;

@@ -11,6 +11,7 @@ import type { Showing } from './include.ts';
 import type { Row } from './json/read.ts';
 import { modelOf, QUERY_TIME } from './model.ts';
 import { type AnyResource, type DocumentOf, noun, type Reference } from './resource.ts';
+import { byFormerNames, withFormerValues } from './former-values.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
 
@@ -133,23 +134,22 @@ export async function update<R extends AnyResource>(
   patch: Changes | ((current: DocumentOf<R>) => Changes),
 ): Promise<DocumentOf<R>> {
   const isKnown = typeof patch !== 'function';
-  const [holdFound, [known] = []] = await lookUpTargets(isKnown ? targetsOf(resource, patch) : [], {
+  const [holdFound, [found] = []] = await lookUpTargets(isKnown ? targetsOf(resource, patch) : [], {
     collection: resource.collection,
     ids: [id],
     condition: writable(resource, 'update'),
     collated: resource.collation !== undefined,
   });
-  if (!known) return refuse(resource, id);
+  if (!found) return refuse(resource, id);
+  const known = withFormerValues(resource.renamed, found);
   const current = known as DocumentOf<R>;
   const changes = stored(isKnown ? patch : patch(current));
-  const former = Object.keys(changes).flatMap((field) => resource.renamed[field] ?? []);
   // A patch that changes nothing does not change the time of the last change either.
-  if (!former.some((field) => field in known) && isUnchanged(known, changes)) return current;
+  if (isUnchanged(known, changes)) return current;
 
   for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
   requireOwn(resource, changes);
   const changed = { ...known, ...changes, updatedAt: new Date() };
-  for (const field of former) delete (changed as Changes)[field];
   requireRules(resource, changed);
   // What it referred to before exists already, and cannot have gone meanwhile.
   const before = targetsOf(resource, known);
@@ -161,8 +161,11 @@ export async function update<R extends AnyResource>(
     statement: {
       filter: { _id: id },
       updateMods: {
-        $set: { ...changes, updatedAt: changed.updatedAt },
-        ...(former.length > 0 && { $unset: Object.fromEntries(former.map((field) => [field, ''])) }),
+        $set: {
+          ...changes,
+          ...byFormerNames(resource.renamed, found, changes),
+          updatedAt: changed.updatedAt,
+        },
       },
     },
     explain: byRules(resource),

@@ -6,8 +6,13 @@ import type { Filter } from '../layout.ts';
 import type { Documents } from './migration.ts';
 import { startThrottle } from './throttle.ts';
 
-/** Documents that one transaction walks through. */
-const BATCH = 2_000;
+/**
+ * Documents that one transaction walks through. Whoever writes one of them meanwhile waits for its end, so a batch has
+ * as many as take about BATCH_TIME.
+ */
+const BATCH = { first: 500, least: 20, most: 2_000 };
+/** Milliseconds. */
+const BATCH_TIME = 300;
 /** How often a collection is gone through for the sake of what comes to match meanwhile. */
 const PASSES = 3;
 
@@ -35,9 +40,12 @@ export async function runOnline(action: Documents, walk: Walk): Promise<void> {
   const total = await db.collection(collection).estimatedDocumentCount();
   const throttle = await startThrottle(db, collection);
   let checkpoint = walk.entry.checkpoint ?? NOWHERE;
+  let size = BATCH.first;
   try {
     for (;;) {
-      const next = await nextBatch(action, walk, checkpoint);
+      const start = performance.now();
+      const next = await nextBatch(action, walk, checkpoint, size);
+      size = fitting(size, performance.now() - start);
       if (!next) {
         const left = await unfinished(action, walk.db);
         if (left === 0) return;
@@ -57,15 +65,22 @@ export async function runOnline(action: Documents, walk: Walk): Promise<void> {
   }
 }
 
+/** How many documents the next batch has, if one of `size` took so long. */
+const fitting = (size: number, elapsed: number): number => {
+  const factor = Math.min(Math.max(BATCH_TIME / elapsed, 0.25), 2);
+  return Math.min(Math.max(Math.round(size * factor), BATCH.least), BATCH.most);
+};
+
 /** Changes the documents after the checkpoint, and moves it; undefined if there are none. */
 async function nextBatch(
   action: Documents,
   { db, lock, entry }: Walk,
   checkpoint: Checkpoint,
+  size: number,
 ): Promise<Checkpoint | undefined> {
   // The first time most documents match, and the index of the ids is read alone; later only few do.
   const some = checkpoint.pass > 1 ? action.where : {};
-  const bound = await endOfBatch(db.collection(action.collection), checkpoint.last, some);
+  const bound = await endOfBatch(db.collection(action.collection), checkpoint.last, some, size);
   if (!bound) return undefined;
   const next = { ...checkpoint, last: bound.last, walked: checkpoint.walked + bound.size };
   const range = { $lte: bound.last, ...(checkpoint.last !== null && { $gt: checkpoint.last }) };
@@ -105,6 +120,7 @@ async function endOfBatch(
   collection: mongo.Collection,
   after: unknown,
   where: Filter,
+  size: number,
 ): Promise<Bound | undefined> {
   const rest = {
     $and: [after === null ? {} : { _id: { $gt: after } }, where],
@@ -115,11 +131,11 @@ async function endOfBatch(
     .hint({ _id: 1 });
   const [full] = await ids
     .clone()
-    .skip(BATCH - 1)
+    .skip(size - 1)
     .limit(1)
     .toArray();
-  if (full) return { last: full._id, size: BATCH };
-  const tail = await ids.limit(BATCH).toArray();
+  if (full) return { last: full._id, size };
+  const tail = await ids.limit(size).toArray();
   const last = tail.at(-1);
   return last && { last: last._id, size: tail.length };
 }

@@ -1,4 +1,5 @@
 import type { mongo } from 'mongoose';
+import { rulesBroken } from '../failures.ts';
 import type { View } from '../layout.ts';
 import type { Former } from './former.ts';
 import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
@@ -33,9 +34,14 @@ export async function up(db: mongo.Db, migrations: Migration[], settings: Settin
             await apply(run, migration, history.entries.get(migration.id));
           return open(history).map(({ id }) => id);
         });
-  if (settings.views && wanted.length >= applicable.length) await renewViews(db, settings.views);
+  await showViews(db, settings, wanted.length >= applicable.length);
   return applied;
 }
+
+/** What the definitions want to be shown needs all that they have. */
+const showViews = async (db: mongo.Db, { views }: Settings, isComplete: boolean): Promise<void> => {
+  if (views && isComplete) await renewViews(db, views);
+};
 
 /** Undoes the last migration; with `to`, all that came after that one. Answers what that was. */
 export async function down(
@@ -43,27 +49,41 @@ export async function down(
   migrations: Migration[],
   settings: Settings = {},
 ): Promise<string[]> {
-  return locked(db, migrations, settings, async (run, { entries }) => {
-    const applied = migrations.filter(({ id }) => entries.has(id));
-    const kept = settings.to === undefined ? applied.length - 1 : indexOf(migrations, settings.to) + 1;
-    const undone = applied.slice(Math.max(kept, 0)).toReversed();
-    const positions = undone.map((migration) => beginUndoing(migration, entries.get(migration.id) as Entry));
-    for (const migration of undone)
-      await refuseUndoing(run.db, migration, entries.get(migration.id) as Entry);
-    for (const [i, migration] of undone.entries()) await undo(run, migration, positions[i] as Entry);
-    await dropViewsOfNothing(run.db);
+  return locked(db, migrations, settings, async (run, history) => {
+    const undone = await undoFrom(run, history, migrations, settings.to);
     return undone.map(({ id }) => id);
   });
 }
 
-/** Undoes the last migration and applies it again. */
+async function undoFrom(
+  run: Run,
+  { entries }: History,
+  migrations: Migration[],
+  to?: string,
+): Promise<Migration[]> {
+  const applied = migrations.filter(({ id }) => entries.has(id));
+  const kept = to === undefined ? applied.length - 1 : indexOf(migrations, to) + 1;
+  const undone = applied.slice(Math.max(kept, 0)).toReversed();
+  const positions = undone.map((migration) => beginUndoing(migration, entries.get(migration.id) as Entry));
+  for (const migration of undone) await refuseUndoing(run.db, migration, entries.get(migration.id) as Entry);
+  for (const [i, migration] of undone.entries()) await undo(run, migration, positions[i] as Entry);
+  await dropViewsOfNothing(run.db);
+  return undone;
+}
+
+/** Undoes the last migration and applies it again; no other runner gets in between. */
 export async function redo(
   db: mongo.Db,
   migrations: Migration[],
   settings: Settings = {},
 ): Promise<string[]> {
-  const [undone] = await down(db, migrations, { ...settings, to: undefined });
-  return undone === undefined ? [] : up(db, migrations, { ...settings, to: undone });
+  const redone = await locked(db, migrations, settings, async (run, history) => {
+    const undone = await undoFrom(run, history, migrations);
+    for (const migration of undone) await apply(run, migration, undefined);
+    return undone.map(({ id }) => id);
+  });
+  await showViews(db, settings, redone.includes(migrations.at(-1)?.id as string));
+  return redone;
 }
 
 export const upTo = (migrations: Migration[], to: string | undefined): Migration[] =>
@@ -165,8 +185,10 @@ async function begin({ db, lock }: Run, migration: Migration): Promise<Entry> {
 /** A small migration that has failed leaves nothing behind, if that is possible; a long one can go on. */
 async function undoFailed(run: Run, migration: Migration, entry: Entry, error: Error): Promise<Error> {
   const { id, steps } = migration;
-  const explain = (what: string) =>
-    new Error(`${id} has failed: ${error.message}\n${what}`, { cause: error });
+  // MongoDB says only in the details which rules a document breaks.
+  const rules = rulesBroken(error)?.join(', ');
+  const reason = rules ? `${error.message} (${rules})` : error.message;
+  const explain = (what: string) => new Error(`${id} has failed: ${reason}\n${what}`, { cause: error });
   const goesOn =
     `Its first ${entry.step} of ${steps.length} steps are done. When the reason is mended, npm run migrate -- up ` +
     'goes on';
@@ -174,7 +196,9 @@ async function undoFailed(run: Run, migration: Migration, entry: Entry, error: E
   try {
     undoing = beginUndoing(migration, entry);
   } catch (reason) {
-    return explain(`${goesOn}. ${(reason as Error).message}`);
+    return explain(
+      `${goesOn}. ${(reason as Error).message} If it can go neither way, see docs/migrations.md.`,
+    );
   }
   if (steps.some(({ up }) => up.kind === 'documents' && up.online))
     return explain(`${goesOn}, or npm run migrate -- down undoes them.`);
