@@ -79,22 +79,21 @@ export function keyOf(known: Map<string, Groupable>, name: string): Key {
 /** The stages that make of each element of its lists a document of its own, and the expression for its value. */
 export function expressionOf({ path, unit }: Key, alias: string): { stages: object[]; value: unknown } {
   const { path: name, lists, many } = path;
-  const stages = many
-    ? [
-        { $set: { [alias]: elements(`$${name}`, lists.length) } },
-        { $unwind: { path: `$${alias}`, preserveNullAndEmptyArrays: true } },
-      ]
-    : [];
-  return { stages, value: rounded(path, many ? `$${alias}` : `$${name}`, unit) };
+  if (!many) return { stages: [], value: rounded(path, `$${name}`, unit) };
+  const stages = [
+    { $set: { [alias]: elements(`$${name}`, lists.length, rounded(path, '$$this', unit)) } },
+    { $unwind: { path: `$${alias}`, preserveNullAndEmptyArrays: true } },
+  ];
+  return { stages, value: { $ifNull: [`$${alias}`, null] } };
 }
 
-/** The different elements of lists within lists: a document counts once in a group, however often its list has it. */
-function elements(list: unknown, depth: number): object {
+/** The different values of lists within lists: a document counts once in a group, however many of its elements fit. */
+function elements(list: unknown, depth: number, value: unknown): object {
   const safe = { $cond: [{ $isArray: list }, list, []] };
-  if (depth === 1) return { $setUnion: [safe, []] };
+  if (depth === 1) return { $setUnion: [{ $map: { input: safe, in: value } }, []] };
   const inner = { $cond: [{ $isArray: '$$this' }, '$$this', []] };
   const flat = { $reduce: { input: safe, initialValue: [], in: { $concatArrays: ['$$value', inner] } } };
-  return elements(flat, depth - 1);
+  return elements(flat, depth - 1, value);
 }
 
 /** What is not of the field's kind, because another tool has stored it, counts as null. */
