@@ -157,6 +157,7 @@ test('a process that is killed in the middle leaves nothing half done, and what 
     }
   });
   await sleep(1_500);
+  while (acknowledged.length === 0) await sleep(100);
   await servers[1]?.killBetweenCommands();
   running = false;
   const killed = performance.now();
