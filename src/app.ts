@@ -1,8 +1,11 @@
 import Router from '@koa/router';
 import Koa, { type Middleware } from 'koa';
 import { type Logger, pino } from 'pino';
+import { Problem } from './errors.ts';
 import { changes } from './edges/changes/index.ts';
 import { modelPage } from './edges/model/index.ts';
+import { metrics } from './edges/metrics/index.ts';
+import type { Metrics } from './edges/metrics/registry.ts';
 import { compression } from './http/compression.ts';
 import { mountAccountPage } from './http/account-page.ts';
 import { type DemoLogin, mountDocs } from './http/docs.ts';
@@ -37,6 +40,10 @@ interface Settings {
   requireReady?: () => void;
   /** A login that everybody knows, of a development set-up. */
   demo?: DemoLogin | undefined;
+  /** Where requests are counted. */
+  metrics?: Metrics | undefined;
+  /** Everybody may see how long things took. */
+  isDevelopment?: boolean;
   /** Pages of a development set-up. */
   mountOwn?: ((router: Router) => void) | undefined;
 }
@@ -49,12 +56,14 @@ export function createApp({
   trustProxy = 0,
   requireReady = () => {},
   demo,
+  metrics: measured,
+  isDevelopment = false,
   mountOwn,
   ...api
 }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   const limit = generalLimit(rateLimit);
-  const edges = edgesOf(api, { logger, corsOrigins });
+  const edges = edgesOf(api, { logger, corsOrigins, metrics: measured, isDevelopment });
   const mount = (route: Route, ...before: Middleware[]) =>
     router[route.method](
       route.path.replace(/\{(\w+)\}/g, ':$1'),
@@ -64,7 +73,13 @@ export function createApp({
     );
   for (const route of [...edges.flatMap(({ routes }) => routes), ...api.routes].toSorted(literalFirst))
     mount(route, whenReady(requireReady));
-  for (const route of systemRoutes(api, requireReady)) mount(route);
+  let isStopping = false;
+  const requireServing = () => {
+    if (isStopping)
+      throw new Problem('shutting_down', 'The process is about to stop: send requests elsewhere.');
+    requireReady();
+  };
+  for (const route of systemRoutes(api, requireServing)) mount(route);
   // Made when it is first asked for: it takes longer than all the rest of a start.
   let document: Buffer | undefined;
   router.get('/openapi.json', async (ctx) => {
@@ -87,6 +102,7 @@ export function createApp({
     if (['ERR_STREAM_PREMATURE_CLOSE', 'EPIPE', 'ECONNRESET'].includes(error.code ?? '')) return;
     logger.error({ err: error, requestId: ctx?.req?.id }, error.message);
   });
+  app.on('stopping', () => (isStopping = true));
   for (const { attach } of edges) attach?.(app);
   app.use(requestLog(logger));
   app.use(securityHeaders);
@@ -102,10 +118,13 @@ export function createApp({
 }
 
 /** What there is beyond requests and answers. Each line can be taken away, and its folder with it. */
-const edgesOf = (api: Api, settings: Required<Pick<Settings, 'logger' | 'corsOrigins'>>): Edge[] => [
+const edgesOf = (api: Api, settings: EdgeSettings): Edge[] => [
+  metrics(settings),
   changes({ ...api, ...settings, authenticate, confirm, authorities }),
   modelPage(api.resources),
 ];
+
+type EdgeSettings = Required<Pick<Settings, 'logger' | 'corsOrigins' | 'metrics' | 'isDevelopment'>>;
 
 /** /books/export and /books/changes before /books/{id}, wherever they stand in their lists. */
 const literalFirst = (a: Route, b: Route): number => (sortable(a) < sortable(b) ? -1 : 1);
@@ -113,7 +132,12 @@ const sortable = ({ path }: Route): string => path.replace(/\{\w+\}/g, '\uffff')
 
 /** The OpenAPI document of everything that the application answers; it needs no database. */
 export function describeApi(api: Api) {
-  const edges = edgesOf(api, { logger: pino({ level: 'silent' }), corsOrigins: [] });
+  const edges = edgesOf(api, {
+    logger: pino({ level: 'silent' }),
+    corsOrigins: [],
+    metrics: undefined,
+    isDevelopment: false,
+  });
   const byName = (one: Tag, other: Tag): number => (one.name < other.name ? -1 : 1);
   return openapi(
     [...edges.flatMap(({ routes }) => routes), ...api.routes, ...systemRoutes(api)],

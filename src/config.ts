@@ -82,6 +82,13 @@ const environment = z.object({
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
   /** How many proxies stand in front; what they say of a client is believed. */
   TRUST_PROXY: whole(0, 10).default(0),
+  /** Where operators and Prometheus ask; without a port nowhere. */
+  ADMIN_PORT: whole(0, 65_535).optional(),
+  ADMIN_HOST: z.string().default('127.0.0.1'),
+  /** Seconds in which a process that is stopped is no longer ready, but goes on serving. */
+  DRAIN_DELAY: whole(0, 600).default(5),
+  /** Seconds that requests under way may take after that. */
+  DRAIN_TIME: whole(1, 3_600).default(10),
   LOG_LEVEL: z.enum(levels, `must be one of ${levels.join(', ')}`).default('info'),
 });
 

@@ -62,6 +62,7 @@ export const problems = {
     title: 'The database is newer than this version of the program',
     retryAfter: 5,
   },
+  shutting_down: { status: 503, title: 'The process is about to stop', retryAfter: 1 },
   too_many_streams: { status: 503, title: 'Too many streams are under way', retryAfter: 5 },
   too_busy: { status: 503, title: 'Too many expensive queries are under way', retryAfter: 1 },
   query_timeout: { status: 503, title: 'The database took too long to answer', retryAfter: 1 },
@@ -108,6 +109,8 @@ export interface ProblemDetails {
   headers?: Record<string, string>;
   /** What the refusal means for the security of accounts; not a part of the answer. */
   event?: SecurityEvent | undefined;
+  /** What has led to it, for the log alone. */
+  cause?: unknown;
 }
 
 /** An answer of 400 or above (RFC 9457). `detail` is for the client to read: nothing internal, no secret. */
@@ -115,12 +118,16 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly status: number;
   readonly headers: Record<string, string>;
-  readonly members: Omit<ProblemDetails, 'headers' | 'event'>;
+  readonly members: Omit<ProblemDetails, 'headers' | 'event' | 'cause'>;
   readonly event: SecurityEvent | undefined;
   readonly mediaType: string = 'application/problem+json';
 
-  constructor(code: ProblemCode, detail: string, { headers = {}, event, ...members }: ProblemDetails = {}) {
-    super(detail);
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    { headers = {}, event, cause, ...members }: ProblemDetails = {},
+  ) {
+    super(detail, { cause });
     this.code = code;
     const { status, retryAfter }: Kind = problems[code];
     this.status = status;

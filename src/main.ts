@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { createApp } from './app.ts';
-import { addressOf, type Config, loadConfig } from './config.ts';
+import { adminOf } from './admin.ts';
+import { addressOf, type Config, isProduction, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { DEMO_PASSWORD } from './auth/passwords.ts';
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
   const stopped = once(stopSignal(), 'abort');
   useKeys(await signingKeys(config), addressOf(config));
 
+  const admin = await adminOf(config);
   const database = await openDatabase(config, say);
   try {
     if (database.embedded) {
@@ -61,20 +63,26 @@ async function main(): Promise<void> {
         trustProxy: config.TRUST_PROXY,
         requireReady: readiness.require,
         demo: demo && { username: demo.email, password: DEMO_PASSWORD },
+        metrics: admin.metrics,
+        isDevelopment: !isProduction(config),
         mountOwn: mails?.mount,
       });
       server = await listen(config, app, logger);
       const { port } = server.address() as AddressInfo;
       const url = `http://${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${port}`;
       say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
+      await admin.open(readiness.require, logger, say);
       if (mails) say(`Mails are shown at  ${url}/mails`);
       if (accounts.length > 0) tellDemoAccounts(accounts, say);
       await Promise.race([stopped, readiness.failure]);
       say('Stopping: the requests under way may end.');
     } finally {
       readiness.stop();
-      if (server) await drain(server);
+      // On one's own machine nobody sends requests elsewhere.
+      const delay = database.embedded ? 0 : config.DRAIN_DELAY * 1_000;
+      if (server) await drain(server, { delay, patience: config.DRAIN_TIME * 1_000 });
       await mailsSent(3_000);
+      admin.close();
     }
   } finally {
     await database.close();

@@ -26,6 +26,7 @@ import {
   createCollection,
   createIndex,
   dropIndex,
+  keepImages,
   optional,
   required,
   run,
@@ -88,6 +89,7 @@ describe('what is pending', () => {
       list.map(({ id, steps }) => ({
         _id: id,
         sha256: expect.stringMatching(/^[\da-f]{64}$/),
+        compatible: false,
         state: 'applied',
         step: steps.length,
         changed: 0,
@@ -1031,6 +1033,28 @@ describe('a server', () => {
     expect(tries).toBe(2);
   });
 
+  const objectId = { bsonType: 'objectId' };
+  const text = { bsonType: 'string' };
+  test.each([
+    ['a collection', createCollection('a', { schema: { properties: { _id: objectId, title: text } } }), true],
+    [
+      'a collection that refers to others',
+      createCollection('a', { schema: { properties: { book: objectId } } }),
+      false,
+    ],
+    ['an index', createIndex('books', { key: { a: 1 } }), true],
+    ['a unique index', createIndex('books', { key: { a: 1 }, unique: true }), false],
+    ['a removed index', dropIndex('books', { key: { a: 1 } }), false],
+    ['a field that need not be there', changeField('books', 'a', { to: optional(text) }), true],
+    ['a reference', changeField('books', 'a', { to: optional(objectId) }), false],
+    ['a field that must be there', changeField('books', 'a', { to: required(text) }), false],
+    ['a field that goes', changeField('books', 'a', { from: optional(text) }), false],
+    ['images', keepImages('books'), true],
+  ])('the version before can start after %s: %#', (_, step, compatible) => {
+    expect(migration('file:///0099-x.ts', [step])).toMatchObject({ compatible });
+    expect(migration('file:///0099-x.ts', [step], { compatible: !compatible }).compatible).toBe(!compatible);
+  });
+
   test('is not ready before its migrations are applied, nor on a database that is ahead of it', async () => {
     const server = await serve();
     for (const path of ['/health/ready', '/books', '/posts/65f000000000000000000d01', '/books?nonsense'])
@@ -1059,5 +1083,9 @@ describe('a server', () => {
       });
     // One that was ready when the later migration came goes on.
     expect((await get(server, '/books')).status).toBe(200);
+
+    await journalOf(db).updateOne({ _id: '9999-later' }, { $set: { compatible: true } });
+    while ((await get(other, '/health/ready')).status !== 200) await sleep(50);
+    expect((await get(other, '/books')).status).toBe(200);
   });
 });

@@ -86,6 +86,9 @@ describe('the configuration', () => {
       CORS_ORIGINS: [],
       RATE_LIMIT: 1200,
       TRUST_PROXY: 0,
+      ADMIN_HOST: '127.0.0.1',
+      DRAIN_DELAY: 5,
+      DRAIN_TIME: 10,
       LOG_LEVEL: 'info',
     };
     expect(readConfig({})).toEqual(plain);

@@ -28,9 +28,11 @@ export function entrance(
     if (secret) ctx.set('Cache-Control', 'no-store');
     ctx.vary('Authorization');
     let who = ANONYMOUS;
+    const start = performance.now();
     try {
       who = ctx.state['caller'] = await identify(ctx);
     } finally {
+      ctx.state['callerTime'] = performance.now() - start;
       await count(ctx);
     }
     if (!secret && who.kind !== 'anonymous') ctx.set('Cache-Control', 'private, no-cache');

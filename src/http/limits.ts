@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import type { Caller, Role } from '../auth/caller.ts';
 import { origin } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
+import { refusals } from '../measures.ts';
 import { type Budget, budget, type Policy } from '../mongo/budget.ts';
 import { digest } from '../schema/etag.ts';
 
@@ -59,12 +60,13 @@ async function spend(ctx: Context, { policy, take }: Budget, key: string): Promi
   const wait = Math.ceil(reset / 1000);
   addToList(ctx, 'RateLimit-Policy', `"${name}";q=${points};w=${seconds}`);
   addToList(ctx, 'RateLimit', `"${name}";r=${left};t=${wait}`);
-  if (!granted)
-    throw new Problem(
-      'rate_limited',
-      `Of these requests ${points} are taken in ${seconds} seconds; try again in ${wait} seconds.`,
-      { headers: { 'Retry-After': String(wait) } },
-    );
+  if (granted) return;
+  refusals.publish({ policy: name });
+  throw new Problem(
+    'rate_limited',
+    `Of these requests ${points} are taken in ${seconds} seconds; try again in ${wait} seconds.`,
+    { headers: { 'Retry-After': String(wait) } },
+  );
 }
 
 const addToList = (ctx: Context, name: string, item: string): void => {

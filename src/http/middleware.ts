@@ -3,9 +3,11 @@ import cors from '@koa/cors';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { pinoHttp } from 'pino-http';
+import type { Caller } from '../auth/caller.ts';
 import { comingFrom } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
+import { type Tally, tallying } from '../mongo/traffic.ts';
 import { reportRefusal } from './security.ts';
 import { addressOf, networksOf } from './address.ts';
 import { toUri } from './uri.ts';
@@ -28,9 +30,13 @@ export function requestLog(logger: Logger): Middleware {
     quietReqLogger: true,
     // 501 is the answer to a client's odd method, no failure of ours.
     customLogLevel: (_req, { statusCode }) => (statusCode >= 500 && statusCode !== 501 ? 'error' : 'info'),
+    customSuccessObject: (_req, res, entry) => ({ ...entry, ...detailsOf(res) }),
     // pino-http would add an error of its own, whose stack says nothing; what failed is logged by the application.
-    customErrorObject: (_req, _res, error, { err, ...entry }) =>
-      error.message.startsWith('failed with status code') ? entry : { ...entry, err },
+    customErrorObject: (_req, res, error, { err, ...entry }) => ({
+      ...entry,
+      ...detailsOf(res),
+      ...(!error.message.startsWith('failed with status code') && { err }),
+    }),
     serializers: {
       req: ({ id, method, url, headers }: LoggedRequest) => {
         const clientId = harmless(headers['x-request-id']);
@@ -40,6 +46,7 @@ export function requestLog(logger: Logger): Middleware {
     },
   });
   return (ctx, next) => {
+    contexts.set(ctx.res, ctx);
     log(ctx.req, ctx.res);
     const address = addressOf(ctx);
     const origin = {
@@ -49,9 +56,41 @@ export function requestLog(logger: Logger): Middleware {
       networks: networksOf(address),
       agent: ctx.get('User-Agent').trim().slice(0, 300) || undefined,
     };
-    return comingFrom(origin, next);
+    const tally: Tally = (ctx.state['database'] = { count: 0, milliseconds: 0 });
+    return comingFrom(origin, () => tallying(tally, next));
   };
 }
+
+const contexts = new WeakMap<object, Context>();
+
+/** What the line of a request says beside the request and its status. */
+function detailsOf(response: object): object {
+  const ctx = contexts.get(response);
+  if (!ctx) return {};
+  const { operation, caller: who, problem, database } = ctx.state as LoggedState;
+  const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(ctx.get('traceparent'))?.[1];
+  return {
+    operation,
+    route: (ctx as { _matchedRoute?: unknown })._matchedRoute,
+    ...(who?.id && { caller: { id: who.id, role: who.role, key: who.key } }),
+    address: addressOf(ctx),
+    ...(trace && { trace }),
+    ...(problem && { problem: problem.code }),
+    ...(problem?.cause !== undefined && { cause: inShort(problem.cause) }),
+    database: { count: database.count, time: Math.round(database.milliseconds * 10) / 10 },
+  };
+}
+
+interface LoggedState {
+  operation?: string;
+  caller?: Caller;
+  problem?: Problem;
+  database: Tally;
+}
+
+/** The stack of a driver's error says nothing of this program. */
+const inShort = (cause: unknown): string =>
+  cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
 
 interface LoggedRequest {
   id: string;
@@ -71,7 +110,7 @@ export const problems: Middleware = async (ctx, next) => {
     await next();
     if (ctx.status >= 400 && !ctx.body) throw unanswered(ctx);
   } catch (error) {
-    const problem = toProblem(error);
+    const problem = (ctx.state['problem'] = toProblem(error));
     if (problem.event) await reportRefusal(ctx, problem.event);
     if (problem.status === 500) ctx.app.emit('error', refusalByValidator(error) ?? error, ctx);
     ctx.status = problem.status;

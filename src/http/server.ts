@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { Problem, type ProblemCode, reason } from '../errors.ts';
@@ -23,15 +25,20 @@ export const TIMES = {
 const MAX_CONNECTIONS = 10_000;
 
 /**
- * An HTTP server that answers with problem documents also where Node itself refuses a request. It tells the
- * application when it begins to listen and when it is drained: `listening` and `draining`.
+ * An HTTP server that answers with problem documents also where Node itself refuses a request. It passes three events
+ * on to the application: `listening`; `stopping`, it is about to stop and clients should go elsewhere; `draining`, what
+ * is under way ends now. See drain().
  */
 export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   const { stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
   const handle = app.callback();
-  const responses = new WeakMap<Duplex, ServerResponse>();
+  const responses = new Map<Duplex, ServerResponse>();
+  let isStopping = false;
   const listener: RequestListener = (request, response) => {
-    responses.set(request.socket, response);
+    const { socket } = request;
+    if (!responses.has(socket)) socket.once('close', () => responses.delete(socket));
+    responses.set(socket, response);
+    if (isStopping) response.shouldKeepAlive = false;
     void handle(request, response);
   };
   // The application refuses a request without Host, and one that expects too much: with a problem document.
@@ -47,7 +54,12 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   });
   server.on('checkExpectation', listener);
   acceptUpgrades(server, listener, (socket) => responses.get(socket)?.writableFinished === false);
-  for (const event of ['listening', 'draining']) server.on(event, () => app.emit(event));
+  // A client that is told so opens its next connection elsewhere; one whose idle connection is closed may be sending.
+  server.on('stopping', () => {
+    isStopping = true;
+    for (const response of responses.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+  });
+  for (const event of ['listening', 'stopping', 'draining']) server.on(event, () => app.emit(event));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
     const underWay = last?.writableFinished === false ? last : undefined;
@@ -90,10 +102,27 @@ function refusal(problem: Problem, requestId: string) {
   return { headers, body };
 }
 
-/** Stops taking connections, lets the requests under way end, and cuts off what is left after `patience` ms. */
-export async function drain(server: Server, patience = 10_000): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
+/** Milliseconds in which requests are still read that were sent before the client learned anything. */
+const LAST_ONES = 500;
+
+interface Course {
+  /** Milliseconds in which it goes on serving, so that whoever sends it requests can learn that it stops. */
+  delay?: number;
+  /** Milliseconds that requests under way may take after that. */
+  patience?: number;
+}
+
+/**
+ * Stops a server without a failed request: it is no longer ready and closes each connection with its next answer; after
+ * the delay it takes no connections any more, and ends when the requests under way have ended.
+ */
+export async function drain(server: Server, { delay = 0, patience = 10_000 }: Course = {}): Promise<void> {
+  server.emit('stopping');
+  if (delay > 0) await sleep(delay);
+  // Not http's own close(): it would reset connections whose request has arrived and was not read yet.
+  const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve));
   server.emit('draining');
+  if (delay > 0) await Promise.race([closed, sleep(LAST_ONES)]);
   // A connection whose last answer has gone out would wait for a further request.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
   const cut = setTimeout(() => server.closeAllConnections(), patience);

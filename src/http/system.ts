@@ -52,9 +52,10 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'Can it serve requests?',
     description:
-      'Answers 503 while the database cannot be reached, or is not as this version of the program needs it.',
+      'Answers 503 while the database cannot be reached, or is not as this version of the program needs it, and as soon as the process is about to stop: a load balancer then sends its requests elsewhere.',
     policy: ANYONE,
     answer: { status: 200, description: 'It can', schema: health, example: status },
+    problems: ['shutting_down'],
     handler: async () => {
       requireReady();
       await mongoose.connection.getClient().db('admin').command({ ping: 1, maxTimeMS: 1_000 });

@@ -1,5 +1,6 @@
 import mongoose, { type mongo } from 'mongoose';
 import { type Config, hostsOf } from '../config.ts';
+import { watchTraffic } from './traffic.ts';
 
 export interface Database {
   /** It runs an embedded mongod: a development set-up. */
@@ -55,6 +56,7 @@ async function connect(uri: string, options?: mongoose.ConnectOptions): Promise<
       writeConcern: { w: 'majority' },
       ...options,
     });
+    watchTraffic(mongoose.connection.getClient());
     await refuseUnfit();
   } catch (error) {
     await mongoose.disconnect();

@@ -48,9 +48,12 @@ const TOOK_TOO_LONG = [50, 290];
 /** BSONObjectTooLarge, ExceededMemoryLimit, QueryExceededMemoryLimitNoDiskUseAllowed. */
 const TOOK_TOO_MUCH = [10334, 146, 292];
 
-/** The failure itself and those it wraps: bulk writes hide the labels and codes of what went wrong inside. */
+/**
+ * The failure itself and those it wraps: bulk writes hide the labels and codes of what went wrong inside. A problem is
+ * what was made of one; its cause is for the log alone.
+ */
 const failures = (error: unknown, depth = 0): Failure[] =>
-  typeof error !== 'object' || error === null || depth > 5
+  typeof error !== 'object' || error === null || error instanceof Problem || depth > 5
     ? []
     : [
         error,
@@ -78,14 +81,28 @@ export const isTransient = (error: unknown): boolean =>
 /** Whether the database could not be reached, or has no primary at the moment. */
 export const isUnreachable = (error: unknown): boolean => failures(error).some(unreachable);
 
+const WRITE_CONFLICT = 112;
+
+/** Why a transaction is tried again, as metrics tell it. */
+export function reasonOf(error: unknown): 'write_conflict' | 'guard' | 'connection' | 'other' {
+  const all = failures(error);
+  if (all.some(idCollision)) return 'guard';
+  if (all.some(({ code }) => code === WRITE_CONFLICT)) return 'write_conflict';
+  return all.some(unreachable) ? 'connection' : 'other';
+}
+
 /** The problem that a failure of the database means to a client; undefined for any other error. */
 export function databaseProblem(error: unknown): Problem | undefined {
   for (const failure of failures(error)) {
     if (failure.code === DUPLICATE_KEY) return duplicateKey(failure);
     if (TOOK_TOO_LONG.includes(failure.code as number))
-      return new Problem('query_timeout', 'The database took too long; try a narrower request.');
+      return new Problem('query_timeout', 'The database took too long; try a narrower request.', {
+        cause: error,
+      });
     if (TOOK_TOO_MUCH.includes(failure.code as number))
-      return new Problem('query_timeout', 'The database needs too much memory; try a narrower request.');
+      return new Problem('query_timeout', 'The database needs too much memory; try a narrower request.', {
+        cause: error,
+      });
     if (failure.code === INDEX_NOT_FOUND && failure.message?.includes('text index'))
       return new Problem(
         'search_unavailable',
@@ -95,6 +112,7 @@ export function databaseProblem(error: unknown): Problem | undefined {
       return new Problem(
         'database_unavailable',
         'The database cannot be reached at the moment; try again soon.',
+        { cause: error },
       );
   }
   return undefined;
@@ -188,8 +206,9 @@ export const outcomeUnknown = (): Problem =>
     'The database did not confirm in time: the change may have been made or not. To retry with the same Idempotency-Key is safe.',
   );
 
-export const writeConflict = (): Problem =>
+export const writeConflict = (cause?: unknown): Problem =>
   new Problem(
     'write_conflict',
     'Too many others changed the same documents; nothing was written. Try again.',
+    { cause },
   );

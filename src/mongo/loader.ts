@@ -1,4 +1,5 @@
 import type { Types } from 'mongoose';
+import { batches } from '../measures.ts';
 import { isInTransaction } from './session.ts';
 
 /** What MongoDB sends at once is 101 documents: more would need a second round trip, which is not tried again. */
@@ -26,6 +27,7 @@ export function loader<T extends { _id: Id }>(read: (ids: Id | { $in: Id[] }) =>
     const ids: Id[] = [];
     const found = new Promise((resolve) => setImmediate(resolve)).then(async () => {
       if (next === round) next = undefined;
+      if (batches.hasSubscribers) batches.publish({ size: ids.length });
       const [first, ...others] = ids as [Id, ...Id[]];
       const documents = await read(others.length === 0 ? first : { $in: ids });
       return new Map(documents.map((document) => [document._id.toHexString(), document]));

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose, { type ClientSession } from 'mongoose';
 import { Problem } from '../errors.ts';
+import { retries, transactions } from '../measures.ts';
 import { sendCollected } from './collected.ts';
-import { databaseProblem, isTransient, outcomeUnknown, writeConflict } from './failures.ts';
+import { databaseProblem, isTransient, outcomeUnknown, reasonOf, writeConflict } from './failures.ts';
 import { type Guarded, holding } from './guards.ts';
 import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
@@ -49,7 +50,13 @@ export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}
     ).unref();
   });
   try {
-    return await Promise.race([attempts(work, claims, course), limit]);
+    const result = await Promise.race([attempts(work, claims, course), limit]);
+    transactions.publish({ outcome: 'committed' });
+    return result;
+  } catch (error) {
+    const isUnknown = error instanceof Problem && error.code === 'outcome_unknown';
+    transactions.publish({ outcome: isUnknown ? 'unknown' : 'failed' });
+    throw error;
   } finally {
     clearTimeout(timer);
   }
@@ -91,6 +98,7 @@ async function attempts<T>(
       } catch (error) {
         if (!isTransient(error)) throw error;
         course.failure = error;
+        retries.publish({ reason: reasonOf(error) });
         if (performance.now() > course.deadline) throw exhausted(error);
         await sleep(backOff(attempt));
       }
@@ -148,7 +156,7 @@ const backOff = (attempt: number): number => Math.random() * Math.min(250, 4 * 1
 /** What remains to be said of a failure that did not pass in time. Nothing was written. */
 function exhausted(error: unknown): Problem {
   const problem = databaseProblem(error);
-  return problem?.status === 503 ? problem : writeConflict();
+  return problem?.status === 503 ? problem : writeConflict(error);
 }
 
 const tooSlow = (): Problem =>

@@ -39,6 +39,7 @@ export async function startServer(uri: string, env: Record<string, string> = {})
     PUBLIC_URL: 'http://127.0.0.1:3000',
     // No test meets the limit by accident.
     RATE_LIMIT: '1000000',
+    DRAIN_DELAY: '0',
     ...env,
   });
   let output = '';

@@ -14,6 +14,7 @@ export const JOURNAL = {
     properties: {
       _id: { bsonType: 'string', description: 'The name of its file' },
       sha256: { bsonType: 'string', description: 'Of its source' },
+      compatible: { bsonType: 'bool', description: 'The version before can work with it' },
       state: { enum: ['applying', 'applied', 'undoing'] },
       step: { bsonType: 'int', description: 'How many of its steps are done' },
       checkpoint: {
@@ -34,6 +35,8 @@ export const JOURNAL = {
 export interface Entry {
   _id: string;
   sha256: string;
+  /** Missing where it was applied by a version that did not say so. */
+  compatible?: boolean;
   state: 'applying' | 'applied' | 'undoing';
   step: number;
   checkpoint?: Checkpoint;

@@ -17,6 +17,8 @@ export interface Migration {
   steps: Step[];
   /** It takes away what the version before uses, so it waits until no server of that version runs. */
   afterDeployment: boolean;
+  /** The version before can work with it: one that is restarted after it was applied starts. */
+  compatible: boolean;
 }
 
 export interface Step {
@@ -36,6 +38,8 @@ export interface Structure {
   /** Can be done twice: who is killed right after it is followed by somebody who does it again. */
   apply: (db: mongo.Db, check: Check) => Promise<void>;
   foresee?: (db: mongo.Db) => Promise<Foresight>;
+  /** It only adds: a program that knows nothing of it works as before, and breaks nothing. */
+  adds?: boolean;
   /** Throws where it must not be done as things stand; asked before anything of its migration is. */
   refuse?: (db: mongo.Db) => Promise<void>;
 }
@@ -76,11 +80,21 @@ export interface Foresight {
   conflict?: string;
 }
 
-/** A migration, in the file of this URL (`import.meta.url`). */
-export function migration(url: string, steps: Step[], { afterDeployment = false } = {}): Migration {
+/**
+ * A migration, in the file of this URL (`import.meta.url`). Whether the version before can work with it follows from its
+ * steps unless `compatible` says so.
+ */
+export function migration(
+  url: string,
+  steps: Step[],
+  {
+    afterDeployment = false,
+    compatible = steps.every(({ up }) => up.kind === 'structure' && up.adds === true),
+  } = {},
+): Migration {
   // Built code stands beside its source, so that the checksum is that of the source in either case.
   const file = fileURLToPath(url).replace(/\.js$/, '.ts');
-  return { id: basename(file, '.ts'), file, steps, afterDeployment };
+  return { id: basename(file, '.ts'), file, steps, afterDeployment, compatible };
 }
 
 /** Without the last ones that wait for the end of the version before; one that others follow has waited long enough. */

@@ -65,11 +65,11 @@ export async function notReady(db: mongo.Db, migrations: Migration[]): Promise<P
   const { ahead, missing, ...history } = await readHistory(db, migrations);
   const needed = beforeDeployment(migrations);
   const pending = history.pending.filter((migration) => needed.includes(migration));
-  const unknown = [...missing, ...ahead];
+  const unknown = [...missing, ...ahead.filter((id) => !history.entries.get(id)?.compatible)];
   if (unknown.length > 0)
     return new Problem(
       'database_ahead',
-      `The database has migrations that this version does not know (${unknown.join(', ')}): deploy the version that has them.`,
+      `The database has migrations that this version does not know and cannot work with (${unknown.join(', ')}): deploy the version that has them.`,
     );
   if (pending.length > 0)
     return new Problem(

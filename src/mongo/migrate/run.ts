@@ -169,6 +169,7 @@ async function begin({ db, lock }: Run, migration: Migration): Promise<Entry> {
   const entry: Entry = {
     _id: migration.id,
     sha256: await checksumOf(migration),
+    compatible: migration.compatible,
     state: 'applying',
     step: 0,
     changed: 0,

@@ -25,7 +25,7 @@ type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation' | 'view'> &
 
 /** Makes a collection, or gives one that exists what it lacks. Undone only while it is empty. */
 export const createCollection = (name: string, layout: NewCollection): Step => ({
-  up: structure(
+  up: adding(!mayRefer(layout.schema?.properties))(
     `create the collection ${name}`,
     name,
     async (db, check) => {
@@ -92,7 +92,7 @@ export const dropIndex = (collection: string, index: Index): Step => ({
 
 const makeIndex = (collection: string, index: Index): Structure => {
   const { name } = named(index);
-  return structure(
+  return adding(!index['unique'])(
     `create the index ${name} of ${collection}`,
     collection,
     async (db) => {
@@ -170,7 +170,7 @@ const fieldRule = (
     return { schema: made, ...(rules && { rules }) };
   };
   const what = rule ? `${rule.required ? 'require' : 'allow'} ${field}` : `no longer allow ${field}`;
-  return structure(
+  return adding(harmless && !mayRefer({ [field]: rule?.schema ?? {} }))(
     `${what} in ${collection}`,
     collection,
     async (db, check) => (harmless ? setValidator : enforce)(db, collection, await changed(db), check),
@@ -225,7 +225,7 @@ export const dropImages = (collection: string): Step => ({
 });
 
 const images = (collection: string, enabled: boolean): Structure =>
-  structure(`${enabled ? 'keep' : 'no longer keep'} images of ${collection}`, collection, (db) =>
+  adding(enabled)(`${enabled ? 'keep' : 'no longer keep'} images of ${collection}`, collection, (db) =>
     setImages(db, collection, enabled),
   );
 
@@ -240,7 +240,8 @@ export const changeView = (name: string, { from, to }: { from?: View; to?: View 
 });
 
 const showInstead = (name: string, view: View | undefined): Structure =>
-  structure(`${view ? 'show' : 'drop'} the view ${name}`, name, async (db) => {
+  // Views are for people; no program reads them.
+  adding(true)(`${view ? 'show' : 'drop'} the view ${name}`, name, async (db) => {
     const exists = await db.listCollections({ name }, { nameOnly: true }).hasNext();
     if (!view) {
       if (exists) await db.dropCollection(name);
@@ -278,6 +279,14 @@ const structure = (
   apply,
   ...(foresee && { foresee }),
 });
+
+const adding =
+  (adds: boolean) =>
+  (...given: Parameters<typeof structure>): Structure => ({ ...structure(...given), adds });
+
+/** A program that does not know of a reference removes what is referred to. */
+const mayRefer = ({ _id, ...fields }: JsonSchema['properties'] = {}): boolean =>
+  JSON.stringify(fields).includes('"objectId"');
 
 /** Documents that have a value in common which is to be unique. */
 async function duplicates(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {

@@ -1,0 +1,48 @@
+import type Koa from 'koa';
+import type { Context } from 'koa';
+import { type Caller, hasRole } from '../../auth/caller.ts';
+import type { Edge } from '../../http/edge.ts';
+import type { Tally } from '../../mongo/traffic.ts';
+import type { Metrics } from './registry.ts';
+
+interface Settings {
+  /** Where requests are counted; undefined: nowhere. */
+  metrics?: Metrics | undefined;
+  /** Whether everybody is told how long things took, and not only admins. */
+  isDevelopment: boolean;
+}
+
+/** Measures requests, and says in the header Server-Timing where the time of one went. */
+export const metrics = (settings: Settings): Edge => ({
+  routes: [],
+  attach: (app: Koa) =>
+    app.use(async (ctx, next) => {
+      const start = performance.now();
+      const seconds = () => (performance.now() - start) / 1_000;
+      settings.metrics?.underWay.inc();
+      ctx.res.once('close', () => {
+        const operation = String(ctx.state['operation'] ?? 'none');
+        settings.metrics?.underWay.dec();
+        settings.metrics?.requests.observe({ operation, status: ctx.res.statusCode }, seconds());
+      });
+      await next();
+      if (!ctx.res.headersSent && (settings.isDevelopment || isAdmin(ctx))) tellTimes(ctx, seconds() * 1_000);
+    }),
+});
+
+const isAdmin = (ctx: Context): boolean => {
+  const who = ctx.state['caller'] as Caller | undefined;
+  return who !== undefined && hasRole(who, 'admin');
+};
+
+/** W3C Server Timing, in milliseconds. */
+function tellTimes(ctx: Context, total: number): void {
+  const { caller } = ctx.state as { caller?: Caller; callerTime?: number };
+  const tally = ctx.state['database'] as Tally | undefined;
+  const times = [
+    `total;dur=${total.toFixed(1)}`,
+    ...(caller ? [`caller;dur=${Number(ctx.state['callerTime'] ?? 0).toFixed(1)}`] : []),
+    ...(tally ? [`database;dur=${tally.milliseconds.toFixed(1)};desc="${tally.count} commands"`] : []),
+  ];
+  ctx.set('Server-Timing', times.join(', '));
+}

@@ -1,0 +1,25 @@
+import { type Channel, channel } from 'node:diagnostics_channel';
+
+/**
+ * What the program tells of its work to whoever measures it: Node's diagnostics channels, which cost nothing while
+ * nobody listens. Nothing here depends on who that is; see src/edges/metrics.
+ */
+interface Measure<T extends object> extends Omit<Channel, 'publish' | 'subscribe'> {
+  publish: (message: T) => void;
+  subscribe: (listener: (message: T) => void) => void;
+}
+
+const measure = <T extends object>(name: string): Measure<T> => channel(`shelfmark:${name}`) as never;
+
+/** A command went to the database and came back; seconds. */
+export const roundTrips = measure<{ seconds: number }>('round-trip');
+/** A transaction has ended, with all its attempts. */
+export const transactions = measure<{ outcome: 'committed' | 'failed' | 'unknown' }>('transaction');
+/** A transaction is tried again. */
+export const retries = measure<{ reason: 'write_conflict' | 'guard' | 'connection' | 'other' }>('retry');
+/** Documents were read by their ids in one query. */
+export const batches = measure<{ size: number }>('batch');
+/** A request was refused by a limit. */
+export const refusals = measure<{ policy: string }>('rate-limited');
+/** A stream has begun (1) or ended (-1). */
+export const streams = measure<{ kind: 'feed'; change: 1 | -1 }>('stream');

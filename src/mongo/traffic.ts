@@ -1,0 +1,58 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { mongo } from 'mongoose';
+import { roundTrips } from '../measures.ts';
+
+/**
+ * How a process uses its connections to MongoDB. The driver's events about commands would have it decode every answer
+ * once more; those about its pool cost next to nothing, and each command takes a connection and gives it back.
+ */
+
+/** What one request has cost the database. */
+export interface Tally {
+  count: number;
+  milliseconds: number;
+}
+
+const tallies = new AsyncLocalStorage<Tally>();
+
+/** Counts what the work asks of the database. */
+export const tallying = <T>(tally: Tally, work: () => T): T => tallies.run(tally, work);
+
+/** Connections of this process. */
+export const pool = { open: 0, inUse: 0, waiting: 0 };
+
+export function watchTraffic(client: mongo.MongoClient): void {
+  const since = new Map<string, number>();
+  // The first connections are older than these listeners.
+  const known = new Set<string>();
+  const note = (key: string) => (pool.open = known.add(key).size);
+  const keyOf = ({ address, connectionId }: { address: string; connectionId: unknown }) =>
+    `${address} ${String(connectionId)}`;
+  client.on('connectionCreated', (event) => void note(keyOf(event)));
+  client.on('connectionClosed', (event) => {
+    known.delete(keyOf(event));
+    pool.open = known.size;
+    if (since.delete(keyOf(event))) pool.inUse--;
+  });
+  client.on('connectionCheckOutStarted', () => void pool.waiting++);
+  client.on('connectionCheckOutFailed', () => void pool.waiting--);
+  client.on('connectionCheckedOut', (event) => {
+    pool.waiting--;
+    pool.inUse++;
+    note(keyOf(event));
+    since.set(keyOf(event), performance.now());
+  });
+  client.on('connectionCheckedIn', (event) => {
+    const start = since.get(keyOf(event));
+    if (start === undefined) return;
+    since.delete(keyOf(event));
+    pool.inUse--;
+    const milliseconds = performance.now() - start;
+    const tally = tallies.getStore();
+    if (tally) {
+      tally.count++;
+      tally.milliseconds += milliseconds;
+    }
+    if (roundTrips.hasSubscribers) roundTrips.publish({ seconds: milliseconds / 1_000 });
+  });
+}
