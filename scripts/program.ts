@@ -1,5 +1,5 @@
 import { setFlagsFromString } from 'node:v8';
-import type { ConnectOptions } from 'mongoose';
+import type { ConnectOptions, Types } from 'mongoose';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { loadConfig } from '../src/config.ts';
 import { record } from '../src/http/audit.ts';
@@ -11,7 +11,7 @@ import { up } from '../src/mongo/migrate/run.ts';
 import { collections, resources } from '../src/resources/api.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { viewsOf } from '../src/schema/views.ts';
-import { recording } from '../src/schema/changes.ts';
+import { type Change, recording } from '../src/schema/changes.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { stopSignal } from '../src/stop-signal.ts';
 
@@ -68,6 +68,13 @@ export const operationOf = (command: string) => ({
   path: `npm run ${command}`,
 });
 
+/** What the audit trail has of documents that a command has written. */
+export const changesOf = (
+  { collection }: AnyResource,
+  action: Change['action'],
+  ids: readonly Types.ObjectId[],
+): Change[] => ids.map((document) => ({ resource: collection, document, action, by: undefined }));
+
 export function resourceNamed(collection: string | undefined): AnyResource {
   const found = resources.find((resource) => resource.collection === collection);
   if (found) return found;
@@ -84,7 +91,7 @@ export function formatOf(option: string | undefined, file: string | undefined): 
   if (option !== undefined && option !== 'csv' && option !== 'ndjson')
     throw new UsageError(`--format takes csv or ndjson, not "${option}".`);
   if (option !== undefined) return option;
-  if (/\.csv$/i.test(file ?? '')) return 'csv';
+  if (/\.(csv|tsv)$/i.test(file ?? '')) return 'csv';
   return /\.(ndjson|jsonl)$/i.test(file ?? '') ? 'ndjson' : undefined;
 }
 

@@ -139,7 +139,7 @@ test('a document that it cannot be made of is answered without it', async () => 
 });
 
 test('an export goes back in, and the example is a seed', async () => {
-  const { document, reasons } = documentMaker(Boat)(Boat.example, 1);
+  const { document, reasons } = documentMaker(Boat)(Boat.example);
   expect(reasons).toEqual([]);
   expect(Object.keys(document ?? {}).toSorted()).toEqual(
     ['_id', 'builtAt', 'createdAt', 'length', 'name', 'updatedAt', 'width'].toSorted(),

@@ -109,7 +109,7 @@ test('it runs once for a body, however often the transaction does', async () => 
 });
 
 test('it is made for a row of an import, whose id does not depend on it', () => {
-  const make = () => documentMaker(Lease)({ title: 'A boat', days: 1 }, 1).document;
+  const make = () => documentMaker(Lease)({ title: 'A boat', days: 1 }).document;
   const [one, two] = [make(), make()];
   expect(one).toMatchObject({ number: 1, endsAt: new Date('2026-03-02T12:00:00Z') });
   expect([two?._id, two?.['number']]).toEqual([one?._id, 2]);

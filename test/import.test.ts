@@ -127,7 +127,7 @@ test('a mapped CSV goes in once, and its refused rows say where and why', async 
     expect(updatedAt).toEqual(createdAt);
   }
   const indexes = await here.collection('books').indexes();
-  expect(indexes.find(({ name }) => name === 'isbn_1')?.unique).toBe(true);
+  expect(indexes.filter(({ unique, key }) => unique && 'isbn' in key)).toHaveLength(1);
 
   const refused = await refusedRows('rows.csv.refused.ndjson');
   const reasons = refused.map(({ line, errors }) => [
@@ -387,3 +387,155 @@ test('Ctrl-C stores what has been read and says so; a reader that goes away ends
   exporting.child.stdout.once('data', () => exporting.child.stdout.destroy());
   expect(await exporting.ended).toMatchObject({ code: 0, stderr: '' });
 });
+
+const MAP = {
+  title: 'Titel',
+  authors: { from: 'Verfasser', split: ' / ' },
+  isbn: 'ISBN',
+  tags: { from: 'Genres', split: '|', find: 'name', create: true },
+};
+
+test('files of other programs: delimiters, line ends, encodings and cells that look like formulas', async () => {
+  await write('map.json', JSON.stringify(MAP));
+  const header = ['Titel', 'Verfasser', 'ISBN', 'Genres'];
+  const rows = (name: string) => [
+    header,
+    [`${name} ü`, 'Jemand, der', '', 'Epic | Roman'],
+    [name, 'X / Y', '', ''],
+  ];
+  const written = (name: string, delimiter: string, end: string) =>
+    rows(name)
+      .map((cells) => cells.join(delimiter) + end)
+      .join('');
+  const isbn = (name: string, cell: string) => `${header.join(';')}\n${name};X;${cell};\n`;
+  await Promise.all([
+    write('semicolons.csv', `sep=;\r\n${written('Semicolons', ';', '\r\n')}`),
+    write('tabs.tsv', written('Tabs', '\t', '\r')),
+    write('hashes.csv', written('Hashes', '#', '\n')),
+    write('western.csv', Buffer.from(written('Western', ';', '\n'), 'latin1')),
+    write('wide.csv', Buffer.from(`\ufeff${written('Wide', '\t', '\r\n')}`, 'utf16le')),
+    write('formula.csv', isbn('Formula', '="9780441478125"')),
+    write('quoted.csv', isbn('Quoted', '"=""9780061054884"""')),
+  ]);
+  const load = (file: string, ...options: string[]) =>
+    run('import', ['books', file, '--map', 'map.json', ...options]);
+  for (const [file = '', ...options] of [
+    ['semicolons.csv'],
+    ['tabs.tsv'],
+    ['hashes.csv', '--delimiter', '#'],
+    ['western.csv', '--encoding', 'windows-1252'],
+    ['wide.csv', '--encoding', 'utf-16le'],
+    ['formula.csv'],
+    ['quoted.csv'],
+  ])
+    expect([file, await load(file, ...options)]).toMatchObject([file, { code: 0 }]);
+
+  const tags = await all(here, 'tags');
+  expect(tags.map(({ name }) => name).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(['Epic', 'Roman']);
+  const books = new Map((await all(here, 'books')).map((book) => [book['title'], book]));
+  for (const name of ['Semicolons', 'Tabs', 'Hashes', 'Western', 'Wide']) {
+    expect(books.get(`${name} ü`)).toMatchObject({ authors: ['Jemand, der'] });
+    expect(books.get(`${name} ü`)?.['tags']).toHaveLength(2);
+    expect(books.get(name)).toMatchObject({ authors: ['X', 'Y'], isbn: null, tags: [] });
+  }
+  expect([books.get('Formula')?.['isbn'], books.get('Quoted')?.['isbn']]).toEqual([
+    '9780441478125',
+    '9780061054884',
+  ]);
+}, 60_000);
+
+test('rows that are there are listed with the field that says so, and --update gives their documents what they say', async () => {
+  await write('map.json', JSON.stringify(MAP));
+  const header = 'Titel,Verfasser,ISBN,Genres';
+  await write('books.csv', `${header}\nOne,A,9780441478125,epic\nTwo,B,,\n`);
+  const load = (...options: string[]) =>
+    run('import', ['books', 'books.csv', '--map', 'map.json', ...options]);
+  expect((await load()).stdout).toMatch(/2 stored/);
+  const [tag] = await all(here, 'tags');
+  await here.collection('books').updateMany({}, { $set: { year: 1969, ...times } });
+
+  // A row on top changes nothing for those below it, which have no id; a name is found whatever its case.
+  await write('books.csv', `${header}\nNew,N,,EPIC\nOne more,A,9780441478125,\nTwo,B,,\n`);
+  const second = await load();
+  expect(second).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/1 stored[^]* 2 already there.*see books.csv.present.ndjson/),
+  });
+  expect(await refusedRows('books.csv.present.ndjson')).toMatchObject([
+    { line: 3, errors: [{ pointer: '/isbn', code: 'present' }], row: { Titel: 'One more' } },
+    { line: 4, errors: [{ pointer: '/id', code: 'present' }] },
+  ]);
+  expect(await all(here, 'tags')).toEqual([tag]);
+  expect(await here.collection('books').findOne({ title: 'New' })).toMatchObject({ tags: [tag?._id] });
+
+  const third = await load('--update');
+  expect(third.stdout).toMatch(/0 stored[^]* 1 updated[^]* 2 already there/);
+  const updated = await here.collection('books').findOne({ isbn: '9780441478125' });
+  expect(updated).toMatchObject({
+    title: 'One more',
+    authors: ['A'],
+    // An empty cell says nothing of a field that cannot be null.
+    tags: [tag?._id],
+    year: 1969,
+    createdAt: times.createdAt,
+  });
+  expect(updated?.['updatedAt'].getTime()).toBeGreaterThan(times.updatedAt.getTime());
+  expect(await here.collection('books').findOne({ title: 'Two' })).toMatchObject({ year: 1969, ...times });
+}, 60_000);
+
+test('what mongoexport writes is read, by properties inside others, too; a name that nothing has is refused', async () => {
+  await here
+    .collection('users')
+    .insertOne({ ...User.defaults, name: 'Ann', email: 'ann@example.org', ...times } as never);
+  const id = '65f0000000000000000000f1';
+  const books = [
+    {
+      _id: { $oid: id },
+      title: 'Kept',
+      authors: ['A'],
+      year: { $numberInt: '1999' },
+      createdAt: { $date: times.createdAt },
+    },
+    { _id: 'b-1', title: 'Not an id', authors: ['A'] },
+  ];
+  await write('books.ndjson', books.map((book) => JSON.stringify(book)).join('\n'));
+  expect((await run('import', ['books', 'books.ndjson'])).stdout).toMatch(/1 stored[^]* 1 refused/);
+  expect(await all(here, 'books')).toMatchObject([
+    { _id: new ObjectId(id), title: 'Kept', year: 1999, createdAt: times.createdAt },
+  ]);
+
+  const map = {
+    title: 'head.line',
+    body: 'text',
+    author: { from: 'by.mail', find: 'email' },
+    books: { from: 'about', find: 'title' },
+  };
+  const post = {
+    _id: 'p-1',
+    head: { line: 'Hello' },
+    text: 'There',
+    by: { mail: 'ann@example.org' },
+    about: ['Kept'],
+  };
+  await write('map.json', JSON.stringify(map));
+  await write(
+    'posts.ndjson',
+    [post, { ...post, about: ['Kept', 'Lost'] }].map((one) => JSON.stringify(one)).join('\n'),
+  );
+  expect((await run('import', ['posts', 'posts.ndjson', '--map', 'map.json'])).stdout).toMatch(
+    /1 stored[^]* 1 refused/,
+  );
+  expect(await refusedRows('posts.ndjson.refused.ndjson')).toMatchObject([
+    {
+      line: 2,
+      errors: [
+        {
+          pointer: '/books/1',
+          code: 'reference_not_found',
+          message: 'there is no book whose title is "Lost"',
+        },
+      ],
+    },
+  ]);
+  expect(await all(here, 'posts')).toMatchObject([{ title: 'Hello', books: [new ObjectId(id)] }]);
+}, 60_000);

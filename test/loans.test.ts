@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { finder } from '../scripts/import/find.ts';
 import { load } from '../scripts/import/load.ts';
 import { runAs, SYSTEM } from '../src/auth/caller.ts';
 import { batch } from '../src/http/batch.ts';
@@ -223,6 +224,7 @@ test('the rules hold for creates, changes and batches', async () => {
 test('the rules hold for an import, as does the index', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'loans-'));
   const refusedFile = join(folder, 'refused.ndjson');
+  const files = { refusedFile, presentFile: join(folder, 'present.ndjson') };
   const same = await body();
   const rows = [
     same,
@@ -237,13 +239,25 @@ test('the rules hold for an import, as does the index', async () => {
     for (const [line, values] of rows.entries())
       yield { line: line + 1, size: 1, values, json: () => JSON.stringify(values) };
   }
-  const counts = { read: 0, stored: 0, present: 0, refused: 0, line: 0 };
+  const counts = { read: 0, stored: 0, present: 0, updated: 0, refused: 0, line: 0 };
   const { signal: stop } = new AbortController();
   const convert = (values: unknown) => values;
+  const find = finder(Loan, {}, { dryRun: false, stop });
+  const onProgress = () => {};
   try {
     await runAs(SYSTEM, () =>
       load(
-        { resource: Loan, rows: records(), convert, dryRun: false, refusedFile, onProgress: () => {}, stop },
+        {
+          ...files,
+          resource: Loan,
+          rows: records(),
+          convert,
+          find,
+          update: false,
+          dryRun: false,
+          onProgress,
+          stop,
+        },
         counts,
       ),
     );

@@ -7,10 +7,13 @@ import { objectIn } from '../../src/schema/columns.ts';
  *     {
  *       "title": "name of the column",
  *       "authors": { "from": "names", "split": ", " },
- *       "isbn": { "from": "isbn", "pad": 10 }
+ *       "isbn": { "from": "isbn", "pad": 10 },
+ *       "tags": { "from": "genres", "split": ";", "find": "name", "create": true }
  *     }
  *
- * `split` cuts a text into a list; `pad` puts zeros before a text that is shorter. The rest follows from what the
+ * `split` cuts a text into a list; `pad` puts zeros before a text that is shorter. `find` is for references: the cell
+ * names what is referred to by this field of it, and `create` makes what is not there. In NDJSON, `a.b` leads to a
+ * property inside another. The rest follows from what the
  * field holds: a text becomes a number (`2008.0` is 2008), true or false, or what its JSON says; an empty cell
  * becomes null, or is left out where the field cannot be null. What is left out gets the field's default.
  */
@@ -20,6 +23,8 @@ export interface Source {
   from: string;
   split?: string | undefined;
   pad?: number | undefined;
+  find?: string | undefined;
+  create?: boolean | undefined;
 }
 
 type Convert = (value: unknown) => unknown;
@@ -36,11 +41,20 @@ export function converter(map: FieldMap, fields: Record<string, z.ZodType>): Con
     if (row === null || typeof row !== 'object' || Array.isArray(row)) return row;
     const json: Record<string, unknown> = {};
     for (const { name, from, convert } of entries) {
-      const value = Object.hasOwn(row, from) ? convert((row as Record<string, unknown>)[from]) : undefined;
+      const found = valueIn(row, from);
+      const value = found === undefined ? undefined : convert(found);
       if (value !== undefined) put(json, name.split('.'), value);
     }
     return withNulls(json, fields);
   };
+}
+
+/** The value of a column, or of a property by its path. */
+function valueIn(row: object, from: string): unknown {
+  if (Object.hasOwn(row, from)) return (row as Record<string, unknown>)[from];
+  const [first = '', ...rest] = from.split('.');
+  const inner = rest.length > 0 && Object.hasOwn(row, first) && (row as Record<string, unknown>)[first];
+  return inner !== null && typeof inner === 'object' ? valueIn(inner, rest.join('.')) : undefined;
 }
 
 /** A column is a field of an object by its path: `start.city`. */

@@ -4,14 +4,16 @@ import { type Reason, type Row, reason, unreadable } from './row.ts';
 /**
  * CSV as RFC 4180 has it. Read here and not by csv-parse, which after a misplaced quote or a record that is too
  * large loses rows that are in order, and whose line numbers a CRLF in quotes puts out.
- * An empty cell is null; a quoted empty one is the empty text.
+ * An empty cell is null; a quoted empty one is the empty text. Without a delimiter, the first line tells it: either it
+ * says so (`sep=;`, as Excel writes it), or it is what stands most often in the header.
  */
 export async function* readCsv(
   lines: AsyncGenerator<Line, undefined>,
   checkColumns: (columns: string[]) => void,
+  delimiter?: string,
 ): AsyncGenerator<Row> {
   let columns: string[] | undefined;
-  for await (const { first, size, cells, fault } of readRecords(lines)) {
+  for await (const { first, size, cells, fault } of readRecords(lines, delimiter)) {
     if (fault) {
       if (!columns) throw new Error(`The header cannot be read: line ${first.number} ${fault.message}.`);
       yield unreadable(first, fault);
@@ -40,13 +42,20 @@ type Read = { first: Line; size: number } & (
   | { cells?: undefined; fault: Reason }
 );
 
-async function* readRecords(lines: AsyncGenerator<Line, undefined>): AsyncGenerator<Read> {
+async function* readRecords(
+  lines: AsyncGenerator<Line, undefined>,
+  given: string | undefined,
+): AsyncGenerator<Read> {
+  let delimiter = given;
   /** Lines to be read again, the next one last. */
   const again: Line[] = [];
   const next = async (): Promise<Line | undefined> => again.pop() ?? (await lines.next()).value;
 
   for (let first = await next(); first; first = await next()) {
     if (first.text === '' || first.text === '\r') continue;
+    const [, said] = (first.number === 1 && SEP.exec(first.text)) || [];
+    delimiter ??= said ?? likelyDelimiter(first.text);
+    if (said) continue;
     const more: Line[] = [];
     let text = first.text;
     let open = isOpen(first);
@@ -58,7 +67,7 @@ async function* readRecords(lines: AsyncGenerator<Line, undefined>): AsyncGenera
       text += `\n${line.text}`;
       if (isOpen(line)) open = false;
     }
-    const cells = open ? undefined : cellsOf(text.replace(/\r$/, ''));
+    const cells = open ? undefined : cellsOf(text.replace(/\r$/, ''), delimiter);
     if (cells && !first.fault) yield { first, size: text.length, cells };
     else {
       // Only the first line is given up: the quote that is wrong may be in it, and the next ones in order.
@@ -82,14 +91,33 @@ function isOpen({ text, fault }: Line): boolean {
   return open;
 }
 
-/** The cells of a record, or nothing where its quotes are misplaced. */
-function cellsOf(record: string): Cells | undefined {
-  const cell = /(?:"([^"]*(?:""[^"]*)*)"|([^",]*))(,|$)/y;
+const SEP = /^"?sep=(.)"?\r?$/i;
+
+/** What stands most often in a header, outside of quotes; a comma, where none of them does. */
+function likelyDelimiter(header: string): string {
+  const bare = header.replace(/"[^"]*"/g, '');
+  const timesOf = (delimiter: string) => bare.split(delimiter).length;
+  return [',', ';', '\t', '|'].reduce((best, one) => (timesOf(one) > timesOf(best) ? one : best));
+}
+
+/**
+ * The cells of a record, or nothing where its quotes are misplaced. Library programs write `="9780441478125"`, so that a
+ * spreadsheet leaves the digits alone: it stands for what is in the quotes.
+ */
+function cellsOf(record: string, delimiter: string): Cells | undefined {
+  const cell = cellWith(delimiter);
   const cells: Cells = [];
   for (let match = cell.exec(record); match; match = cell.exec(record)) {
-    const [, quoted, plain, end] = match;
-    cells.push(quoted === undefined ? plain || null : quoted.replaceAll('""', '"'));
+    const [, formula, quoted, plain, end] = match;
+    const text = formula ?? quoted?.replaceAll('""', '"').replace(/^="([\dXx-]*)"$/, '$1');
+    cells.push(text ?? (plain || null));
     if (end === '') return cells;
   }
   return undefined;
 }
+
+/** A new one each time, because it remembers where it is. */
+const cellWith = (delimiter: string): RegExp => {
+  const end = delimiter.replace(/[\\^$.*+?()[\]{}|-]/g, '\\$&');
+  return new RegExp(`(?:="([^"]*)"|"([^"]*(?:""[^"]*)*)"|([^"${end}]*))(${end}|$)`, 'y');
+};

@@ -16,6 +16,8 @@ export type Document = { _id: Types.ObjectId } & Record<string, unknown>;
 /** A document as MongoDB is to store it, or why there is none. */
 export interface Made {
   document?: Document;
+  /** What the row says of it; the rest are defaults. */
+  given?: string[];
   reasons: Reason[];
 }
 
@@ -36,41 +38,38 @@ export function fieldsOf(resource: AnyResource): Record<string, z.ZodType> {
   return { ...row.shape, ...columnsOf(row) };
 }
 
-/** Validates the JSON of a row, which stands on this line, as the API does a body. */
-export function documentMaker(resource: AnyResource): (json: unknown, line: number) => Made {
+/** Validates the JSON of a row as the API does a body. */
+export function documentMaker(resource: AnyResource): (json: unknown) => Made {
   const schema = byEitherName(rowSchema(resource), resource.formerly);
   // What an export shows of computed fields is made again.
   const storedIn = (data: object) =>
     Object.fromEntries(Object.entries(data).filter(([field]) => !(field in resource.computed)));
-  return (json, line) => {
+  return (json) => {
     const result = schema.safeParse(json, { error: words });
     if (!result.success) return { reasons: bodyFaults(result.error, schema, json).map(toReason) };
     // Without what functions make, so that the same row has the same id the next time.
     const content: Record<string, unknown> = { ...constantsOf(resource), ...storedIn(result.data) };
     const now = new Date();
-    const { id = contentId(resource, content, line), createdAt = now, updatedAt = now, ...given } = content;
+    const { id = contentId(resource, content), createdAt = now, updatedAt = now, ...given } = content;
     const fields = withDefaults(resource, given);
     const document = { _id: id as Types.ObjectId, ...fields, createdAt, updatedAt };
     const broken = brokenRules(resource, document);
-    return broken.length > 0 ? { reasons: faultsOf(broken).map(toReason) } : { document, reasons: [] };
+    if (broken.length > 0) return { reasons: faultsOf(broken).map(toReason) };
+    return { document, given: Object.keys(storedIn(result.data)), reasons: [] };
   };
 }
 
 export const toReason = ({ pointer = '', code, message }: Fault): Reason => ({ pointer, code, message });
 
-const BLOCK = 10_000;
-
 /**
- * The same content gets the same id, so that a row without a unique key is not stored twice either. The ids of
- * each 10,000 lines stand together, because ids spread over the whole range make MongoDB slower the more there
- * are (a million books: twenty times, when the indexes no longer fit into its cache). They start with a zero,
- * so whatever is made later is newer.
+ * The same content gets the same id, wherever it stands in the file, so that a row without a unique key is not stored
+ * twice either. They start with zeros, so whatever is made later is newer.
  */
-function contentId({ collection }: AnyResource, content: object, line: number): Types.ObjectId {
+function contentId({ collection }: AnyResource, content: object): Types.ObjectId {
   const id = createHash('sha256')
     .update(`${collection}\n${JSON.stringify(content, sortKeys)}`)
     .digest();
-  id.writeUInt32BE(Math.floor(line / BLOCK));
+  id.writeUInt32BE(0);
   return new Types.ObjectId(id.subarray(0, 12));
 }
 

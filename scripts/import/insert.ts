@@ -14,8 +14,8 @@ import { modelOf } from '../../src/schema/model.ts';
 export interface Outcome {
   /** Those that are stored now. */
   ids: Types.ObjectId[];
-  /** The id or a unique value of so many is that of another document, which has not been changed. */
-  present: number;
+  /** Those whose id or a unique value is that of another document, which has not been changed; with the field. */
+  present: Map<Document, string>;
   /** What else was refused, and why. */
   refused: Map<Document, Reason[]>;
 }
@@ -29,7 +29,7 @@ export async function insert(
   documents: Document[],
   stop: AbortSignal,
 ): Promise<Outcome> {
-  const outcome: Outcome = { ids: [], present: 0, refused: new Map() };
+  const outcome: Outcome = { ids: [], present: new Map(), refused: new Map() };
   const refers = (document: Document) => targetsOf(resource, document).length > 0;
   await insertFree(
     resource,
@@ -52,7 +52,7 @@ async function insertFree(resource: AnyResource, documents: Document[], outcome:
     if (!refusals) throw error;
     for (const { index, code, errmsg } of refusals) {
       refused.add(documents[index] as Document);
-      if (code === DUPLICATE_KEY) outcome.present++;
+      if (code === DUPLICATE_KEY) outcome.present.set(documents[index] as Document, fieldIn(errmsg));
       else outcome.refused.set(documents[index] as Document, [refusedByDatabase(errmsg)]);
     }
   }
@@ -75,7 +75,8 @@ async function insertBound(
       stop,
     );
     outcome.ids.push(...stored);
-    outcome.present += documents.length - stored.length;
+    const fresh = new Set(stored);
+    for (const document of documents) if (!fresh.has(document._id)) outcome.present.set(document, 'id');
   } catch (error) {
     const faults =
       error instanceof Problem && error.code === 'reference_not_found' ? error.members.errors : undefined;
@@ -86,7 +87,7 @@ async function insertBound(
       await insertBound(resource, documents.slice(0, middle), outcome, stop);
       await insertBound(resource, documents.slice(middle), outcome, stop);
     } else if (faults) outcome.refused.set(first, faults.map(toReason));
-    else if (refusal?.code === DUPLICATE_KEY) outcome.present++;
+    else if (refusal?.code === DUPLICATE_KEY) outcome.present.set(first, fieldIn(refusal.errmsg));
     else outcome.refused.set(first, [refusedByDatabase(refusal?.errmsg)]);
   }
 }
@@ -142,6 +143,12 @@ const refusalsOf = (error: unknown): mongo.WriteError[] | undefined => {
 };
 
 const DUPLICATE_KEY = 11000;
+
+/** The field in the message of a duplicate key: of an index over several, the first. */
+const fieldIn = (message = ''): string => {
+  const [, field = 'id'] = /dup key: \{ "?([\w.]+)/.exec(message) ?? [];
+  return field === '_id' ? 'id' : field;
+};
 
 const refusedByDatabase = (message = 'the database gave no reason'): Reason =>
   reason('refused_by_database', message);

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Reason, reason } from './row.ts';
 
-/** A line of the file, without its line feed. */
+/** A line of the file, without its end. */
 export interface Line {
   number: number;
   text: string;
@@ -13,11 +13,14 @@ export interface Line {
 export const MAX_RECORD = 2 ** 20;
 
 const LF = 0x0a;
+const CR = 0x0d;
 
+/** Lines end with LF or CRLF or, in a file that has none before its first CR, with CR. */
 export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line, undefined> {
   let number = 0;
   let held: Buffer[] = [];
   let size = 0;
+  let lineEnd: number | undefined;
   const hold = (piece: Buffer): void => {
     if (size <= MAX_RECORD) held.push(piece);
     size += piece.length;
@@ -30,7 +33,9 @@ export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<L
   };
   for await (const chunk of input) {
     let start = 0;
-    for (let end = chunk.indexOf(LF); end >= 0; end = chunk.indexOf(LF, start)) {
+    if (lineEnd === undefined && (chunk.includes(LF) || chunk.includes(CR)))
+      lineEnd = chunk.includes(LF) ? LF : CR;
+    for (let end = chunk.indexOf(lineEnd ?? LF); end >= 0; end = chunk.indexOf(lineEnd ?? LF, start)) {
       hold(chunk.subarray(start, end));
       yield release();
       start = end + 1;
@@ -43,7 +48,12 @@ export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<L
 function toLine(number: number, bytes: Buffer, size: number): Line {
   if (size > MAX_RECORD) return { number, text: beginning(bytes), fault: TOO_LONG };
   const text = bytes.toString();
-  if (!isUtf8(bytes)) return { number, text, fault: reason('invalid_utf8', 'is not UTF-8') };
+  if (!isUtf8(bytes))
+    return {
+      number,
+      text,
+      fault: reason('invalid_utf8', 'is not UTF-8: if the file is in another encoding, --encoding says so'),
+    };
   return { number, text: number === 1 ? text.replace(/^\uFEFF/, '') : text };
 }
 

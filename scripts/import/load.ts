@@ -1,17 +1,21 @@
+import type { Types } from 'mongoose';
 import { record } from '../../src/http/audit.ts';
-import type { Change } from '../../src/schema/changes.ts';
 import type { AnyResource } from '../../src/schema/resource.ts';
-import { operationOf } from '../program.ts';
+import { changesOf, operationOf } from '../program.ts';
 import { type Document, documentMaker, type Made } from './document.ts';
 import { insert, type Outcome } from './insert.ts';
 import { refusedRows } from './refused.ts';
-import type { Row } from './row.ts';
+import type { Find } from './find.ts';
+import type { Reason, Row } from './row.ts';
+import { updatePresent } from './update.ts';
 
 export interface Counts {
   read: number;
   stored: number;
   /** Their id or a unique value of theirs was there before; what had it is unchanged. */
   present: number;
+  /** The same, but what was there has got what the row says. */
+  updated: number;
   refused: number;
   /** Where the last row starts that is done with. */
   line: number;
@@ -22,8 +26,13 @@ interface Load {
   rows: AsyncIterable<Row>;
   /** Makes the JSON of a document of what a row says. */
   convert: (values: unknown) => unknown;
+  /** Puts ids in the place of names. */
+  find: Find;
   dryRun: boolean;
+  /** Whether what is there already gets what the row says. */
+  update: boolean;
   refusedFile: string;
+  presentFile: string;
   onProgress: () => void;
   stop: AbortSignal;
 }
@@ -33,48 +42,73 @@ const BATCH = { rows: 1_000, size: 4 * 2 ** 20 };
 
 /** Takes the rows batch by batch, until there are no more or it is told to stop. Keeps the counts up to date. */
 export async function load(
-  { resource, rows, convert, dryRun, refusedFile, onProgress, stop }: Load,
+  { resource, rows, convert, find, dryRun, update, refusedFile, presentFile, onProgress, stop }: Load,
   counts: Counts,
 ): Promise<void> {
   const toDocument = documentMaker(resource);
-  const refused = refusedRows(refusedFile);
+  const [refused, present] = [refusedRows(refusedFile), refusedRows(presentFile)];
 
   const take = async (batch: (Made & { row: Row })[]): Promise<void> => {
-    const documents = batch.flatMap(({ document }) => document ?? []);
-    const outcome = dryRun ? NOTHING : await insert(resource, documents, stop);
+    const documents = batch.flatMap(({ document, reasons }) =>
+      document && reasons.length === 0 ? document : [],
+    );
+    const outcome = dryRun ? nothing() : await insert(resource, documents, stop);
+    const updated: Types.ObjectId[] = [];
+    for (const made of update ? batch : []) {
+      const document = made.document as Document;
+      if (!outcome.present.has(document)) continue;
+      const { id, refused } = await updatePresent(resource, { ...made, document });
+      if (id) updated.push(id);
+      if (refused) outcome.refused.set(document, refused);
+      if (id || refused) outcome.present.delete(document);
+    }
     await record(operationOf(`import ${resource.collection}`), {
-      changes: changesOf(resource, outcome),
+      changes: [...changesOf(resource, 'create', outcome.ids), ...changesOf(resource, 'update', updated)],
       events: [],
     });
     for (const made of batch) made.reasons.push(...(outcome.refused.get(made.document as Document) ?? []));
+    await present.add(
+      batch.flatMap(({ row, document }) => {
+        const field = outcome.present.get(document as Document);
+        return field === undefined ? [] : [{ row, reasons: [presentBy(field)] }];
+      }),
+    );
     const bad = batch.filter(({ reasons }) => reasons.length > 0);
     await refused.add(bad);
     counts.read += batch.length;
     counts.stored += outcome.ids.length;
-    counts.present += outcome.present;
+    counts.present += outcome.present.size;
+    counts.updated += updated.length;
     counts.refused += bad.length;
     counts.line = batch.at(-1)?.row.line ?? counts.line;
     onProgress();
   };
 
   try {
-    for await (const batch of batches(untilStopped(rows, stop)))
+    for await (const batch of batches(untilStopped(rows, stop))) {
+      const json = batch.map((row) => (row.fault ? undefined : convert(row.values)));
+      const missing = await find(json);
       await take(
-        batch.map((row) => ({
-          row,
-          ...(row.fault ? { reasons: [row.fault] } : toDocument(convert(row.values), row.line)),
-        })),
+        batch.map((row, i) => {
+          if (row.fault) return { row, reasons: [row.fault] };
+          const made = toDocument(json[i]);
+          return { row, ...made, reasons: [...(missing[i] ?? []), ...made.reasons] };
+        }),
       );
+    }
   } finally {
     await refused.close();
+    await present.close();
   }
 }
 
-/** What the audit trail has of a batch. */
-const changesOf = ({ collection }: AnyResource, { ids }: Outcome): Change[] =>
-  ids.map((document) => ({ resource: collection, document, action: 'create', by: undefined }));
+const presentBy = (field: string): Reason => ({
+  pointer: `/${field}`,
+  code: 'present',
+  message: 'is that of a document that is there already',
+});
 
-const NOTHING: Outcome = { ids: [], present: 0, refused: new Map() };
+const nothing = (): Outcome => ({ ids: [], present: new Map(), refused: new Map() });
 
 async function* batches(rows: AsyncIterable<Row>): AsyncGenerator<Row[]> {
   let batch: Row[] = [];

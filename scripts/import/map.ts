@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { objectIn } from '../../src/schema/columns.ts';
+import { leadsIndex } from '../../src/schema/indexes.ts';
+import type { Reference } from '../../src/schema/resource.ts';
 import { type FieldMap, kindOf } from './convert.ts';
 
 type Fields = Record<string, z.ZodType>;
@@ -10,7 +12,7 @@ export const ownNames = (fields: Fields): FieldMap =>
   Object.fromEntries(Object.keys(fields).map((name) => [name, { from: name }]));
 
 /** Throws an Error that names everything that is wrong with the file. */
-export async function readMap(path: string, fields: Fields): Promise<FieldMap> {
+export async function readMap(path: string, fields: Fields, references: Reference[] = []): Promise<FieldMap> {
   const unusable = (faults: string) => new Error(`The map ${path} cannot be used:\n${faults}`);
   let json: unknown;
   try {
@@ -18,16 +20,19 @@ export async function readMap(path: string, fields: Fields): Promise<FieldMap> {
   } catch (error) {
     throw unusable(`  ${(error as Error).message}`);
   }
-  const result = mapSchema(fields).safeParse(json);
+  const result = mapSchema(fields, references).safeParse(json);
   if (result.success) return result.data as FieldMap;
   throw unusable(result.error.issues.flatMap((issue) => explain(issue, fields)).join('\n'));
 }
 
-const mapSchema = (fields: Fields) =>
+const mapSchema = (fields: Fields, references: Reference[]) =>
   z.strictObject(
     Object.fromEntries(
       Object.entries(fields).map(([name, field]) => {
-        const source = sourceSchema(field);
+        const source = sourceSchema(
+          field,
+          references.find((reference) => reference.field === name),
+        );
         const isOptional = name.includes('.') || objectIn(field) || field.safeParse(undefined).success;
         return [name, isOptional ? source.optional() : source];
       }),
@@ -35,12 +40,16 @@ const mapSchema = (fields: Fields) =>
     'must be an object of fields',
   );
 
-function sourceSchema(field: z.ZodType) {
+function sourceSchema(field: z.ZodType, reference: Reference | undefined) {
   const kind = kindOf(field);
   const source = z.strictObject(
     {
       from: z.string(COLUMN).min(1, COLUMN),
       ...(kind === 'array' && { split: z.string('must be a text').min(1, 'must not be empty').optional() }),
+      ...(reference && {
+        find: keyOf(reference).optional(),
+        create: z.boolean('must be true or false').optional(),
+      }),
       ...(kind === 'string' && { pad: z.int(LENGTH).min(1, LENGTH).max(100, LENGTH).optional() }),
     },
     {
@@ -50,6 +59,17 @@ function sourceSchema(field: z.ZodType) {
   );
   return z.preprocess((short) => (typeof short === 'string' ? { from: short } : short), source);
 }
+
+/** A field by which documents of the target can be found. */
+const keyOf = ({ target }: Reference) => {
+  const keys = Object.keys(target.fields).filter(
+    (field) => target.paths.get(field)?.kind === 'text' && leadsIndex(target, field),
+  );
+  return z.enum(
+    keys,
+    `must be a text of ${target.collection} that leads an index: ${keys.join(', ') || 'there is none'}`,
+  );
+};
 
 const COLUMN = 'must be the name of a column';
 const SOURCE = `${COLUMN}, or an object with "from"`;
@@ -61,7 +81,7 @@ const explain = (issue: z.core.$ZodIssue, fields: Fields): string[] =>
     ? issue.keys.map((key) =>
         issue.path.length === 0
           ? `  ${key}: there is no such field; the fields are ${Object.keys(fields).join(', ')}`
-          : `  ${issue.path.join('.')}.${key}: is no option of this field; "from" is, "split" of a list, "pad" of a text`,
+          : `  ${issue.path.join('.')}.${key}: is no option of this field; "from" is, "split" of a list, "pad" of a text, "find" and "create" of a reference`,
       )
     : [`  ${issue.path.join('.') || 'The file'}: ${issue.message}`];
 

@@ -1,3 +1,4 @@
+import { EJSON } from 'bson';
 import type { Line } from './lines.ts';
 import { type Row, reason, unreadable } from './row.ts';
 
@@ -8,11 +9,28 @@ export async function* readNdjson(lines: AsyncIterable<Line>): AsyncGenerator<Ro
   }
 }
 
+/**
+ * mongoexport writes Extended JSON: ids as `{ "$oid": … }`, times as `{ "$date": … }`, numbers with their types. They
+ * become what the API writes for them.
+ */
+const plain = (values: unknown, text: string): unknown =>
+  /"\$(oid|date|number\w+|uuid|symbol)"/.test(text)
+    ? JSON.parse(
+        JSON.stringify(EJSON.deserialize(values as object)),
+        (_, part) => part?.$numberDecimal ?? part,
+      )
+    : values;
+
 function parse(line: Line): Row {
   const { number, text } = line;
   try {
     // As it stands: numbers keep their digits, and what is nested too deeply to be written needs no writing.
-    return { line: number, size: text.length, values: JSON.parse(text), json: () => text.trim() };
+    return {
+      line: number,
+      size: text.length,
+      values: plain(JSON.parse(text), text),
+      json: () => text.trim(),
+    };
   } catch (error) {
     return unreadable(line, reason('malformed_json', `is not JSON: ${(error as Error).message}`));
   }

@@ -1,0 +1,47 @@
+import type { Types } from 'mongoose';
+import { Problem } from '../../src/errors.ts';
+import { transaction } from '../../src/mongo/transaction.ts';
+import { modelOf } from '../../src/schema/model.ts';
+import type { AnyResource } from '../../src/schema/resource.ts';
+import { update } from '../../src/schema/store.ts';
+import { type Document, type Made, toReason } from './document.ts';
+import { type Reason, reason } from './row.ts';
+
+/** What became of a row that was there before. */
+export interface Updated {
+  /** The document, if it is another now. */
+  id?: Types.ObjectId;
+  refused?: Reason[];
+}
+
+/** Gives the document that has the row's id, or a unique value of it, what the row says; what it does not say stays. */
+export async function updatePresent(
+  resource: AnyResource,
+  { document, given = [] }: Made & { document: Document },
+): Promise<Updated> {
+  const before = await modelOf(resource)
+    .findOne({ $or: keysOf(resource, document) })
+    .lean<Document>();
+  if (!before) return { refused: [reason('not_found', 'is not there any more')] };
+  const changes = Object.fromEntries(
+    given.filter((field) => !STAMPS.includes(field)).map((field) => [field, document[field]]),
+  );
+  try {
+    const after = await transaction(() => update(resource, before._id, changes));
+    const isOther = String(after.updatedAt) !== String(before['updatedAt']);
+    return isOther ? { id: before._id } : {};
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status >= 500) throw error;
+    return { refused: error.members.errors?.map(toReason) ?? [reason(error.code, error.message)] };
+  }
+}
+
+const STAMPS = ['id', 'createdAt', 'updatedAt'];
+
+/** By what a row can be one that is there: its id, and each unique index of which it has all values. */
+const keysOf = ({ indexes }: AnyResource, document: Document): object[] => [
+  { _id: document._id },
+  ...indexes
+    .filter(({ unique, key }) => unique && Object.keys(key).every((field) => document[field] != null))
+    .map(({ key }) => Object.fromEntries(Object.keys(key).map((field) => [field, { $eq: document[field] }]))),
+];
