@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { resources } from '../../src/resources/api.ts';
 import { modelOf } from '../../src/schema/model.ts';
+import { indexName } from '../../src/mongo/layout.ts';
 import { isRestricted } from '../../src/schema/access.ts';
+import { constantsOf } from '../../src/schema/defaults.ts';
 
 /** What holds for every definition that is registered. */
 
@@ -12,7 +14,7 @@ const kindsOf = (schema: any): string[] => {
 };
 
 describe.each(resources)('$name', (definition) => {
-  const { fields, body, bodies, document, example, defaults, indexes, readable } = definition;
+  const { fields, body, bodies, computed, document, example, indexes, paths, readable } = definition;
 
   test('has no default inside its fields, which a PATCH would put back', () => {
     for (const field of Object.values(fields))
@@ -27,7 +29,7 @@ describe.each(resources)('$name', (definition) => {
   });
 
   test('has defaults that its own rules allow', () => {
-    for (const [name, value] of Object.entries(defaults))
+    for (const [name, value] of Object.entries(constantsOf(definition)))
       expect([
         name,
         (fields[name] as z.ZodType).safeParse(z.encode(fields[name] as z.ZodType, value)).data,
@@ -53,10 +55,8 @@ describe.each(resources)('$name', (definition) => {
 
   test('has indexes of its own fields only, and no two that are the same', () => {
     for (const { key } of indexes)
-      for (const name of Object.keys(key))
-        expect([...Object.keys(fields), 'createdAt', 'updatedAt', '_id']).toContain(name);
-    const keys = indexes.map(({ key }) => JSON.stringify(key));
-    expect(new Set(keys).size).toBe(keys.length);
+      for (const name of Object.keys(key)) expect([...paths.keys(), '_id']).toContain(name);
+    expect(new Set(indexes.map(indexName)).size).toBe(indexes.length);
   });
 
   test('has in its model what it has in its fields', () => {
@@ -65,7 +65,8 @@ describe.each(resources)('$name', (definition) => {
     );
     // What not everybody sees stands in it, too.
     const shown = Object.keys(document.shape).filter((name) => !isRestricted(definition, name));
-    expect(shown).toEqual(['id', ...readable, 'createdAt', 'updatedAt']);
+    const derived = Object.keys(computed).filter((name) => !isRestricted(definition, name));
+    expect(shown).toEqual(['id', ...readable, ...derived, 'createdAt', 'updatedAt']);
   });
 });
 
