@@ -22,4 +22,4 @@ export const batches = measure<{ size: number }>('batch');
 /** A request was refused by a limit. */
 export const refusals = measure<{ policy: string }>('rate-limited');
 /** A stream has begun (1) or ended (-1). */
-export const streams = measure<{ kind: 'feed'; change: 1 | -1 }>('stream');
+export const streams = measure<{ kind: 'feed' | 'export'; change: 1 | -1 }>('stream');

@@ -1,6 +1,5 @@
 import mongoose from 'mongoose';
 import { z } from 'zod';
-import { Problem } from '../errors.ts';
 import { database } from '../mongo/connect.ts';
 import { columnsOf } from '../schema/columns.ts';
 import { type Showing, showing } from '../schema/include.ts';
@@ -40,8 +39,6 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
     problems: ['too_many_streams', ...problems],
     forms: streams(collection, {
       rows: async ({ query: asked }, signal) => {
-        if (underWay >= MAX_STREAMS)
-          throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
         // Not the best first: MongoDB would have to find all before it could give the first.
         const order = orderOf({ ...asked, q: undefined });
         return rows(resource, await conditionsOf(asked), order, show(asked), signal);
@@ -82,10 +79,6 @@ function refuseWithoutCsv(asked: Record<string, unknown>, ctx: z.core.$Refinemen
       ctx.addIssue({ code: 'custom', path: [name], message: 'has a meaning with format=csv only' });
 }
 
-/** Streams that a process may have under way. */
-const MAX_STREAMS = 50;
-let underWay = 0;
-
 /** All documents that meet the conditions, with what is to be included. */
 async function* rows(
   resource: AnyResource,
@@ -102,7 +95,6 @@ async function* rows(
       .command({ killSessions: [session.id] })
       .catch(() => {});
   gone.addEventListener('abort', stop, { once: true });
-  underWay++;
   try {
     if (gone.aborted) return;
     yield* query(resource, conditions, order, projection)
@@ -110,7 +102,6 @@ async function* rows(
       .populate(joins)
       .stream(answer, session);
   } finally {
-    underWay--;
     gone.removeEventListener('abort', stop);
     await session.endSession();
   }

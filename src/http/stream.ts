@@ -3,8 +3,10 @@ import { stringify } from 'csv-stringify/sync';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import { caller, iterateAs } from '../auth/caller.ts';
+import { Problem } from '../errors.ts';
 import type { Row } from '../schema/json/read.ts';
 import type { Form } from './route.ts';
+import { seats } from './seats.ts';
 
 /** Whole collections as text: one document a line. */
 
@@ -17,12 +19,31 @@ interface Stream {
   columns: (query: any) => string[];
 }
 
+const takeSeat = seats({
+  kind: 'export',
+  total: 50,
+  perAccount: 10,
+  perAddress: 20,
+  refuse: (most) =>
+    new Problem(
+      'rate_limited',
+      `A client may have ${most} streams under way at a time; wait for one to end.`,
+      {
+        headers: { 'Retry-After': '5' },
+      },
+    ),
+});
+
 /** The forms in which a list can be read to its end. */
 export function streams(name: string, { rows, columns }: Stream): Record<string, Form> {
   const form = (type: string, ending: string, schema: z.ZodType, lines: Lines): Form => ({
     format: ending,
     schema,
     send: async (ctx, input) => {
+      const leave = takeSeat(ctx);
+      ctx.res.once('close', leave);
+      // It may have gone while it was found out who it is.
+      if (ctx.res.closed) return leave();
       const found = await rows(input, untilClosed(ctx));
       ctx.attachment(`${name}.${ending}`);
       ctx.type = type;

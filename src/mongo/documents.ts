@@ -1,5 +1,6 @@
 import type { ObjectId } from 'bson';
 import mongoose, { type mongo } from 'mongoose';
+import { batches } from '../measures.ts';
 import { database } from './connect.ts';
 
 /** Documents as MongoDB sends them: bytes, of which no object is made. */
@@ -52,6 +53,7 @@ export interface Found {
 export async function readNow(reading: Reading, keys: Iterable<Key>, most = MAX_BYTES): Promise<Found> {
   const { collection, condition, projection, maxTimeMS } = reading;
   const ids = Array.from(keys, idOf);
+  if (batches.hasSubscribers) batches.publish({ size: ids.length });
   const byId = { _id: ids.length === 1 ? ids[0] : { $in: ids } } as Filter;
   const cursor = database()
     .collection(collection)
