@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Types } from 'mongoose';
 import { modelOf } from '../src/schema/model.ts';
+import { CREDENTIALS } from './support/callers.ts';
 import { aBook, aPost, aUser } from './sample/factories.ts';
 import { Post } from './sample/posts/post.ts';
 import { storeAnyhow } from './support/database.ts';
@@ -71,9 +72,10 @@ test('what refers to the documents of a page has room for 8 MB: each shows its n
 });
 
 test('a client has a share of the streams of a process, counted before any work is done; one that ends makes room', async () => {
-  await largePosts((await aBook())._id, 60);
+  // More than the buffers between the two hold.
+  await largePosts((await aBook())._id, 200);
   const going: AbortController[] = [];
-  const headers = { authorization: `Bearer ${CREDENTIALS}` };
+  const headers = { authorization: CREDENTIALS };
   const begin = async () => {
     const controller = new AbortController();
     const { signal } = controller;
