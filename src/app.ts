@@ -13,11 +13,20 @@ import type { Edge } from './http/edge.ts';
 import { endpoint } from './http/endpoint.ts';
 import { entrance } from './http/entrance.ts';
 import { generalLimit } from './http/limits.ts';
-import { crossOrigin, options, problems, requestLog, securityHeaders, whenReady } from './http/middleware.ts';
+import {
+  crossOrigin,
+  onlyFor,
+  options,
+  problems,
+  requestLog,
+  securityHeaders,
+  whenReady,
+} from './http/middleware.ts';
 import { openapi, type Tag } from './http/openapi/document.ts';
 import { preconditionsOf } from './http/preconditions.ts';
 import { sendFresh } from './http/reply.ts';
 import type { Route } from './http/route.ts';
+import { mountSecurityTxt } from './http/security-txt.ts';
 import { system } from './http/system.ts';
 import { authenticate, authorities, confirm, confirmAgain } from './resources/sessions/authenticate.ts';
 import { digest } from './schema/etag.ts';
@@ -44,6 +53,10 @@ interface Settings {
   metrics?: Metrics | undefined;
   /** Everybody may see how long things took. */
   isDevelopment?: boolean;
+  /** Whether a Host header names this server; without it every host does. */
+  isOwnHost?: ((host: string) => boolean) | undefined;
+  /** The contact for reports of vulnerabilities, in /.well-known/security.txt: a URL. */
+  securityContact?: string | undefined;
   /** Pages of a development set-up. */
   mountOwn?: ((router: Router) => void) | undefined;
 }
@@ -58,6 +71,8 @@ export function createApp({
   demo,
   metrics: measured,
   isDevelopment = false,
+  isOwnHost = () => true,
+  securityContact,
   mountOwn,
   ...api
 }: Api & Settings): Koa {
@@ -94,6 +109,7 @@ export function createApp({
   mountDocs(router, demo);
   for (const { pages } of edges) pages?.(router);
   mountAccountPage(router);
+  if (securityContact) mountSecurityTxt(router, securityContact);
   mountOwn?.(router);
 
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
@@ -108,6 +124,7 @@ export function createApp({
   app.use(securityHeaders);
   app.use(compression);
   app.use(problems);
+  app.use(onlyFor(isOwnHost));
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
   app.use(options);
   app.use(router.routes());

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { password } from './schema/password.ts';
+import { readSecretFiles } from './secret-files.ts';
 import { readKeys, type SigningKey } from './auth/tokens.ts';
 import { email } from './schema/formats.ts';
 
@@ -67,6 +68,11 @@ const environment = z.object({
       }
     })
     .optional(),
+  /** `iss` and `aud` of access tokens, where other services expect values of their own. */
+  TOKEN_ISSUER: z
+    .url({ protocol: /^https?$/, error: 'must be an address like https://login.example.org' })
+    .optional(),
+  TOKEN_AUDIENCE: z.string().max(200).optional(),
   ADMIN_EMAIL: email().optional(),
   ADMIN_PASSWORD: password().optional(),
   /** Sends the mails about accounts. */
@@ -77,6 +83,14 @@ const environment = z.object({
   MAIL_FROM: z
     .string()
     .regex(/^[^\r\n]*[^\s<>@]+@[^\s<>@]+>?$/, 'must be an address like Shelfmark <no-reply@example.org>')
+    .optional(),
+  /** The contact for reports of vulnerabilities, in /.well-known/security.txt. */
+  SECURITY_CONTACT: z
+    .string()
+    .regex(
+      /^(mailto:[^\s@]+@[^\s@]+|https:\/\/\S+)$/,
+      'must be like mailto:security@example.org or https://…',
+    )
     .optional(),
   /** Requests that a client may send in a minute. */
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
@@ -109,6 +123,13 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
       'MONGODB_URI',
       'must be set where NODE_ENV is production: the embedded database is for development',
     );
+  const isFaulty = (name: string) => ctx.issues.some(({ path }) => path?.[0] === name);
+  if (!MONGODB_URI)
+    for (const name of openingsOf(config).filter((name) => !isFaulty(name)))
+      fault(
+        name,
+        'must not be set as long as MONGODB_URI is not: it opens the API to others, and the embedded database has demo accounts, whose passwords everybody knows',
+      );
   if (SMTP_URL && !MAIL_FROM) fault('MAIL_FROM', 'must be set where SMTP_URL is: mails need a sender');
   if (SMTP_URL && !PUBLIC_URL)
     fault('PUBLIC_URL', 'must be set where SMTP_URL is: the links in mails lead there');
@@ -119,8 +140,28 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
 }
 
 /** Whether others may depend on it, or reach it: then nothing that everybody knows may open it. */
-export const isProduction = ({ HOST, NODE_ENV, MONGODB_URI }: Config): boolean =>
-  NODE_ENV === 'production' || !isLoopback(HOST) || (MONGODB_URI !== undefined && !isLocal(MONGODB_URI));
+export const isProduction = (config: Config): boolean =>
+  config.NODE_ENV === 'production' ||
+  !isLoopback(config.HOST) ||
+  (config.MONGODB_URI !== undefined && !isLocal(config.MONGODB_URI)) ||
+  openingsOf(config).length > 0;
+
+/** What lets others in though HOST is a loopback address: a proxy in front, or web pages from other machines. */
+const openingsOf = ({ TRUST_PROXY, CORS_ORIGINS }: Config): string[] => [
+  ...(TRUST_PROXY > 0 ? ['TRUST_PROXY'] : []),
+  ...(CORS_ORIGINS.some((origin) => !isOrigin(origin) || !isLoopback(new URL(origin).host))
+    ? ['CORS_ORIGINS']
+    : []),
+];
+
+/**
+ * Whether a Host header names this machine. After DNS rebinding, the name of an attacker's page leads here, and the
+ * browser takes the server for that page's own; the Host header still has the attacker's name.
+ */
+export const isOwnHost =
+  (config: Config) =>
+  (host: string): boolean =>
+    isLoopback(host) || host === new URL(addressOf(config)).host;
 
 /** An @ behind the hosts could be read as the end of a password: then it is not certain which the hosts are. */
 const isLocal = (uri: string): boolean => !/:\/\/.*[/?].*@/.test(uri) && hostsOf(uri).every(isLoopback);
@@ -143,14 +184,16 @@ export const hostsOf = (uri: string): string[] =>
 
 /**
  * The configuration that the environment gives; an empty variable counts as one that is not set.
- * Throws an Error that names every faulty variable and what is wrong with it, never its value.
+ * A secret may stand in a file, whose path the variable with _FILE at its end gives. Throws an Error that names every faulty variable and what is wrong with it, never its value.
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const result = environment.superRefine(checkTogether).safeParse(given);
-  if (result.success) return result.data;
-  const faults = result.error.issues.map(({ path, message }) => `  ${path.join('.')} ${message}`);
-  throw new Error(`The environment is not usable:\n${faults.join('\n')}`);
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const { secrets, faults } = readSecretFiles(set);
+  const result = environment.superRefine(checkTogether).safeParse({ ...set, ...secrets });
+  if (result.success && faults.length === 0) return result.data;
+  const issues = result.error?.issues ?? [];
+  const lines = [...faults, ...issues.map(({ path, message }) => `${path.join('.')} ${message}`)];
+  throw new Error(`The environment is not usable:\n${lines.map((line) => `  ${line}`).join('\n')}`);
 }
 
 /** The configuration of this process: the environment, and what an .env file adds to it; there need not be one. */

@@ -34,6 +34,7 @@ export const problems = {
   patch_test_failed: { status: 409, title: 'A test in the patch does not hold' },
   precondition_failed: { status: 412, title: 'The document is another version than the client knows' },
   history_lost: { status: 410, title: 'What happened after this position is not known any more' },
+  misdirected_request: { status: 421, title: 'The server does not answer for this host' },
   body_too_large: { status: 413, title: 'The body is too large' },
   url_too_long: { status: 414, title: 'The URL is too long' },
   unsupported_media_type: { status: 415, title: 'The body is in a media type or encoding that is not taken' },
@@ -63,8 +64,8 @@ export const problems = {
     retryAfter: 5,
   },
   shutting_down: { status: 503, title: 'The process is about to stop', retryAfter: 1 },
+  overloaded: { status: 503, title: 'The server has more to do than it can', retryAfter: 1 },
   too_many_streams: { status: 503, title: 'Too many streams are under way', retryAfter: 5 },
-  too_busy: { status: 503, title: 'Too many expensive queries are under way', retryAfter: 1 },
   query_timeout: { status: 503, title: 'The database took too long to answer', retryAfter: 1 },
   search_unavailable: { status: 503, title: 'There is no text index at the moment', retryAfter: 5 },
 } as const satisfies Record<string, Kind>;
@@ -92,7 +93,7 @@ export interface Fault {
 export interface Blocker {
   resource: string;
   field: string;
-  /** How many; from 10,000 on, at least so many. */
+  /** How many the caller may see; from 10,000 on, at least so many. */
   count: number;
   /** A few of them. */
   ids: string[];
@@ -184,6 +185,9 @@ export const insufficientScope = (scope: string): Problem =>
 
 const MAX_FAULTS = 50;
 
+/** As many as are worth making: with one more than the answer names, it can say that there are more. */
+export const ENOUGH_FAULTS = MAX_FAULTS + 1;
+
 /** All faults of the input in one answer, the first 50 of them. */
 export function invalid(faults: Fault[], event?: SecurityEvent): Problem {
   const onlyUnknown = faults.every((fault) => fault.code === 'unknown_parameter');
@@ -192,7 +196,9 @@ export function invalid(faults: Fault[], event?: SecurityEvent): Problem {
   const detail =
     faults.length === 1 && first
       ? `${where ? `${where} ` : ''}${first.message}`
-      : `${faults.length} things are wrong with the input${faults.length > MAX_FAULTS ? `; these are the first ${MAX_FAULTS}` : ''}.`;
+      : faults.length > MAX_FAULTS
+        ? `More than ${MAX_FAULTS} things are wrong with the input; these are the first ${MAX_FAULTS}.`
+        : `${faults.length} things are wrong with the input.`;
   return new Problem(onlyUnknown ? 'unknown_parameter' : 'validation_failed', detail, {
     errors: faults.slice(0, MAX_FAULTS),
     event,

@@ -5,7 +5,7 @@ import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { createApp } from './app.ts';
 import { adminOf } from './admin.ts';
-import { addressOf, type Config, isProduction, loadConfig } from './config.ts';
+import { addressOf, type Config, isOwnHost, isProduction, loadConfig } from './config.ts';
 import { drain, httpServer } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { DEMO_PASSWORD } from './auth/passwords.ts';
@@ -33,7 +33,10 @@ async function main(): Promise<void> {
   const logger = await createLogger(config.LOG_LEVEL);
   const say = (line: string) => console.log(line);
   const stopped = once(stopSignal(), 'abort');
-  useKeys(await signingKeys(config), addressOf(config));
+  useKeys(await signingKeys(config), addressOf(config), {
+    issuer: config.TOKEN_ISSUER,
+    audience: config.TOKEN_AUDIENCE,
+  });
 
   const admin = await adminOf(config);
   const database = await openDatabase(config, say);
@@ -65,6 +68,8 @@ async function main(): Promise<void> {
         demo: demo && { username: demo.email, password: DEMO_PASSWORD },
         metrics: admin.metrics,
         isDevelopment: !isProduction(config),
+        isOwnHost: database.embedded ? isOwnHost(config) : undefined,
+        securityContact: config.SECURITY_CONTACT,
         mountOwn: mails?.mount,
       });
       server = await listen(config, app, logger);

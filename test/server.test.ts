@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, readdir, readFile, stat } from 'node:fs/promises';
+import { mkdtemp, rm, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,7 +99,19 @@ describe('the configuration', () => {
     });
     expect(readConfig({ HOST: '[::1]' }).HOST).toBe('::1');
     const origins = ['https://example.org', 'http://localhost:5173', 'http://[::1]:8080'];
-    expect(readConfig({ CORS_ORIGINS: origins.join(', ') }).CORS_ORIGINS).toEqual(origins);
+    const MONGODB_URI = 'mongodb://127.0.0.1/shelfmark';
+    expect(readConfig({ MONGODB_URI, CORS_ORIGINS: origins.join(', ') }).CORS_ORIGINS).toEqual(origins);
+  });
+
+  test('may have secrets in files', async () => {
+    const file = join(await folder(), 'secret');
+    await writeFile(file, 'mongodb://127.0.0.1/shelfmark\n');
+    expect(readConfig({ MONGODB_URI_FILE: file }).MONGODB_URI).toBe('mongodb://127.0.0.1/shelfmark');
+    expect(() =>
+      readConfig({ MONGODB_URI_FILE: `${file}s`, ADMIN_PASSWORD_FILE: file, ADMIN_PASSWORD: 'x' }),
+    ).toThrow(
+      /MONGODB_URI_FILE cannot be read: ENOENT\n.*ADMIN_PASSWORD and ADMIN_PASSWORD_FILE must not both be set/,
+    );
   });
 
   test.each([

@@ -3,7 +3,8 @@
  * For mongosh, on the machine of the first member: makes the three members a replica set, and the users with their
  * rights. It may run again at any time, and then sets the passwords anew.
  */
-const { MONGO_ROOT_PASSWORD, MONGO_API_PASSWORD, MONGO_BROWSE_PASSWORD } = process.env;
+const { MONGO_ROOT_PASSWORD, MONGO_API_PASSWORD, MONGO_MIGRATE_PASSWORD, MONGO_BROWSE_PASSWORD } =
+  process.env;
 const MEMBERS = ['mongo1', 'mongo2', 'mongo3'];
 const DATABASE = 'shelfmark';
 /** Repeats what fails while the members come up; after two minutes its last failure is the answer. */
@@ -73,7 +74,21 @@ const all = { db: DATABASE, collection: '' };
 define('browse', [{ resource: all, actions: ['listCollections', 'dbStats'] }]);
 define('letBrowse', [{ resource: all, actions: ['viewRole', 'grantRole', 'revokeRole'] }]);
 
-grant('shelfmark', MONGO_API_PASSWORD, ['readWrite', 'dbAdmin', 'letBrowse']);
+// The API reads, writes and follows documents; collections, rules and indexes are for the migrations.
+const serving = {
+  privileges: [
+    {
+      resource: all,
+      actions: ['find', 'insert', 'update', 'remove', 'changeStream', 'listCollections', 'listIndexes'],
+    },
+  ],
+  roles: [],
+};
+if (db.getRole('serve')) db.updateRole('serve', serving);
+else db.createRole({ role: 'serve', ...serving });
+
+grant('shelfmark', MONGO_API_PASSWORD, ['serve']);
+grant('migrate', MONGO_MIGRATE_PASSWORD, ['readWrite', 'dbAdmin', 'letBrowse']);
 grant('browse', MONGO_BROWSE_PASSWORD, ['browse']);
 print('The replica set and its users are there.');
 quit(0);

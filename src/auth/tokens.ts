@@ -4,6 +4,7 @@ import {
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
+  hkdfSync,
   type KeyObject,
   randomBytes,
   randomUUID,
@@ -18,7 +19,6 @@ export const ACCESS_SECONDS = 15 * 60;
 const ALGORITHM = 'EdDSA' as const;
 /** There is one client, whoever logs in: clients are not registered. */
 const CLIENT = 'shelfmark';
-const AUDIENCE = 'shelfmark-api';
 const TYPE = 'at+jwt';
 
 export interface SigningKey {
@@ -39,16 +39,38 @@ type Verified = Claims & { expires: number };
 
 /** The keys of this process; the first signs, all verify. */
 let keys: SigningKey[] = [];
-let ownAddress = '';
+/** Made from the first key, so that it is the same on every process; no signature tells anything of it. */
+let sealingKey: Buffer | undefined;
 
-/** `address` is where clients reach the API: its tokens name it as their issuer. */
-export function useKeys(own: SigningKey[], address = 'http://127.0.0.1:3000'): void {
+/** What tokens say of the server that made them, and whom they are for. */
+let names = { address: '', issuer: '', audience: '' };
+
+interface Naming {
+  issuer?: string | undefined;
+  audience?: string | undefined;
+}
+
+/** `address` is where clients reach the API; unless told otherwise, its tokens name it as their issuer. */
+export function useKeys(
+  own: SigningKey[],
+  address = 'http://127.0.0.1:3000',
+  { issuer = address, audience = 'shelfmark-api' }: Naming = {},
+): void {
   keys = own;
-  ownAddress = address;
+  sealingKey = own[0] && sealingKeyOf(own[0]);
+  names = { address, issuer, audience };
   verified.clear();
 }
 
-export const issuer = (): string => ownAddress;
+const sealingKeyOf = (key: SigningKey): Buffer =>
+  Buffer.from(
+    hkdfSync('sha256', key.private.export({ type: 'pkcs8', format: 'der' }), '', 'shelfmark seal', 32),
+  );
+
+export const issuer = (): string => names.issuer;
+
+/** Where clients reach the API. */
+export const ownAddress = (): string => names.address;
 
 /** What verifies our tokens, as JSON (RFC 8037). */
 export const publicKeys = () =>
@@ -89,8 +111,8 @@ export function signToken({ user, session }: Claims): Promise<string> {
   if (!key) throw new Error('There is no key to sign with: see useKeys().');
   return new SignJWT({ sid: session, client_id: CLIENT })
     .setProtectedHeader({ alg: ALGORITHM, kid: key.id, typ: TYPE })
-    .setIssuer(ownAddress)
-    .setAudience(AUDIENCE)
+    .setIssuer(names.issuer)
+    .setAudience(names.audience)
     .setSubject(user)
     .setJti(randomUUID())
     .setIssuedAt()
@@ -113,8 +135,8 @@ export async function verifyToken(token: string): Promise<Verified | 'expired' |
   try {
     const { payload } = await jwtVerify(token, ({ kid }) => publicKey(kid), {
       algorithms: [ALGORITHM],
-      issuer: ownAddress,
-      audience: AUDIENCE,
+      issuer: names.issuer,
+      audience: names.audience,
       typ: TYPE,
       requiredClaims: ['sub', 'sid', 'jti', 'iat', 'exp'],
     });
@@ -149,11 +171,8 @@ export const digestOf = (secret: string): string => sha256(secret);
 
 /** A digest that nobody can check a guess by who does not have our keys; another one when the first key changes. */
 export const seal = (text: string): string => {
-  const [key] = keys;
-  if (!key) throw new Error('There is no key to seal with: see useKeys().');
-  return createHmac('sha256', key.private.export({ type: 'pkcs8', format: 'der' }))
-    .update(text)
-    .digest('base64url');
+  if (!sealingKey) throw new Error('There is no key to seal with: see useKeys().');
+  return createHmac('sha256', sealingKey).update(text).digest('base64url');
 };
 
 export const matches = (secret: string, digest: string): boolean =>

@@ -41,6 +41,10 @@ export function apply(root: { document?: unknown }, operation: Operation): Failu
   }
 }
 
+/** The size of what stands there, in characters of JSON; 0 where nothing does. */
+export const sizeAt = (root: object, pointer: string): number =>
+  JSON.stringify(find(root, pointer)?.value ?? '').length;
+
 interface Place {
   parent: Record<string, unknown> | unknown[];
   key: string;

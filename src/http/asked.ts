@@ -4,6 +4,7 @@ import { invalid, notFound, Problem } from '../errors.ts';
 import type { Preconditions } from '../schema/etag.ts';
 import { accepted } from './accept.ts';
 import { bodyReader } from './body.ts';
+import { offTheClock } from './deadline.ts';
 import { checkBody, queryReader } from './input.ts';
 import { preconditionsOf, refusePreconditions } from './preconditions.ts';
 import { JSON_TYPE, queryOf, type Route, writes } from './route.ts';
@@ -38,7 +39,7 @@ export function asking(route: Route): (ctx: Context) => Promise<Asked> {
     const params = readParams(route, ctx.params);
     const preconditions = preconditionsOf(ctx);
     if (writes(route) && !about) refusePreconditions(preconditions);
-    const given = body && (await readBody(ctx));
+    const given = body && (await offTheClock(ctx, readBody(ctx)));
     const checkedBody = given ? checkBody(given.schema, given.json) : { data: undefined };
     const faults = [...(checkedQuery.faults ?? []), ...(checkedBody.faults ?? [])];
     if (faults.length > 0) throw invalid(faults);

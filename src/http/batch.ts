@@ -1,6 +1,6 @@
 import { Types } from 'mongoose';
 import { z } from 'zod';
-import { Problem } from '../errors.ts';
+import { ENOUGH_FAULTS, Problem } from '../errors.ts';
 import { databaseProblem, isTransient } from '../mongo/failures.ts';
 import { explaining } from '../mongo/collected.ts';
 import type { Tags } from '../schema/etag.ts';
@@ -139,6 +139,8 @@ function plan(resources: AnyResource[], operations: Operation[], ctx: Context): 
   if (taken.length > MAX_TAKEN)
     fault(ctx, ['operations'], 'too_many', `may have at most ${MAX_TAKEN} creates of ${taken[0]?.resource}`);
   const planned = operations.map((operation, index) => {
+    // No more faults are told.
+    if (ctx.issues.length >= ENOUGH_FAULTS) return z.NEVER;
     const path = ['operations', index];
     const resource = resources.find(({ collection }) => collection === operation.resource) as AnyResource;
     const id =

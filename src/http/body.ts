@@ -6,6 +6,10 @@ import { type Body, FORM_TYPE, JSON_TYPE } from './route.ts';
 
 const MAX_BODY = 100 * 1024;
 const MAX_DEPTH = 20;
+/** Member names make JSON expensive to read: some microseconds each. */
+const MAX_NAMES = 10_000;
+const MAX_NAMES_EACH = 1_000;
+const MAX_FORM = 100;
 
 /**
  * Compiles what a route takes into the function that reads a body and selects the schema for its media type. Read here
@@ -20,7 +24,9 @@ export const bodyReader = (bodies: Body<z.ZodType>[]) => {
   const limit = bodies[0]?.limit ?? MAX_BODY;
   return async (ctx: Context): Promise<{ json: unknown; schema: z.ZodType }> => {
     const type = checkMediaType(ctx, types);
-    const text = decode(await readBytes(ctx, limit));
+    const bytes = await readBytes(ctx, limit);
+    if (type !== FORM_TYPE) refuseExpensive(bytes);
+    const text = decode(bytes);
     if (text === '') throw new Problem('malformed_json', `The body is empty; send ${types.join(' or ')}.`);
     const json = type === FORM_TYPE ? parseForm(text) : parseJson(text);
     return { json, schema: schemas.get(type) as z.ZodType };
@@ -69,8 +75,33 @@ async function readBytes({ req }: Context, limit: number): Promise<Buffer> {
     if (Number(req.headers['content-length'] ?? 0) > limit) return refuse(tooLarge());
     req.on('data', take);
     req.once('end', () => resolve(Buffer.concat(chunks)));
-    req.once('error', () => refuse(new Problem('malformed_request', 'The body ended before its length.')));
+    const ended = () => refuse(new Problem('malformed_request', 'The body ended before its length.'));
+    req.once('error', ended);
+    // The client has hung up before its body was asked for: no event will tell.
+    if (req.destroyed) ended();
   });
+}
+
+const tooManyNames = (most: number, where: string): Problem =>
+  new Problem('body_too_large', `${where} may have at most ${most} members.`);
+
+const [QUOTE, BACKSLASH, COLON] = ['"', '\\', ':'].map((one) => one.charCodeAt(0));
+const [OPENING, CLOSING] = ['[{', ']}'].map((pair) => Buffer.from(pair)) as [Buffer, Buffer];
+
+/** Refuses JSON that would be expensive to parse, as far as that can be told without parsing it. */
+function refuseExpensive(bytes: Buffer): void {
+  let [names, levels, isInText] = [0, 0, false];
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] as number;
+    if (byte === QUOTE) isInText = !isInText;
+    else if (isInText) i += byte === BACKSLASH ? 1 : 0;
+    else if (byte === COLON) names++;
+    else if (OPENING.includes(byte)) levels++;
+    else if (CLOSING.includes(byte)) levels--;
+    if (levels > MAX_DEPTH)
+      throw new Problem('malformed_json', `The body is nested deeper than ${MAX_DEPTH} levels.`);
+    if (names > MAX_NAMES) throw tooManyNames(MAX_NAMES, 'The body');
+  }
 }
 
 /** Without a byte order mark. */
@@ -94,17 +125,20 @@ function parseJson(text: string): unknown {
       `The body is not JSON${position ? `: see position ${position}` : ''}.`,
     );
   }
-  const flaw = flawOf(json, MAX_DEPTH);
-  if (flaw) throw new Problem('malformed_json', flaw);
+  const flaw = flawOf(json);
+  if (flaw) throw flaw;
   return json;
 }
 
-function flawOf(value: unknown, levels: number): string | undefined {
+function flawOf(value: unknown): Problem | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  if (levels === 0) return `The body is nested deeper than ${MAX_DEPTH} levels.`;
-  if (Object.hasOwn(value, '__proto__')) return 'The body has a key __proto__, which is not taken.';
-  for (const item of Object.values(value)) {
-    const flaw = flawOf(item, levels - 1);
+  if (Object.hasOwn(value, '__proto__'))
+    return new Problem('malformed_json', 'The body has a key __proto__, which is not taken.');
+  const inner = Object.values(value);
+  if (inner.length > MAX_NAMES_EACH && !Array.isArray(value))
+    return tooManyNames(MAX_NAMES_EACH, 'An object');
+  for (const item of inner) {
+    const flaw = flawOf(item);
     if (flaw) return flaw;
   }
   return undefined;
@@ -113,6 +147,7 @@ function flawOf(value: unknown, levels: number): string | undefined {
 /** A name that stands twice has both values, which no schema of a form takes (RFC 6749, section 3.2). */
 function parseForm(text: string): Record<string, string | string[]> {
   const form = new URLSearchParams(text);
+  if (form.size > MAX_FORM) throw tooManyNames(MAX_FORM, 'The body');
   const names = [...new Set(form.keys())];
   return Object.fromEntries(
     names.map((name) => {

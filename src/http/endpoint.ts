@@ -3,9 +3,12 @@ import { caller } from '../auth/caller.ts';
 import { Problem, unauthenticated } from '../errors.ts';
 import { answering } from './answer.ts';
 import { asking } from './asked.ts';
+import { deadlineOf, inTime } from './deadline.ts';
 import type { Confirm } from './entrance.ts';
+import { entryOf } from './entry.ts';
 import { routeLimits } from './limits.ts';
 import { asOAuth } from './oauth.ts';
+import { endWithRights } from './revoked.ts';
 import { send, sendFresh, sendPreferred } from './reply.ts';
 import { isPreferable, type Route, writes } from './route.ts';
 import { wantsSocket } from './upgrade.ts';
@@ -19,6 +22,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   const { forms = {}, handler, oauth, socket } = route;
   const ask = asking(route);
   const count = routeLimits(route.limits);
+  const enter = entryOf(route);
   const answer = answering(route);
   const write = writing(route, confirm, answer);
 
@@ -27,16 +31,23 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     const { input, type, preconditions } = asked;
     // It would tell anybody what is there, and leave no trace.
     if (input.query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
-    await count(ctx, input.body);
+    const deadline = deadlineOf(ctx);
+    await inTime(deadline, count(ctx, input.body));
 
     if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
     const form = forms[type];
     if (form) {
       ctx.vary('Accept');
-      return form.send(ctx, input);
+      await form.send(ctx, input);
+      // A feed sees to it by itself, at once.
+      if (!socket) endWithRights(ctx, confirm);
+      return;
     }
-    if (!writes(route)) return sendFresh(ctx, answer(ctx, await handler(input), input.query), preconditions);
-    const reply = await write(ctx, asked);
+    if (!writes(route)) {
+      const found = enter(input.query, () => handler(input));
+      return sendFresh(ctx, answer(ctx, await inTime(deadline, found), input.query), preconditions);
+    }
+    const reply = await enter(input.query, () => write(ctx, asked));
     return isPreferable(route) ? sendPreferred(ctx, reply) : send(ctx, reply);
   };
 

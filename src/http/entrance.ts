@@ -1,6 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { ANONYMOUS, type Caller, runAs } from '../auth/caller.ts';
 import { requireAccess } from '../schema/policy.ts';
+import { deadlineOf, inTime } from './deadline.ts';
 import type { Route } from './route.ts';
 
 /** What is known of a caller, read anew; throws if he may not call any more. */
@@ -22,10 +23,14 @@ export function entrance(
   if (!policy)
     throw new Error(`${method.toUpperCase()} ${path} does not say who may call it: give it a policy.`);
   const identify = async (ctx: Context): Promise<Caller> =>
-    policy.credentials === 'body' ? ANONYMOUS : authenticate(ctx.get('Authorization'));
+    policy.credentials === 'body' || policy.credentials === 'none'
+      ? ANONYMOUS
+      : inTime(deadlineOf(ctx), authenticate(ctx.get('Authorization')));
+  /** What not everybody may read is for nobody's cache. */
+  const isPersonal = secret || policy.role !== 'anyone';
   return async (ctx, next) => {
     ctx.state['operation'] = operationId;
-    if (secret) ctx.set('Cache-Control', 'no-store');
+    if (isPersonal) ctx.set('Cache-Control', 'no-store');
     ctx.vary('Authorization');
     let who = ANONYMOUS;
     const start = performance.now();
@@ -33,9 +38,9 @@ export function entrance(
       who = ctx.state['caller'] = await identify(ctx);
     } finally {
       ctx.state['callerTime'] = performance.now() - start;
-      await count(ctx);
+      await inTime(deadlineOf(ctx), count(ctx));
     }
-    if (!secret && who.kind !== 'anonymous') ctx.set('Cache-Control', 'private, no-cache');
+    if (!isPersonal && who.kind !== 'anonymous') ctx.set('Cache-Control', 'private, no-cache');
     if (policy.credentials !== 'ticket') requireAccess(policy, who);
     await runAs(who, next);
   };

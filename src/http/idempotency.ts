@@ -47,7 +47,7 @@ export function keyOf(ctx: Context, body: unknown): Key | undefined {
   // Each caller has keys of his own, and who has not logged in, each address: an answer is for nobody else.
   const principal = who.id ? [who.id, who.key].map(String) : [ctx.ip];
   return {
-    id: hash([...principal, ctx.method, ctx.path, key]),
+    id: `${who.id ? prefixOf(who.id) : ''}${hash([...principal, ctx.method, ctx.path, key])}`,
     // Sealed, because a body may contain a password: a plain digest would let it be guessed.
     fingerprint: seal(JSON.stringify([ctx.querystring, canonical(body)])),
   };
@@ -75,6 +75,17 @@ export function remember({ id, fingerprint }: Key, { status, headers, body }: Re
   const expireAt = new Date(Date.now() + KEPT);
   const insert = { _id: id, fingerprint, status, headers, body: body && String(body), expireAt };
   collect({ collection: IDEMPOTENCY, statement: { insert } });
+}
+
+/** What the records of a user begin with, so that the index of the ids finds them. */
+const prefixOf = (user: { toHexString(): string }): string => `${user.toHexString()}.`;
+
+/** Removes what was answered to these users, inside the transaction that removes them. */
+export function forgetAnswersTo(users: { toHexString(): string }[]): void {
+  for (const user of users) {
+    const filter = { _id: { $gte: prefixOf(user), $lt: `${user.toHexString()}/` } };
+    collect({ collection: IDEMPOTENCY, statement: { delete: true, filter, multi: true } });
+  }
 }
 
 const hash = (parts: string[]): string =>

@@ -1,6 +1,6 @@
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
-import { type Fault, Problem } from '../errors.ts';
+import { ENOUGH_FAULTS, type Fault, Problem } from '../errors.ts';
 import { words } from '../schema/words.ts';
 import { lists as separations } from './query.ts';
 
@@ -43,9 +43,19 @@ export function queryReader(schema: z.ZodObject): (querystring: string) => Parse
     for (const [name, list] of listed) values[name] = list.join('') === '' ? [] : list;
     const result = schema.safeParse(values, { error: words });
     if (!result.success)
-      faults.push(...result.error.issues.flatMap((issue) => queryFaults(issue, values, known)));
+      faults.push(...enough(result.error.issues, (issue) => queryFaults(issue, values, known)));
     return faults.length > 0 ? { faults } : { data: result.data };
   };
+}
+
+/** Faults are expensive to make and cheap to provoke: no more are made than the answer names. */
+function enough<T>(issues: T[], faultsOf: (issue: T) => Fault[]): Fault[] {
+  const faults: Fault[] = [];
+  for (const issue of issues) {
+    if (faults.length >= ENOUGH_FAULTS) break;
+    faults.push(...faultsOf(issue));
+  }
+  return faults;
 }
 
 /** A comma always separates values; one that is escaped may be a part of a value, if values can have commas. */
@@ -54,9 +64,15 @@ const splitList = (raw: string, keepsCommas: boolean): string[] =>
 
 const queryFaults = (issue: z.core.$ZodIssue, values: unknown, known: string[]): Fault[] =>
   issue.code === 'unrecognized_keys'
-    ? issue.keys.map((name) =>
-        inQuery(name, 'unknown_parameter', `is not a parameter of this operation${didYouMean(name, known)}`),
-      )
+    ? issue.keys
+        .slice(0, ENOUGH_FAULTS)
+        .map((name) =>
+          inQuery(
+            name,
+            'unknown_parameter',
+            `is not a parameter of this operation${didYouMean(name, known)}`,
+          ),
+        )
     : [inQuery(String(issue.path[0]), codeOf(issue, values), issue.message)];
 
 const inQuery = (parameter: string, code: string, message: string): Fault => ({
@@ -96,12 +112,12 @@ export function checkBody<B extends z.ZodType>(schema: B, body: unknown): Parsed
 
 /** Zod's issues as faults with JSON Pointers. */
 export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unknown): Fault[] =>
-  firstCauses(error.issues).flatMap((issue): Fault[] => {
+  enough(firstCauses(error.issues), (issue) => {
     if (issue.code !== 'unrecognized_keys') {
       const code = codeOf(issue, body);
       return [
         {
-          in: 'body',
+          in: 'body' as const,
           pointer: pointer(issue.path),
           code,
           message: code === 'required' ? 'is required' : issue.message,
@@ -109,8 +125,8 @@ export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unk
       ];
     }
     const known = issue.path.length === 0 ? membersOf(schema) : [];
-    return issue.keys.map((name) => ({
-      in: 'body',
+    return issue.keys.slice(0, ENOUGH_FAULTS).map((name) => ({
+      in: 'body' as const,
       pointer: pointer([...issue.path, name]),
       code: 'unknown_field',
       message: `is not a field that can be written${didYouMean(name, known)}`,

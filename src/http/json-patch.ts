@@ -1,6 +1,6 @@
 import type { Types } from 'mongoose';
 import { z } from 'zod';
-import { type Fault, invalid, Problem } from '../errors.ts';
+import { ENOUGH_FAULTS, type Fault, invalid, Problem } from '../errors.ts';
 import { notWritable } from '../schema/access.ts';
 import { withDefaults } from '../schema/defaults.ts';
 import { settled } from '../schema/renamed.ts';
@@ -8,15 +8,15 @@ import type { AnyResource, DocumentOf } from '../schema/resource.ts';
 import { shapeOf } from '../schema/shape.ts';
 import * as store from '../schema/store.ts';
 import { words } from '../schema/words.ts';
-import { apply, type Failure, type Operation } from './apply-patch.ts';
+import { apply, type Failure, type Operation, sizeAt } from './apply-patch.ts';
 import { changedAmong, isStated, lockedIn, permitted } from '../schema/writes.ts';
 import { bodyFaults } from './input.ts';
 import type { Body } from './route.ts';
 
 /** JSON Patch (RFC 6902): changes that depend on what a document contains. */
 
-/** How far a document may grow by copies, in characters of JSON. */
-const MAX_COPIED = 1024 * 1024;
+/** How much the copies of a patch may copy together, in characters of JSON. */
+const MAX_COPIED = 256 * 1024;
 
 const path = z
   .string()
@@ -106,7 +106,7 @@ function changesBy(
       .map((field) => fault(field, 'required', 'is required')),
     ...(result.success ? [] : bodyFaults(result.error, resource.body, fields)),
   ];
-  if (faults.length > 0) throw invalid(pointInto(patch, faults));
+  if (faults.length > 0) throw invalid(pointInto(patch, faults.slice(0, ENOUGH_FAULTS)));
   const changes = result.data as Record<string, unknown>;
   const isRemoved = (field: string) => removed.includes(field);
   const rest = Object.entries(current).filter(([field]) => !isRemoved(field));
@@ -117,11 +117,12 @@ function changesBy(
 
 function patched(before: object, patch: Operation[]): Record<string, unknown> {
   const root: { document?: unknown } = { document: structuredClone(before) };
+  let copied = 0;
   for (const [index, operation] of patch.entries()) {
-    const failure = apply(root, operation);
     // A copy into itself doubles, and a hundred doublings are more than any memory.
-    const grows = operation.op === 'copy' && JSON.stringify(root.document).length > MAX_COPIED;
-    if (failure || grows) throw refused(failure, index);
+    if (operation.op === 'copy') copied += sizeAt(root, operation.from);
+    const failure = copied > MAX_COPIED ? 'too_large' : apply(root, operation);
+    if (failure) throw refused(failure, index);
   }
   const { document } = root;
   if (document !== null && typeof document === 'object' && !Array.isArray(document))
@@ -161,7 +162,7 @@ function cause(pointer: string, patch: Operation[]): string | undefined {
   return `/${index}/value${leadsTo(operation.path) ? pointer.slice(operation.path.length) : ''}`;
 }
 
-function refused(failure: Failure | undefined, index: number): Problem {
+function refused(failure: Failure | 'too_large', index: number): Problem {
   if (failure === 'test_failed')
     return new Problem(
       'patch_test_failed',
@@ -170,6 +171,6 @@ function refused(failure: Failure | undefined, index: number): Problem {
         errors: [{ in: 'body', pointer: `/${index}`, code: 'test_failed', message: 'does not hold' }],
       },
     );
-  const message = failure ? 'leads to nothing' : 'makes the document too large';
-  return invalid([{ in: 'body', pointer: `/${index}/path`, code: failure ?? 'too_large', message }]);
+  const message = failure === 'too_large' ? 'makes the document too large' : 'leads to nothing';
+  return invalid([{ in: 'body', pointer: `/${index}/path`, code: failure, message }]);
 }

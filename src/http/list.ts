@@ -173,7 +173,7 @@ function pages<R extends AnyResource>(
       schema: pageOf(resource),
       headers: { Link: LINK },
     },
-    problems: ['invalid_cursor' as const, ...(known.size > 0 ? (['too_busy'] as const) : []), ...problems],
+    problems: ['invalid_cursor' as const, ...problems],
     lists: { resource, filters: declared },
     handler: async ({ params, query: asked }: { params: any; query: any }) => {
       const conditions = [...(await scope(params.id)), ...(await conditionsOf(asked))];

@@ -162,6 +162,16 @@ const unanswered = (ctx: Context): Problem => {
   return new Problem('route_not_found', `There is nothing at ${ctx.method} ${ctx.path}; ${hint}.`);
 };
 
+/** Refuses requests for hosts that are not ours; HTTP/1.0 need not name one. */
+export const onlyFor =
+  (isOwn: (host: string) => boolean): Middleware =>
+  (ctx, next) => {
+    const { host } = ctx.req.headers;
+    if (host !== undefined && !isOwn(host))
+      throw new Problem('misdirected_request', 'This server answers to its own name and address only.');
+    return next();
+  };
+
 /** Answers with the problem that `requireReady` throws, if it throws one. */
 export const whenReady =
   (requireReady: () => void): Middleware =>

@@ -134,6 +134,8 @@ export interface Definition<
   /** Serves a client that asks for a WebSocket. Other routes answer it as if it had not asked. */
   socket?: Form['send'];
   lists?: Listed;
+  /** MongoDB may have to read whole collections for it: it gets one of the few places for that. */
+  expensive?: true;
   /** Documents that a write will come to refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
   /** Its handler does nothing but create, so that it may share a transaction with others: see together(). */
@@ -213,6 +215,8 @@ export const ANYWHERE: readonly ProblemCode[] = [
   'migrations_pending',
   'database_ahead',
   'query_timeout',
+  'overloaded',
+  'misdirected_request',
   'internal_error',
 ];
 

@@ -4,6 +4,7 @@ import type { SecurityEvent } from '../auth/events.ts';
 import { origin } from '../auth/origin.ts';
 import { budget } from '../mongo/budget.ts';
 import { record } from './audit.ts';
+import { inTime } from './deadline.ts';
 
 /** The security log: lines that start with "security", for what has succeeded and for what was refused. */
 
@@ -15,6 +16,9 @@ export function logEvents(ctx: Context, events: SecurityEvent[]): void {
 /** Entries of the audit trail for what is refused, for each network: nobody must fill the database from outside. */
 const ENTRIES = budget({ name: 'refusals', points: 60, seconds: 60 * 60 });
 
+/** How long a refusal waits for its entry, in milliseconds. */
+const PATIENCE = 1_000;
+
 /** Logs a refusal and, within a limit, enters it in the audit trail. There is no transaction that could have done so. */
 export async function reportRefusal(ctx: Context, event: SecurityEvent): Promise<void> {
   const who: Caller = ctx.state['caller'] ?? ANONYMOUS;
@@ -23,12 +27,16 @@ export async function reportRefusal(ctx: Context, event: SecurityEvent): Promise
     // Every client comes with an expired token now and then.
     if (event.reason === 'expired') return;
     try {
-      const { granted } = await ENTRIES.take(origin()?.networks.at(-1) ?? '');
-      if (granted) await record(operationOf(ctx), { changes: [], events: [event] });
+      await inTime(performance.now() + PATIENCE, enter(ctx, event));
     } catch {
-      // The database is away; the log has it.
+      // The database is away, or hangs; the log has it.
     }
   });
+}
+
+async function enter(ctx: Context, event: SecurityEvent): Promise<void> {
+  const { granted } = await ENTRIES.take(origin()?.networks.at(-1) ?? '');
+  if (granted) await record(operationOf(ctx), { changes: [], events: [event] });
 }
 
 /** What the route is called; of a request that leads to none, nothing is refused for these reasons. */

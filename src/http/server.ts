@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { Problem, type ProblemCode, reason } from '../errors.ts';
+import { startClock } from './deadline.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
@@ -14,6 +15,8 @@ export const TIMES = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   connectionsCheckingInterval: 1_000,
+  /** From the arrival of a request to its answer; what its body takes to arrive does not count, nor does a stream. */
+  answerTime: 9_000,
   /** How long nothing may move on a connection: a client that does not read its answer is cut off. */
   stallTime: 15_000,
   /** How long a connection is kept for a further request. */
@@ -30,11 +33,12 @@ const MAX_CONNECTIONS = 10_000;
  * is under way ends now. See drain().
  */
 export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
-  const { stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
+  const { answerTime, stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
   const handle = app.callback();
   const responses = new Map<Duplex, ServerResponse>();
   let isStopping = false;
   const listener: RequestListener = (request, response) => {
+    startClock(request, answerTime);
     const { socket } = request;
     if (!responses.has(socket)) socket.once('close', () => responses.delete(socket));
     responses.set(socket, response);

@@ -1,13 +1,17 @@
 import mongoose from 'mongoose';
 import { z } from 'zod';
-import { ANYONE } from '../schema/policy.ts';
+import { ANYONE, UNASKED } from '../schema/policy.ts';
 import { Problem, type ProblemCode, problems } from '../errors.ts';
+import { unavailable } from '../mongo/failures.ts';
+import { inTime } from './deadline.ts';
 import { type Route, route } from './route.ts';
 
 const status = { status: 'ok' as const };
 const health = z
   .strictObject({ status: z.literal('ok') })
   .meta({ id: 'Health', description: 'The server is well; anything else is a problem' });
+/** Monitors do not wait long; a database that hangs does not keep any limit of its own. */
+const PING_TIME = 2_000;
 const kind = z
   .strictObject({
     code: z.string().describe('What a program can rely on'),
@@ -40,8 +44,9 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     operationId: 'readLiveness',
     tag: 'system',
     summary: 'Is the process alive?',
-    description: 'Answers as long as the process can answer anything.',
-    policy: ANYONE,
+    description:
+      'Answers as long as the process can answer anything; neither the database nor a token matters.',
+    policy: UNASKED,
     answer: { status: 200, description: 'It is', schema: health, example: status },
     handler: async () => status,
   }),
@@ -53,12 +58,15 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     summary: 'Can it serve requests?',
     description:
       'Answers 503 while the database cannot be reached, or is not as this version of the program needs it, and as soon as the process is about to stop: a load balancer then sends its requests elsewhere.',
-    policy: ANYONE,
+    policy: UNASKED,
     answer: { status: 200, description: 'It can', schema: health, example: status },
     problems: ['shutting_down'],
     handler: async () => {
       requireReady();
-      await mongoose.connection.getClient().db('admin').command({ ping: 1, maxTimeMS: 1_000 });
+      const ping = mongoose.connection.getClient().db('admin').command({ ping: 1, maxTimeMS: 1_000 });
+      await inTime(performance.now() + PING_TIME, ping).catch((error: unknown) => {
+        throw error instanceof Problem ? unavailable() : error;
+      });
       return status;
     },
   }),

@@ -4,7 +4,7 @@ import { sendMails } from '../auth/mail.ts';
 import { caller, runAs } from '../auth/caller.ts';
 import { Problem } from '../errors.ts';
 import { together } from '../mongo/group/queue.ts';
-import { transaction } from '../mongo/transaction.ts';
+import { GRACE, transaction } from '../mongo/transaction.ts';
 import { type Done, recording } from '../schema/changes.ts';
 import { requireMatch } from '../schema/etag.ts';
 import { requireAccess } from '../schema/policy.ts';
@@ -13,6 +13,7 @@ import { requireVersion } from '../schema/store.ts';
 import type { Answering } from './answer.ts';
 import type { Asked, Params } from './asked.ts';
 import { record } from './audit.ts';
+import { deadlineOf, inTime } from './deadline.ts';
 import type { Confirm } from './entrance.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import type { Reply } from './reply.ts';
@@ -34,7 +35,8 @@ export function writing(
   return async (ctx, { input: given, json, preconditions }) => {
     const { params, query } = given;
     const isTried = query['dryRun'] === true;
-    const input = prepare ? { ...given, body: await prepare(given) } : given;
+    const deadline = deadlineOf(ctx);
+    const input = prepare ? { ...given, body: await inTime(deadline, prepare(given)) } : given;
     const key = isIdempotent(route) && !isTried ? keyOf(ctx, json) : undefined;
     let noted: Done | undefined;
 
@@ -60,7 +62,11 @@ export function writing(
       return reply;
     };
 
-    const claims = { holds: holds?.(input).map(guarded), changes: itemOf(route, params) };
+    const claims = {
+      holds: holds?.(input).map(guarded),
+      changes: itemOf(route, params),
+      deadline: deadline - GRACE,
+    };
     const outcome = await (shares && !isTried
       ? together(route, work, claims)
       : transaction(work, { ...claims, dry: isTried }));

@@ -24,7 +24,7 @@ export async function openDatabase(
     return { embedded: false, close: () => mongoose.disconnect() };
   }
   // Only here, because loading it takes longer than all the rest.
-  const { startEmbedded } = await import('./embedded/start.ts');
+  const { startEmbedded } = await import('./embedded/start.ts').catch(notInstalled);
   const mongod = await startEmbedded({ dataDir: place.DATA_DIR, binary: place.MONGOD_BINARY, say });
   const close = async () => {
     await mongoose.disconnect();
@@ -37,6 +37,12 @@ export async function openDatabase(
     throw error;
   }
   return { embedded: true, close };
+}
+
+/** What starts it is no part of an installation for production: npm ci --omit=dev. */
+function notInstalled(error: NodeJS.ErrnoException): never {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  throw new Error('MONGODB_URI must be set: the embedded database is not installed here.', { cause: error });
 }
 
 /** The driver's handle of the database that Mongoose is connected to. */

@@ -108,15 +108,15 @@ export function databaseProblem(error: unknown): Problem | undefined {
         'search_unavailable',
         'The text index is being built: `q` works again when it is there.',
       );
-    if (unreachable(failure))
-      return new Problem(
-        'database_unavailable',
-        'The database cannot be reached at the moment; try again soon.',
-        { cause: error },
-      );
+    if (unreachable(failure)) return unavailable(error);
   }
   return undefined;
 }
+
+export const unavailable = (cause?: unknown): Problem =>
+  new Problem('database_unavailable', 'The database cannot be reached at the moment; try again soon.', {
+    cause,
+  });
 
 /** Names the fields, never the value: it may be another one's secret. */
 function duplicateKey({ keyPattern = {}, errmsg = '' }: Failure): Problem {
@@ -198,6 +198,9 @@ interface Details {
   additionalProperties?: string[];
   specifiedAs?: Record<string, unknown>;
 }
+
+/** The time is over, and nothing was written. */
+export const tooSlow = (): Problem => new Problem('query_timeout', 'The database took too long; try again.');
 
 /** The outcome of a commit that was not confirmed in time. */
 export const outcomeUnknown = (): Problem =>

@@ -3,7 +3,14 @@ import mongoose, { type ClientSession } from 'mongoose';
 import { Problem } from '../errors.ts';
 import { retries, transactions } from '../measures.ts';
 import { sendCollected } from './collected.ts';
-import { databaseProblem, isTransient, outcomeUnknown, reasonOf, writeConflict } from './failures.ts';
+import {
+  databaseProblem,
+  isTransient,
+  outcomeUnknown,
+  reasonOf,
+  tooSlow,
+  writeConflict,
+} from './failures.ts';
 import { type Guarded, holding } from './guards.ts';
 import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
@@ -11,7 +18,7 @@ import { inTurn } from './turns.ts';
 /** Milliseconds that a transaction may take, all its attempts together. */
 export const BUDGET = 8_000;
 /** Milliseconds after that in which the attempt under way may still end well. */
-const GRACE = 1_000;
+export const GRACE = 1_000;
 
 const OPTIONS = {
   readConcern: 'snapshot',
@@ -27,14 +34,14 @@ const OPTIONS = {
  * with the first), and does not call transaction() itself. Models join by themselves; what is called on the
  * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to,
  * `changes` what it changes, if that is known before: those who change the same take turns. With `dry` everything is
- * done but the commit.
+ * done but the commit. `deadline` shortens the time that it may take.
  *
  * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves
  * without a label; hence a loop of our own. Throws a 503 problem when the time is spent.
  */
 export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
-  const { deadline = performance.now() + BUDGET } = claims;
+  const deadline = Math.min(performance.now() + BUDGET, claims.deadline ?? Number.POSITIVE_INFINITY);
   const course: Course = { deadline, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
   let timer: NodeJS.Timeout | undefined;
@@ -158,6 +165,3 @@ function exhausted(error: unknown): Problem {
   const problem = databaseProblem(error);
   return problem?.status === 503 ? problem : writeConflict(error);
 }
-
-const tooSlow = (): Problem =>
-  new Problem('query_timeout', 'The database took too long; nothing was written. Try again.');

@@ -1,6 +1,7 @@
 import type { mongo, Types } from 'mongoose';
+import { caller, hasScope } from '../auth/caller.ts';
 import { restrict, visible } from './policy.ts';
-import { notFound, Problem, type ProblemCode } from '../errors.ts';
+import { insufficientScope, notFound, Problem, type ProblemCode } from '../errors.ts';
 import { collect } from '../mongo/collected.ts';
 import { changeGuards, GUARDS, guardsOf, keyOf, mainGuards, removeGuards } from '../mongo/guards.ts';
 import { lookUp } from '../mongo/look-up.ts';
@@ -156,13 +157,10 @@ async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]):
     if (!one) continue;
     const known = valuesAt(one, reference).map(({ value }) => String(value));
     const id = ids.find((id) => known.includes(id.toHexString())) as Types.ObjectId;
-    const count = await modelOf(from)
-      .countDocuments({ [field]: id })
-      .limit(MAX_CHANGES);
-    const some = await modelOf(from)
-      .find(restrict({ [field]: id }, visible(from)), { _id: 1 })
-      .limit(5)
-      .lean<Identified[]>();
+    // How many there are that the caller may not see is nothing to be told.
+    const seen = restrict({ [field]: id }, visible(from));
+    const count = await modelOf(from).countDocuments(seen).limit(MAX_CHANGES);
+    const some = await modelOf(from).find(seen, { _id: 1 }).limit(5).lean<Identified[]>();
     blockers.push({
       resource: from.collection,
       field,
@@ -172,7 +170,12 @@ async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]):
     });
   }
   if (blockers.length === 0) return;
-  const who = blockers.map(({ resource, field, count }) => `${count} ${resource} by ${field}`).join(', ');
+  const who = blockers
+    .map(
+      ({ resource, field, count }) =>
+        `${count || 'some'} ${resource} by ${field}${count ? '' : ', which you may not see'}`,
+    )
+    .join(', ');
   throw new Problem('still_referenced', `It is still referred to: ${who}. Remove or change those first.`, {
     blockers,
   });
@@ -214,6 +217,9 @@ export async function redirect(
     const { from: referrer, field, policy } = reference;
     // What goes with the document does not go over to another one: its sessions, its keys.
     if (policy === 'cascade') continue;
+    // A key for the one resource is none for those that refer to it.
+    if (!hasScope(caller(), referrer.collection, 'write'))
+      throw insufficientScope(`${referrer.collection}:write`);
     const model = modelOf(referrer);
     // The other one itself would come to refer to itself: it keeps its reference, for the removal to detach or to refuse.
     const others = referrer === resource ? { _id: { $ne: to } } : {};

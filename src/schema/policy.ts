@@ -46,12 +46,15 @@ export interface Access {
   scope?: string;
   /**
    * Who calls says so in the body, and a header is not looked at; or a ticket may say it in place of the header: then
-   * the route itself asks requireAccess().
+   * the route itself asks requireAccess(). 'none': all callers are alike, and none is asked who it is.
    */
-  credentials?: 'body' | 'ticket';
+  credentials?: 'body' | 'ticket' | 'none';
 }
 
 export const ANYONE: Access = { role: 'anyone', scope: 'none' };
+
+/** Whoever calls, with whatever token: the database is not asked. */
+export const UNASKED: Access = { role: 'anyone', credentials: 'none' };
 
 /** Who gets in at a route that does this to documents of a resource. */
 export function accessTo(right: Right, { policy, collection }: Governed): Access {

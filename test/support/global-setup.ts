@@ -20,6 +20,8 @@ export default async function setUp() {
         '--oplogSize=200',
         '--setParameter=diagnosticDataCollectionEnabled=false',
         '--setParameter=transactionLifetimeLimitSeconds=5',
+        // For failCommand: see slowDown().
+        '--setParameter=enableTestCommands=1',
       ],
     },
   });

@@ -78,7 +78,11 @@ let standardContract: Contract | undefined;
  * that the application itself publishes: a status, a header or a field that does not stand there fails the test.
  * A test may bring resources, routes and settings of its own, and options of the connection.
  */
-export function useApi(own: Partial<Settings> = {}, connection: mongoose.ConnectOptions = {}) {
+export function useApi(
+  own: Partial<Settings> = {},
+  connection: mongoose.ConnectOptions = {},
+  times: typeof TIMES = TIMES,
+) {
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
@@ -87,7 +91,7 @@ export function useApi(own: Partial<Settings> = {}, connection: mongoose.Connect
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, ...connection });
     await renewDatabase(database(), api.resources);
-    ({ server, url: base } = await serve(api));
+    ({ server, url: base } = await serve(api, times));
     await letIn(database());
     const isStandard = api.resources === resources && api.routes === routes;
     contract = isStandard

@@ -5,7 +5,6 @@ import type { AnyResource } from '../../schema/resource.ts';
 import { all, timeFor } from '../paging.ts';
 import { oneOrMore } from '../query.ts';
 import { expressionOf, type Groupable, keyOf, shownKey } from './keys.ts';
-import { withinPlaces } from './places.ts';
 
 /** Beside the page of a list: how many documents on all pages have each value of some fields. */
 
@@ -62,14 +61,12 @@ export async function facetsOf(
     const sorted = [{ $sort: { count: -1, _id: 1 } }, { $limit: BIGGEST }];
     return [`f${i}`, [...stages, { $group: { _id: value, count: { $sum: 1 } } }, ...sorted]];
   });
-  const [found] = await withinPlaces(() =>
-    modelOf(resource)
-      .aggregate<Record<string, { _id: unknown; count: number }[]>>([
-        { $match: all(conditions) },
-        { $facet: Object.fromEntries(facets) },
-      ])
-      .option({ maxTimeMS: timeFor(conditions) }),
-  );
+  const [found] = await modelOf(resource)
+    .aggregate<Record<string, { _id: unknown; count: number }[]>>([
+      { $match: all(conditions) },
+      { $facet: Object.fromEntries(facets) },
+    ])
+    .option({ maxTimeMS: timeFor(conditions) });
   return Object.fromEntries(
     keys.map((key, i) => [
       key.name,

@@ -14,7 +14,6 @@ import { groupables, keyOf } from './keys.ts';
 import { type Measure, measuresOf } from './measures.ts';
 import { byParameter, refuseContradictions, sortParameter } from './parameters.ts';
 import { orderOf, pipelineOf, type Row } from './pipeline.ts';
-import { withinPlaces } from './places.ts';
 
 /** GET /books/groups: how many, and what else can be told, of the documents of a list, by the values of some fields. */
 
@@ -70,7 +69,8 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
         page: { limit: 20, offset: 0, total: 1 },
       },
     },
-    problems: ['too_busy', ...(isRestricting(resource) ? (['forbidden'] as const) : [])],
+    problems: isRestricting(resource) ? ['forbidden'] : [],
+    expensive: true,
     handler: async ({ query: asked }: { query: any }) => {
       const keys = (asked.by as string[]).map((name) => keyOf(known, name));
       const shown = ((asked.show ?? ['count']) as string[]).map((name) => measures.get(name) as Measure);
@@ -90,17 +90,15 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
         ...order.map(({ field }) => ({ parameter: 'sort', paths: [field] })),
       ]);
       const conditions = await conditionsOf(asked);
-      const rows = await withinPlaces(() =>
-        modelOf(resource)
-          .aggregate<Row>([
-            { $match: all(conditions) },
-            ...pipelineOf(keys, used),
-            ...(having ? [{ $match: conditionOf(having.tree) }] : []),
-            { $sort: Object.fromEntries(order.map(({ alias, direction }) => [alias, direction])) },
-            { $limit: MAX_GROUPS + 1 },
-          ])
-          .option({ maxTimeMS: timeFor(conditions) }),
-      );
+      const rows = await modelOf(resource)
+        .aggregate<Row>([
+          { $match: all(conditions) },
+          ...pipelineOf(keys, used),
+          ...(having ? [{ $match: conditionOf(having.tree) }] : []),
+          { $sort: Object.fromEntries(order.map(({ alias, direction }) => [alias, direction])) },
+          { $limit: MAX_GROUPS + 1 },
+        ])
+        .option({ maxTimeMS: timeFor(conditions) });
       if (rows.length > MAX_GROUPS) throw tooMany();
       const { limit = 20, offset = 0 } = asked;
       const items = rows.slice(offset, offset + limit).map((row) => itemOf(row, keys, shown));

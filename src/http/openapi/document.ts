@@ -97,7 +97,7 @@ type Security = Record<string, string[]>[];
 
 /** What an operation requires, if that is not what most do. */
 const securityOf = ({ role, credentials }: Access): { security?: Security } => {
-  if (credentials === 'body') return { security: [] };
+  if (credentials === 'body' || credentials === 'none') return { security: [] };
   return role === 'anyone' ? {} : { security: LOGIN };
 };
 

@@ -1,3 +1,4 @@
+import { forgetAnswersTo } from '../../http/idempotency.ts';
 import type { Route } from '../../http/route.ts';
 import type { DocumentOf, Hook } from '../../schema/resource.ts';
 import { keepAnAdmin, refuseKeyOnAdmins, refuseRemovalByToken } from './admins.ts';
@@ -36,6 +37,7 @@ export const hooks: Hook[] = [
     beforeRemove: async (ids) => {
       await refuseRemovalByToken();
       await keepAnAdmin(ids);
+      forgetAnswersTo(ids);
     },
   },
 ];

@@ -1,6 +1,6 @@
 import { linkToken } from '../../auth/links.ts';
 import { sendsMail } from '../../auth/mail.ts';
-import { issuer } from '../../auth/tokens.ts';
+import { ownAddress } from '../../auth/tokens.ts';
 import { noteMail } from '../../schema/changes.ts';
 import type { DocumentOf } from '../../schema/resource.ts';
 import type { User } from './user.ts';
@@ -20,7 +20,7 @@ export const stateOf = {
 
 const linkTo = (user: Account, purpose: keyof typeof stateOf, hours: number, wish = ''): string => {
   const token = linkToken({ purpose, user: String(user._id), wish }, stateOf[purpose](user), hours * HOUR);
-  return `${issuer()}/account#${token}`;
+  return `${ownAddress()}/account#${token}`;
 };
 
 export const mailReset = (user: Account): void =>

@@ -1,0 +1,47 @@
+import { places } from './places.ts';
+import type { Filter } from './filter/filters.ts';
+import type { Route } from './route.ts';
+
+/** How many requests a process works on at a time: more than that could not be answered in time. */
+
+/** More than there are connections to the database, so that these are never idle. */
+const ordinary = places({ total: 100, each: 80, patience: 2_000 });
+/**
+ * Searches, counts, and filters that no single index answers: a few of them keep a database busy. They get far fewer
+ * places than there are connections, so that reads by id and writes always find one.
+ */
+const expensive = places({ total: 4, each: 2, patience: 1_000 });
+
+type Query = Record<string, unknown>;
+
+/** Compiles a route into the function that does the work of a request when it is its turn. */
+export function entryOf({ lists, params, policy, expensive: always }: Route) {
+  const isExpensive = lists ? costOf(lists.filters, params !== undefined) : () => always === true;
+  return <T>(query: Query, work: () => Promise<T>): Promise<T> => {
+    // Monitors need an answer when there is no room, too.
+    if (policy.credentials === 'none') return work();
+    return (isExpensive(query) ? expensive : ordinary)(work);
+  };
+}
+
+/** Operators that an index of the field answers, in the order of the ids or of the field. */
+const DIRECT = /^[^[]+(\[in\])?$/;
+const RANGE = /\[[gl]te?\]$/;
+
+/** Whether MongoDB may have to look at far more documents than it finds; `isPart`: all of them refer to one document. */
+export const costOf =
+  (filters: Filter[], isPart = false) =>
+  ({ q, filter, facets, count = 'none', sort = '-id', ...rest }: Query): boolean => {
+    if ([q, filter, facets].some((given) => given !== undefined) || count !== 'none') return true;
+    const used = filters.filter(({ parameter }) => rest[parameter] !== undefined);
+    if (used.some(({ elsewhere }) => elsewhere)) return true;
+    const [path, ...others] = new Set(used.flatMap(({ paths }) => paths));
+    const isById = /^-?id$/.test(String(sort));
+    if (isPart) return path !== undefined || !isById;
+    if (path === undefined) return false;
+    if (others.length > 0) return true;
+    const isAlong = String(sort).replace('-', '') === path;
+    const isDirect = used.length === 1 && used.every(({ parameter }) => DIRECT.test(parameter));
+    const isRange = used.every(({ parameter }) => RANGE.test(parameter));
+    return !(isDirect ? isById || isAlong : isRange && isAlong);
+  };

@@ -1,0 +1,104 @@
+import { caller } from '../auth/caller.ts';
+import { origin } from '../auth/origin.ts';
+import { Problem } from '../errors.ts';
+
+/** Limits on how much runs at a time, in the whole process and for one client. */
+
+interface Limits {
+  /** Places in this process. */
+  total: number;
+  /** Places that one client may have. */
+  each: number;
+  /** How long a request waits for a place, in milliseconds. */
+  patience: number;
+}
+
+interface Waiting {
+  client: string;
+  start: () => void;
+}
+
+/** The client that places are counted for: an account, or else an address. */
+const client = (): string => caller().id?.toHexString() ?? origin()?.networks[0] ?? '';
+
+/**
+ * Returns a function that runs the caller's work in a place. If none is free the work waits; the next place goes to the
+ * client that has the fewest. Work that would wait too long, judging by the pace of the last turns, is refused at once.
+ */
+export function places({ total, each, patience }: Limits) {
+  const taken = new Map<string, number>();
+  const queue: Waiting[] = [];
+  let free = total;
+  /** Milliseconds from one turn to the next while there is a queue. */
+  let pace = 0;
+  let lastTurn = 0;
+
+  const has = (client: string): number => taken.get(client) ?? 0;
+
+  function take(client: string): void {
+    free--;
+    taken.set(client, has(client) + 1);
+  }
+
+  function giveBack(client: string): void {
+    free++;
+    if (has(client) > 1) taken.set(client, has(client) - 1);
+    else taken.delete(client);
+    next()?.start();
+  }
+
+  function next(): Waiting | undefined {
+    let chosen: Waiting | undefined;
+    for (const one of queue)
+      if (has(one.client) < each && (!chosen || has(one.client) < has(chosen.client))) chosen = one;
+    return chosen;
+  }
+
+  /** How long work of this client would wait: with n clients waiting, each gets about every nth turn. */
+  function delay(client: string): number {
+    const own = queue.filter((one) => one.client === client).length;
+    const clients = new Set(queue.map((one) => one.client)).size;
+    // If no turn has come for a while, the pace is slower than the last turns say.
+    const now = Math.max(pace, performance.now() - lastTurn);
+    return Math.min(queue.length, (own + 1) * clients) * now;
+  }
+
+  const turn = (client: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer);
+        queue.splice(queue.indexOf(one), 1);
+      };
+      const one: Waiting = {
+        client,
+        start: () => {
+          leave();
+          take(client);
+          pace += (performance.now() - lastTurn - pace) / 8;
+          lastTurn = performance.now();
+          resolve();
+        },
+      };
+      const timer = setTimeout(() => {
+        leave();
+        reject(overloaded());
+      }, patience);
+      if (queue.length === 0) lastTurn = performance.now();
+      queue.push(one);
+    });
+
+  return async <T>(work: () => Promise<T>): Promise<T> => {
+    const who = client();
+    if (free > 0 && has(who) < each) take(who);
+    else if (delay(who) > patience) throw overloaded();
+    else await turn(who);
+    try {
+      return await work();
+    } finally {
+      giveBack(who);
+    }
+  };
+}
+
+const overloaded = (): Problem =>
+  new Problem('overloaded', 'The server has more to do than it can; try again soon.');
