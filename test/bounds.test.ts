@@ -1,7 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Types } from 'mongoose';
 import { modelOf } from '../src/schema/model.ts';
-import { CREDENTIALS } from './support/callers.ts';
 import { aBook, aPost, aUser } from './sample/factories.ts';
 import { Post } from './sample/posts/post.ts';
 import { storeAnyhow } from './support/database.ts';
@@ -69,29 +67,4 @@ test('what refers to the documents of a page has room for 8 MB: each shows its n
       expect(posts.items.length).toBeGreaterThan(0);
     }
   }
-});
-
-test('a client has a share of the streams of a process, counted before any work is done; one that ends makes room', async () => {
-  // More than the buffers between the two hold.
-  await largePosts((await aBook())._id, 200);
-  const going: AbortController[] = [];
-  const headers = { authorization: CREDENTIALS };
-  const begin = async () => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const response = await fetch(`${api.url()}/posts/export`, { headers, signal });
-    if (response.status === 200) going.push(controller);
-    return [response.status, response.headers.get('retry-after')];
-  };
-  const answers = await Promise.all(Array.from({ length: 12 }, begin));
-  expect(answers.filter(([status]) => status === 200)).toHaveLength(10);
-  expect(answers.filter(([status]) => status !== 200)).toEqual(Array(2).fill([429, '5']));
-  going.pop()?.abort();
-  let again = await begin();
-  for (let i = 0; again[0] === 429 && i < 100; i++) {
-    await sleep(50);
-    again = await begin();
-  }
-  expect(again[0]).toBe(200);
-  for (const controller of going) controller.abort();
 });

@@ -192,9 +192,14 @@ describe('registration', () => {
       lockedAt: null,
       passwordHash,
     });
-    const answers = await times(210, (i) =>
-      api.post('/users', account(0), { as: '', headers: from(`2001:db8:80:${i}::1`) }),
-    );
+    const answers: { status: number }[] = [];
+    // Not all at once: more than a server can do in time is refused whoever asks for it.
+    for (let wave = 0; wave < 210; wave += 30)
+      answers.push(
+        ...(await times(30, (i) =>
+          api.post('/users', account(0), { as: '', headers: from(`2001:db8:80:${wave + i}::1`) }),
+        )),
+      );
     expect(tally(answers)).toEqual({ 409: 200, 429: 10 });
   });
 });

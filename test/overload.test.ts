@@ -274,3 +274,22 @@ describe('a client that goes while its session is read is no fault of the server
     }
   });
 });
+
+test('a client has a share of the streams of a process, counted before any work is done; one that ends makes room', async () => {
+  for (let i = 0; i < 60; i++) await stored(Book);
+  // Each stream then lasts for a second.
+  await slowDown(['getMore'], 1_000);
+  const begin = async () => {
+    const response = await fetch(`${api.url()}/books/export`, { headers: { authorization: CREDENTIALS } });
+    return { status: response.status, wait: response.headers.get('retry-after'), end: response.text() };
+  };
+  const answers = await Promise.all(Array.from({ length: 12 }, begin));
+  const refused = answers.filter(({ status }) => status !== 200);
+  expect(refused.map(({ status, wait }) => [status, wait])).toEqual([
+    [429, '5'],
+    [429, '5'],
+  ]);
+  const ends = await Promise.all(answers.filter(({ status }) => status === 200).map(({ end }) => end));
+  for (const text of ends) expect(text.trim().split('\n')).toHaveLength(60);
+  expect((await begin()).status).toBe(200);
+});

@@ -332,13 +332,15 @@ test('whatever stands in a parameter, the answer is a success or says what is wr
     const at = path.replace('{id}', '65f000000000000000000a01');
     for (const { name, in: where } of get.parameters) {
       if (where !== 'query') continue;
-      const answers = await Promise.all(
-        [...values.map((value) => `${name}=${value}`), `${name}[$ne]=1`].map((query) =>
-          api.get(`${at}?${query}`, { as: '' }),
-        ),
-      );
-      for (const { status } of answers) expect([200, 400, 404, 422]).toContain(status);
-      asked += answers.length;
+      const queries = [...values.map((value) => `${name}=${value}`), `${name}[$ne]=1`];
+      // A client may have two expensive queries under way.
+      for (let i = 0; i < queries.length; i += 2) {
+        const answers = await Promise.all(
+          queries.slice(i, i + 2).map((query) => api.get(`${at}?${query}`, { as: '' })),
+        );
+        for (const { status } of answers) expect([200, 400, 404, 422]).toContain(status);
+        asked += answers.length;
+      }
     }
   }
   expect(asked).toBeGreaterThan(2_000);

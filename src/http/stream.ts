@@ -41,10 +41,11 @@ export function streams(name: string, { rows, columns }: Stream): Record<string,
     schema,
     send: async (ctx, input) => {
       const leave = takeSeat(ctx);
-      ctx.res.once('close', leave);
-      // It may have gone while it was found out who it is.
+      // Koa, its log and the stream listen to one response, which Node takes for a leak at eleven.
+      ctx.res.setMaxListeners(20);
+      // The client may have gone while it was found out who it is.
       if (ctx.res.closed) return leave();
-      const found = await rows(input, untilClosed(ctx));
+      const found = await rows(input, untilClosed(ctx, leave));
       ctx.attachment(`${name}.${ending}`);
       ctx.type = type;
       ctx.body = Readable.from(iterateAs(caller(), lines(found, columns(input.query), input.query)));
@@ -69,10 +70,11 @@ const CSV_TEXT = z.string().meta({
   examples: ['id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n'],
 });
 
-/** Aborts when the client goes before it has all of the answer. */
-function untilClosed({ res }: Context): AbortSignal {
+/** Aborts when the client goes before it has all of the answer; `end` is called in any case. */
+function untilClosed({ res }: Context, end: () => void): AbortSignal {
   const controller = new AbortController();
   res.once('close', () => {
+    end();
     if (!res.writableFinished) controller.abort();
   });
   return controller.signal;

@@ -85,8 +85,8 @@ export interface Asked {
 
 /** Compiles how documents of a resource are shown. `always` is included without being asked for. */
 export function showing(resource: AnyResource, always: string[] = []): (asked: Asked) => Showing {
-  const write = writerOf(expanded(resource));
-  const writeTag = tagWriter(writerOf(resource.document));
+  const write = whenNeeded(() => writerOf(expanded(resource)));
+  const writeTag = tagWriter(whenNeeded(() => writerOf(resource.document)));
   return ({ fields, include = [] }) => {
     const selection = selectionOf(resource, fields, include);
     const paths = [...always, ...include];
@@ -108,6 +108,15 @@ export function showing(resource: AnyResource, always: string[] = []): (asked: A
         ...((showsTag(selection) || reverse.length > 0) && { add }),
       },
     };
+  };
+}
+
+/** Compiled with the first document: a start need not wait for it. */
+function whenNeeded(compile: () => DocumentWriter): DocumentWriter {
+  let write: DocumentWriter | undefined;
+  return (...document) => {
+    write ??= compile();
+    write(...document);
   };
 }
 
