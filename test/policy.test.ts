@@ -191,7 +191,7 @@ describe('every operation, for every kind of caller', () => {
       const answer = await api.call(
         method,
         method === 'GET' || operation['x-policy'].credentials || registers
-          ? `${target}?${query}`
+          ? `${target}?${query.toString()}`
           : `${target}?dryRun=true`,
         {
           as,
