@@ -162,7 +162,7 @@ describe('the start', () => {
       });
       await server?.stop();
       const alone = await timed(() => once(spawn(process.execPath, ['-e', '']), 'exit'));
-      limit = Math.max(3000, 8 * alone);
+      limit = Math.max(3000, 16 * alone);
       console.info(`Ready after ${ready} ms; Node alone took ${alone} ms.`);
     }
     expect(ready).toBeLessThan(limit);
