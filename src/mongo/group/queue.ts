@@ -18,7 +18,7 @@ const SIZE = 32;
 const MAX_WAITING = 1_000;
 
 interface Waiting extends Member {
-  timer: NodeJS.Timeout;
+  timer: NodeJS.Timeout | undefined;
 }
 
 const waiting: Waiting[] = [];
@@ -31,20 +31,22 @@ const outside = AsyncLocalStorage.snapshot();
  * The same as transaction(), for work that reads by lookUp() alone and collects what it writes. Work of a `kind` that
  * turns out to do more gets transactions of its own.
  */
-export function together<T>(kind: object, work: () => Promise<T>, { holds = [] }: Claims): Promise<T> {
-  if (loners.has(kind)) return transaction(work, { holds });
+export function together<T>(kind: object, work: () => Promise<T>, claims: Claims): Promise<T> {
+  if (loners.has(kind)) return transaction(work, claims);
+  const now = performance.now();
   return new Promise((resolve, reject) => {
     if (waiting.length >= MAX_WAITING) return reject(tooMany());
     const member: Waiting = {
       kind,
       work,
-      holds,
-      deadline: performance.now() + BUDGET,
+      holds: claims.holds ?? [],
+      deadline: Math.min(now + BUDGET, claims.deadline ?? Number.POSITIVE_INFINITY),
       inContext: AsyncLocalStorage.snapshot(),
       resolve: resolve as Member['resolve'],
       reject,
-      timer: setTimeout(() => expire(member), BUDGET).unref(),
+      timer: undefined,
     };
+    member.timer = setTimeout(() => expire(member), member.deadline - now).unref();
     waiting.push(member);
     if (underWay < LANES) start();
   });
