@@ -16,7 +16,7 @@ import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
 
 /** Milliseconds that a transaction may take, all its attempts together. */
-export const BUDGET = 8_000;
+const BUDGET = 8_000;
 /** Milliseconds after that in which the attempt under way may still end well. */
 export const GRACE = 1_000;
 
@@ -41,7 +41,7 @@ const OPTIONS = {
  */
 export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
-  const deadline = Math.min(performance.now() + BUDGET, claims.deadline ?? Number.POSITIVE_INFINITY);
+  const deadline = dueBy(claims);
   const course: Course = { deadline, isOver: false, isCommitting: false };
   // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
   let timer: NodeJS.Timeout | undefined;
@@ -67,6 +67,13 @@ export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** When a transaction must be done, by performance.now(). Throws a 503 problem where that time is over already. */
+export function dueBy({ deadline = Number.POSITIVE_INFINITY }: Claims): number {
+  const now = performance.now();
+  if (deadline <= now) throw tooSlow();
+  return Math.min(now + BUDGET, deadline);
 }
 
 /** What a transaction will come to touch; to know it before saves attempts that would fail. */

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Problem } from '../../errors.ts';
-import { BUDGET, type Claims, transaction } from '../transaction.ts';
+import { type Claims, dueBy, transaction } from '../transaction.ts';
 import type { Member } from './member.ts';
 import { loners, perform } from './perform.ts';
 
@@ -33,20 +33,19 @@ const outside = AsyncLocalStorage.snapshot();
  */
 export function together<T>(kind: object, work: () => Promise<T>, claims: Claims): Promise<T> {
   if (loners.has(kind)) return transaction(work, claims);
-  const now = performance.now();
   return new Promise((resolve, reject) => {
     if (waiting.length >= MAX_WAITING) return reject(tooMany());
     const member: Waiting = {
       kind,
       work,
       holds: claims.holds ?? [],
-      deadline: Math.min(now + BUDGET, claims.deadline ?? Number.POSITIVE_INFINITY),
+      deadline: dueBy(claims),
       inContext: AsyncLocalStorage.snapshot(),
       resolve: resolve as Member['resolve'],
       reject,
       timer: undefined,
     };
-    member.timer = setTimeout(() => expire(member), member.deadline - now).unref();
+    member.timer = setTimeout(() => expire(member), member.deadline - performance.now()).unref();
     waiting.push(member);
     if (underWay < LANES) start();
   });
