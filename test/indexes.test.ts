@@ -50,20 +50,7 @@ const example = {
   parts: [],
   labels: {},
 };
-const defaults = {
-  state: 'open' as const,
-  count: 0,
-  isOld: false,
-  fee: null,
-  begins: '2026-01-31',
-  at: null,
-  parent: null,
-  tags: [],
-  marks: [],
-  size: null,
-  parts: [],
-  labels: {},
-};
+const { id: _id, title: _title, ...defaults } = example;
 const parent = { key: { parent: 1, _id: 1 } } as const;
 let count = 0;
 const define = (rest: object) =>

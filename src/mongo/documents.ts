@@ -5,8 +5,6 @@ import { database } from './connect.ts';
 
 /** Documents as MongoDB sends them: bytes, of which no object is made. */
 
-type Filter = mongo.Filter<mongo.Document>;
-
 /** What is read of which documents of a collection. */
 export interface Reading {
   collection: string;
@@ -14,6 +12,12 @@ export interface Reading {
   projection?: Record<string, 1> | undefined;
   /** Milliseconds that MongoDB may take. */
   maxTimeMS: number;
+}
+
+/** The filter for the documents of these ids that meet a condition. */
+export function byIds(ids: readonly unknown[], condition?: object): mongo.Filter<mongo.Document> {
+  const byId = { _id: ids.length === 1 ? ids[0] : { $in: ids } } as mongo.Filter<mongo.Document>;
+  return condition ? { $and: [byId, condition] } : byId;
 }
 
 /** The most bytes that are held for one page, or for what a turn of the event loop joins. */
@@ -54,10 +58,9 @@ export async function readNow(reading: Reading, keys: Iterable<Key>, most = MAX_
   const { collection, condition, projection, maxTimeMS } = reading;
   const ids = Array.from(keys, idOf);
   if (batches.hasSubscribers) batches.publish({ size: ids.length });
-  const byId = { _id: ids.length === 1 ? ids[0] : { $in: ids } } as Filter;
   const cursor = database()
     .collection(collection)
-    .find(condition ? { $and: [byId, condition] } : byId, {
+    .find(byIds(ids, condition), {
       raw: true,
       maxTimeMS,
       // All at once: a second round trip would not be tried again.

@@ -1,5 +1,6 @@
 import type { ClientSession, mongo } from 'mongoose';
 import { database, isSharded } from './connect.ts';
+import { byIds } from './documents.ts';
 
 /** Documents of one collection, by their ids. */
 export interface Wanted {
@@ -61,7 +62,4 @@ function readOne(want: Wanted, session: ClientSession): Promise<mongo.Document[]
 const stagesOf = ({ idOnly, stages = [] }: Wanted): mongo.Document[] =>
   idOnly ? [{ $project: { _id: 1 } }] : stages;
 
-const filterOf = ({ ids, condition }: Wanted): mongo.Document => {
-  const byId = { _id: ids.length === 1 ? ids[0] : { $in: ids } };
-  return condition ? { $and: [byId, condition] } : byId;
-};
+const filterOf = ({ ids, condition }: Wanted): mongo.Document => byIds(ids, condition);

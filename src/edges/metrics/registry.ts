@@ -96,7 +96,7 @@ function listen(registers: Registry[]): void {
   refusals.subscribe(({ policy }) => limited.inc({ policy }));
   const open = new Gauge({
     name: 'shelfmark_streams',
-    help: 'Feeds of changes that are open',
+    help: 'Feeds of changes and exports that are open',
     labelNames: ['kind'],
     registers,
   });

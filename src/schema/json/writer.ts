@@ -245,16 +245,19 @@ function objectWriter(
     if (type !== bson.DOCUMENT) return writeOther(chosen(shape, shown), bytes, type, at, around);
     const hidden = of ? hiddenOf(of, (field) => bson.valueOf(bytes, at, field)) : around;
     const { types, places } = scan(bytes, at);
+    // Of all its fields, where some of them are computed: decoded once.
+    let stored: Record<string, unknown> | undefined;
     let isFirst = true;
     out.char(123);
     for (let i = 0; i < members.length; i++) {
       const member = members[i] as Member;
       if (shown && !shown.has(member.name)) continue;
       if (member.restriction !== undefined && hidden?.has(member.restriction)) continue;
+      if (member.compute) stored ??= bson.toObject(bytes, at);
       const mark = out.written();
       if (!isFirst) out.char(COMMA);
       out.raw(member.label);
-      if (writeMember(member, bytes, at, types[i] as number, places[i] as number, view, hidden))
+      if (writeMember(member, bytes, at, types[i] as number, places[i] as number, view, hidden, stored))
         isFirst = false;
       else out.rewind(mark);
     }
@@ -271,10 +274,11 @@ function writeMember(
   at: number,
   view: View,
   hidden: ReadonlySet<string> | undefined,
+  stored: Record<string, unknown> = {},
 ): boolean {
   if (isAdded) return view.added?.get(name)?.(bytes, document) ?? false;
   if (compute) {
-    const value = compute(bson.toObject(bytes, document));
+    const value = compute(stored);
     const text =
       value === undefined || value === null
         ? (value === null ? ofNull : absent)?.toString()
