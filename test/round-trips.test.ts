@@ -20,16 +20,6 @@ const newPost = { title: 'Title', body: 'Body' };
 const nobody = '0123456789abcdef01234567';
 
 describe('the round trips of', () => {
-  // Other files of this worker may have made resources that refer to ours, and a removal would look there, too.
-  const referrers = resources.map((resource) => resource.referrers);
-  beforeAll(() => {
-    for (const resource of resources)
-      resource.referrers = resource.referrers.filter(({ from }) => resources.includes(from));
-  });
-  afterAll(() => {
-    for (const [i, resource] of resources.entries()) resource.referrers = referrers[i] ?? [];
-  });
-
   /** Who is calling; the commit. What stands between them is what the request does. */
   const [who, commit] = ['aggregate', 'commitTransaction'];
   const lookUp = 'aggregate';

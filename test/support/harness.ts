@@ -8,7 +8,7 @@ import { pino } from 'pino';
 import { createApp } from '../../src/app.ts';
 import { drain, httpServer, TIMES } from '../../src/http/server.ts';
 import { database } from '../../src/mongo/connect.ts';
-import { resources, routes } from '../../src/resources/api.ts';
+import { collections, resources, routes } from '../../src/resources/api.ts';
 import { admin, CREDENTIALS, letIn } from './callers.ts';
 import { modelOf } from '../../src/schema/model.ts';
 import { renewDatabase } from './database.ts';
@@ -70,6 +70,12 @@ export const inPlace = (document: any): any =>
     return kind && name ? document.components[kind][name] : value;
   });
 
+/**
+ * How the shipped resources refer to each other. A file may connect resources of its own to them, and the files of a
+ * worker share their modules, so each leaves them as it has found them.
+ */
+const connections = collections.map(({ references, referrers }) => ({ references, referrers }));
+
 /** Its validators are compiled when they are first needed; the files of a worker share them. */
 let standardContract: Contract | undefined;
 
@@ -104,6 +110,7 @@ export function useApi(
     ),
   );
   afterAll(async () => {
+    for (const [i, resource] of collections.entries()) Object.assign(resource, connections[i]);
     try {
       if (server) await drain(server);
     } finally {
