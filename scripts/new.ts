@@ -9,11 +9,16 @@ Writes the folder of a new resource, src/resources/COLLECTION: a definition, rou
   COLLECTION    the path of its URLs and its collection: a plural in lower case, such as loans
   --name NAME   its name in the singular, such as Loan; made from COLLECTION unless given`;
 
+// Without program.ts, which loads the resources: one that is not finished yet must not stop another from being made.
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { name: { type: 'string' } },
+    options: { name: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
+  if (values.help) {
+    console.log(USAGE);
+    process.exit();
+  }
   const [collection = '', ...more] = positionals;
   if (more.length > 0 || !/^[a-z][a-z0-9]*$/.test(collection)) throw new Error(USAGE);
   const folder = fileURLToPath(new URL('../src/resources', import.meta.url));
