@@ -13,19 +13,13 @@ import type { Edge } from './http/edge.ts';
 import { endpoint } from './http/endpoint.ts';
 import { entrance } from './http/entrance.ts';
 import { generalLimit } from './http/limits.ts';
-import {
-  crossOrigin,
-  onlyFor,
-  options,
-  problems,
-  requestLog,
-  securityHeaders,
-  whenReady,
-} from './http/middleware.ts';
+import { crossOrigin, onlyFor, options, problems, securityHeaders, whenReady } from './http/middleware.ts';
 import { openapi, type Tag } from './http/openapi/document.ts';
 import { preconditionsOf } from './http/preconditions.ts';
 import { sendFresh } from './http/reply.ts';
+import { requestLog } from './http/request-log.ts';
 import type { Route } from './http/route.ts';
+import { routing } from './http/routing.ts';
 import { mountSecurityTxt } from './http/security-txt.ts';
 import { system } from './http/system.ts';
 import { authenticate, authorities, confirm, confirmAgain } from './resources/sessions/authenticate.ts';
@@ -116,7 +110,7 @@ export function createApp({
   app.on('error', (error: NodeJS.ErrnoException, ctx) => {
     // A client that leaves a stream is no error; the request's own line tells of it.
     if (['ERR_STREAM_PREMATURE_CLOSE', 'EPIPE', 'ECONNRESET'].includes(error.code ?? '')) return;
-    logger.error({ err: error, requestId: ctx?.req?.id }, error.message);
+    logger.error({ err: error, requestId: ctx?.state.origin?.request }, error.message);
   });
   app.on('stopping', () => (isStopping = true));
   for (const { attach } of edges) attach?.(app);
@@ -127,8 +121,7 @@ export function createApp({
   app.use(onlyFor(isOwnHost));
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
   app.use(options);
-  app.use(router.routes());
-  app.use(router.allowedMethods());
+  app.use(routing(router));
   // What leads to no route counts all the same.
   app.use((ctx) => limit(ctx));
   return app;

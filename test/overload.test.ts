@@ -106,7 +106,10 @@ describe('expensive requests', () => {
 
 describe('places', () => {
   const as = <T>(client: string, work: () => Promise<T>): Promise<T> =>
-    comingFrom({ request: 'r', address: client, networks: [client] }, () => runAs(ANONYMOUS, work));
+    comingFrom(
+      { request: 'r', address: client, networks: [client], database: { count: 0, milliseconds: 0 } },
+      () => runAs(ANONYMOUS, work),
+    );
 
   test('are given in turn, the next one to the client that has the fewest; a client has only its share', async () => {
     const enter = places({ total: 2, each: 1, patience: 1_000 });

@@ -4,6 +4,7 @@ import { verifyToken } from '../src/auth/tokens.ts';
 import { aCaller } from './support/callers.ts';
 import { type Command, commandsOf } from './support/commands.ts';
 import { type Answer, useApi } from './support/harness.ts';
+import { dial } from './support/socket.ts';
 import { aBook, aPost, aTag } from './sample/factories.ts';
 import { aUser } from './support/factories.ts';
 import { modelOf } from '../src/schema/model.ts';
@@ -167,6 +168,45 @@ test('a write looks its caller up again only if more than 50 ms have passed', as
   expect(await lookUpsAfter(51)).toBe(1);
   await modelOf(Session).deleteMany({ user: id });
   await expect(confirmAgain({ ...who, asOf: performance.now() - 51 })).rejects.toMatchObject({ status: 401 });
+});
+
+test('what the same caller asks for in one turn is read once, and never of what was read before', async () => {
+  const [member, admin] = [await aCaller('member'), await aCaller('admin')];
+  await aTag();
+  /** The answers to requests that arrive together, and how many times the list was read for them. */
+  const ask = async (requests: [path: string, as?: string][]) => {
+    const socket = await dial(api.url());
+    const bodies: string[] = [];
+    const commands = await commandsOf(async () => {
+      socket.send(
+        requests
+          .map(
+            ([path, as]) =>
+              `GET ${path} HTTP/1.1\r\nHost: a\r\n${as ? `Authorization: Bearer ${as}\r\n` : ''}\r\n`,
+          )
+          .join(''),
+      );
+      while (bodies.length < requests.length) bodies.push((await socket.answer())?.body ?? '');
+    });
+    socket.hangUp();
+    return { bodies, reads: commands.filter(({ name }) => name === 'find').length };
+  };
+  const same = await ask([['/tags'], ['/tags'], ['/tags']]);
+  expect(same.reads).toBe(1);
+  expect(new Set(same.bodies).size).toBe(1);
+  // Another caller may see something else, and another path is another question.
+  expect(
+    (
+      await ask([
+        ['/tags', member.token],
+        ['/tags', admin.token],
+      ])
+    ).reads,
+  ).toBe(2);
+  expect((await ask([['/tags'], ['/tags?limit=5']])).reads).toBe(2);
+  const { name } = await aTag();
+  const later = await ask([['/tags']]);
+  expect([later.reads, later.bodies[0]?.includes(name)]).toEqual([1, true]);
 });
 
 const WRITES = ['insert', 'update', 'delete', 'findAndModify', 'bulkWrite', 'commitTransaction'];

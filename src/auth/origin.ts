@@ -11,6 +11,8 @@ export interface Origin {
   /** What a client can change its address within: an IPv4 address, or the /64 and the /48 of an IPv6 address. */
   networks: string[];
   agent?: string | undefined;
+  /** What it has cost the database so far: commands, and the time of their round trips. */
+  database: { count: number; milliseconds: number };
 }
 
 const origins = new AsyncLocalStorage<Origin>();

@@ -9,6 +9,9 @@ const PARAMETER = /;\s*(?!q\s*=)[^\s;,="]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^;,]*)
  * Parameters do not matter: `application/json; charset=utf-8` is JSON, too.
  */
 export function accepted({ req }: Context, types: string[]): string | false {
-  const accept = req.headers.accept?.replace(PARAMETER, '');
+  const { accept: asked = '*/*' } = req.headers;
+  const [first = false] = types;
+  if (asked === '*/*' || asked === first) return first;
+  const accept = asked.replace(PARAMETER, '');
   return accepts({ headers: { accept } } as typeof req).type(types) as string | false;
 }

@@ -39,7 +39,6 @@ export const compression: Middleware = async (ctx, next) => {
   if (ctx.status === 304) return keepTag(ctx);
   const type = headerOf(ctx, 'Content-Type');
   if (!COMPRESSIBLE.test(type)) return;
-  ctx.vary('Accept-Encoding');
   const coding = codingFor(ctx.get('Accept-Encoding'));
   const body = ctx.body as string | Buffer | Readable | null;
   if (!coding || !body) return;

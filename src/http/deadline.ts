@@ -21,15 +21,46 @@ export async function offTheClock<T>(ctx: Context, work: Promise<T>): Promise<T>
   return result;
 }
 
+/** Work that somebody waits for, and until when. */
+interface Awaited {
+  deadline: number;
+  giveUp: () => void;
+}
+
+/** One clock looks after all of them: a timer for each would cost more than most of the work does. */
+const awaited = new Set<Awaited>();
+const TICK = 20;
+let clock: NodeJS.Timeout | undefined;
+
+function lookAtClock(): void {
+  const now = performance.now();
+  for (const one of awaited) if (one.deadline <= now) one.giveUp();
+  if (awaited.size > 0) return;
+  clearInterval(clock);
+  clock = undefined;
+}
+
 /** Throws a 503 problem if the work is not done by the deadline; the work itself goes on. */
-export async function inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(tooSlow()), deadline - performance.now()).unref();
+export function inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
+  clock ??= setInterval(lookAtClock, TICK).unref();
+  return new Promise((resolve, reject) => {
+    const one = {
+      deadline,
+      giveUp: () => {
+        awaited.delete(one);
+        reject(tooSlow());
+      },
+    };
+    awaited.add(one);
+    work.then(
+      (result) => {
+        awaited.delete(one);
+        resolve(result);
+      },
+      (error: unknown) => {
+        awaited.delete(one);
+        reject(error as Error);
+      },
+    );
   });
-  try {
-    return await Promise.race([work, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

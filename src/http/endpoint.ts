@@ -9,6 +9,7 @@ import { entryOf } from './entry.ts';
 import { routeLimits } from './limits.ts';
 import { asOAuth } from './oauth.ts';
 import { endWithRights } from './revoked.ts';
+import { sharing } from './sharing.ts';
 import { send, sendFresh, sendPreferred } from './reply.ts';
 import { isPreferable, type Route, writes } from './route.ts';
 import { wantsSocket } from './upgrade.ts';
@@ -37,15 +38,14 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
     const form = forms[type];
     if (form) {
-      ctx.vary('Accept');
       await form.send(ctx, input);
       // A feed sees to it by itself, at once.
       if (!socket) endWithRights(ctx, confirm);
       return;
     }
     if (!writes(route)) {
-      const found = enter(input.query, () => handler(input));
-      return sendFresh(ctx, answer(ctx, await inTime(deadline, found), input.query), preconditions);
+      const read = async () => answer(ctx, await enter(input.query, () => handler(input)), input.query);
+      return sendFresh(ctx, await inTime(deadline, sharing(ctx, read)), preconditions);
     }
     const reply = await enter(input.query, () => write(ctx, asked));
     return isPreferable(route) ? sendPreferred(ctx, reply) : send(ctx, reply);

@@ -31,7 +31,6 @@ export function entrance(
   return async (ctx, next) => {
     ctx.state['operation'] = operationId;
     if (isPersonal) ctx.set('Cache-Control', 'no-store');
-    ctx.vary('Authorization');
     let who = ANONYMOUS;
     const start = performance.now();
     try {

@@ -21,7 +21,7 @@ export function queryReader(schema: z.ZodObject): (querystring: string) => Parse
       return list ? [[name, separations.get(list)?.keepsCommas ?? false] as const] : [];
     }),
   );
-  return (querystring) => {
+  const read = (querystring: string): Parsed<unknown> => {
     const values: Record<string, string | string[]> = Object.create(null);
     const listed = new Map<string, string[]>();
     const faults: Fault[] = [];
@@ -46,6 +46,8 @@ export function queryReader(schema: z.ZodObject): (querystring: string) => Parse
       faults.push(...enough(result.error.issues, (issue) => queryFaults(issue, values, known)));
     return faults.length > 0 ? { faults } : { data: result.data };
   };
+  let empty: Parsed<unknown> | undefined;
+  return (querystring) => (querystring === '' ? (empty ??= read('')) : read(querystring));
 }
 
 /** Faults are expensive to make and cheap to provoke: no more are made than the answer names. */

@@ -1,107 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import cors from '@koa/cors';
 import type { Context, Middleware } from 'koa';
-import type { Logger } from 'pino';
-import { pinoHttp } from 'pino-http';
-import type { Caller } from '../auth/caller.ts';
-import { comingFrom } from '../auth/origin.ts';
+import type { Origin } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
-import { type Tally, tallying } from '../mongo/traffic.ts';
 import { reportRefusal } from './security.ts';
-import { addressOf, networksOf } from './address.ts';
 import { toUri } from './uri.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 const MAX_URL = 8 * 1024;
-
-/**
- * Gives each request an id of the server's own, notes where it comes from, and writes one line to the log when it ends.
- * What the client calls the request is kept beside that: two clients may choose the same id.
- */
-export function requestLog(logger: Logger): Middleware {
-  const log = pinoHttp({
-    logger,
-    genReqId: (_req, res) => {
-      const id = randomUUID();
-      res.setHeader('X-Request-Id', id);
-      return id;
-    },
-    quietReqLogger: true,
-    // 501 is the answer to a client's odd method, no failure of ours.
-    customLogLevel: (_req, { statusCode }) => (statusCode >= 500 && statusCode !== 501 ? 'error' : 'info'),
-    customSuccessObject: (_req, res, entry) => ({ ...entry, ...detailsOf(res) }),
-    // pino-http would add an error of its own, whose stack says nothing; what failed is logged by the application.
-    customErrorObject: (_req, res, error, { err, ...entry }) => ({
-      ...entry,
-      ...detailsOf(res),
-      ...(!error.message.startsWith('failed with status code') && { err }),
-    }),
-    serializers: {
-      req: ({ id, method, url, headers }: LoggedRequest) => {
-        const clientId = harmless(headers['x-request-id']);
-        return { id, ...(clientId && { clientId }), method, path: url.split('?', 1)[0] };
-      },
-      res: ({ statusCode }: { statusCode: number }) => ({ status: statusCode }),
-    },
-  });
-  return (ctx, next) => {
-    contexts.set(ctx.res, ctx);
-    log(ctx.req, ctx.res);
-    const address = addressOf(ctx);
-    const origin = {
-      request: ctx.response.get('X-Request-Id'),
-      clientRequest: harmless(ctx.req.headers['x-request-id']),
-      address: address ?? 'unknown',
-      networks: networksOf(address),
-      agent: ctx.get('User-Agent').trim().slice(0, 300) || undefined,
-    };
-    const tally: Tally = (ctx.state['database'] = { count: 0, milliseconds: 0 });
-    return comingFrom(origin, () => tallying(tally, next));
-  };
-}
-
-const contexts = new WeakMap<object, Context>();
-
-/** What the line of a request says beside the request and its status. */
-function detailsOf(response: object): object {
-  const ctx = contexts.get(response);
-  if (!ctx) return {};
-  const { operation, caller: who, problem, database } = ctx.state as LoggedState;
-  const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(ctx.get('traceparent'))?.[1];
-  return {
-    operation,
-    route: (ctx as { _matchedRoute?: unknown })._matchedRoute,
-    ...(who?.id && { caller: { id: who.id, role: who.role, key: who.key } }),
-    address: addressOf(ctx),
-    ...(trace && { trace }),
-    ...(problem && { problem: problem.code }),
-    ...(problem?.cause !== undefined && { cause: inShort(problem.cause) }),
-    database: { count: database.count, time: Math.round(database.milliseconds * 10) / 10 },
-  };
-}
-
-interface LoggedState {
-  operation?: string;
-  caller?: Caller;
-  problem?: Problem;
-  database: Tally;
-}
-
-/** The stack of a driver's error says nothing of this program. */
-const inShort = (cause: unknown): string =>
-  cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-
-interface LoggedRequest {
-  id: string;
-  method: string;
-  url: string;
-  headers: Record<string, unknown>;
-}
-
-/** A client's own id of its request, unless it could harm a log. */
-const harmless = (given: unknown): string | undefined =>
-  typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined;
 
 /** The outermost layer: whatever goes wrong further in becomes a problem document. */
 export const problems: Middleware = async (ctx, next) => {
@@ -116,7 +22,7 @@ export const problems: Middleware = async (ctx, next) => {
     ctx.status = problem.status;
     ctx.set(problem.headers);
     ctx.type = problem.mediaType;
-    ctx.body = JSON.stringify(problem.toDocument(instanceOf(ctx), ctx.response.get('X-Request-Id')));
+    ctx.body = JSON.stringify(problem.toDocument(instanceOf(ctx), (ctx.state['origin'] as Origin).request));
   }
 };
 
@@ -125,11 +31,16 @@ function checkHead(ctx: Context): void {
   if (ctx.url.length > MAX_URL)
     throw new Problem('url_too_long', `The URL may have at most ${MAX_URL} characters.`);
   if (!pathOf(ctx)) throw new Problem('malformed_request', 'The URL cannot be understood.');
-  if (ctx.req.httpVersion === '1.1' && ctx.req.headersDistinct['host']?.length !== 1)
+  if (ctx.req.httpVersion === '1.1' && hostsOf(ctx).length !== 1)
     throw new Problem('malformed_request', 'The request must have one Host header.');
-  if (!/^(100-continue)?$/i.test(ctx.get('Expect')))
+  const { expect } = ctx.req.headers;
+  if (expect !== undefined && !/^100-continue$/i.test(expect))
     throw new Problem('expectation_failed', 'Only Expect: 100-continue is met.');
 }
+
+/** Node keeps the first of several, and to have it tell all apart costs more than to look for this one. */
+const hostsOf = ({ req: { rawHeaders } }: Context): string[] =>
+  rawHeaders.filter((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host');
 
 /** undefined where the client sent an absolute URL that is none. */
 function pathOf(ctx: Context): string | undefined {
@@ -189,10 +100,17 @@ export const SECURITY_HEADERS = {
   'Cross-Origin-Resource-Policy': 'same-origin',
 };
 
-export const securityHeaders: Middleware = (ctx, next) => {
-  ctx.set(SECURITY_HEADERS);
+const ALWAYS = Object.entries({
+  ...SECURITY_HEADERS,
   // May be kept, but is asked for again each time; routes say more where they know more.
-  ctx.set('Cache-Control', 'no-cache');
+  'Cache-Control': 'no-cache',
+  // Each of them may make another answer of the same resource.
+  Vary: 'Authorization, Accept, Accept-Encoding',
+});
+
+/** What every answer says, unless a layer further in knows better. */
+export const securityHeaders: Middleware = (ctx, next) => {
+  for (const [name, value] of ALWAYS) ctx.res.setHeader(name, value);
   // Only where it came by TLS, as far as we or our proxies know; elsewhere it would mean nothing (RFC 6797).
   if (ctx.secure) ctx.set('Strict-Transport-Security', 'max-age=31536000');
   return next();

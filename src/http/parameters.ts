@@ -49,7 +49,8 @@ export const refuseContradictions: Refusal = (asked, ctx) => {
 /** A field of another document is there only where that is included; `always` is, without being asked for. */
 export const refuseOutOfReach = (resource: AnyResource, always: string[] = []): Refusal => {
   const paths = includePaths(resource);
-  return ({ fields = [], include = [] }, ctx) => {
+  return ({ fields, include = [] }, ctx) => {
+    if (!fields) return;
     const shown = [...always, ...(include as string[])];
     for (const path of outOfReach(resource, paths, fields as string[], shown))
       ctx.addIssue({

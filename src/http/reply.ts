@@ -28,7 +28,6 @@ export function sendFresh(ctx: Context, reply: Reply, preconditions?: Preconditi
     throw new Problem('precondition_failed', 'It is not a version that If-Match names.', {
       headers: etag ? { ETag: etag } : {},
     });
-  ctx.vary('Accept');
   if (!isKnown(preconditions, etag)) return send(ctx, reply);
   ctx.status = 304;
   ctx.set(reply.headers);

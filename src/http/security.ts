@@ -5,12 +5,13 @@ import { origin } from '../auth/origin.ts';
 import { budget } from '../mongo/budget.ts';
 import { record } from './audit.ts';
 import { inTime } from './deadline.ts';
+import { logOf } from './request-log.ts';
 
 /** The security log: lines that start with "security", for what has succeeded and for what was refused. */
 
 /** Logs what a request has done, after its transaction. */
 export function logEvents(ctx: Context, events: SecurityEvent[]): void {
-  for (const event of events) ctx.req.log.info(line(event), `security: ${event.event}`);
+  for (const event of events) logOf(ctx).info(line(event), `security: ${event.event}`);
 }
 
 /** Entries of the audit trail for what is refused, for each network: nobody must fill the database from outside. */
@@ -23,7 +24,7 @@ const PATIENCE = 1_000;
 export async function reportRefusal(ctx: Context, event: SecurityEvent): Promise<void> {
   const who: Caller = ctx.state['caller'] ?? ANONYMOUS;
   await runAs(who, async () => {
-    ctx.req.log.warn(line(event), `security: ${event.event}`);
+    logOf(ctx).warn(line(event), `security: ${event.event}`);
     // Every client comes with an expired token now and then.
     if (event.reason === 'expired') return;
     try {

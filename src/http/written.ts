@@ -17,6 +17,7 @@ import { deadlineOf, inTime } from './deadline.ts';
 import type { Confirm } from './entrance.ts';
 import { keyOf, recall, remember } from './idempotency.ts';
 import type { Reply } from './reply.ts';
+import { logOf } from './request-log.ts';
 import { isIdempotent, type Route } from './route.ts';
 import { logEvents } from './security.ts';
 
@@ -72,7 +73,7 @@ export function writing(
       : transaction(work, { ...claims, dry: isTried }));
     if (noted && !isTried) {
       logEvents(ctx, noted.events);
-      sendMails(noted.mails, ctx.req.log);
+      if (noted.mails.length > 0) sendMails(noted.mails, logOf(ctx));
     }
     if (outcome instanceof Problem) throw outcome;
     return outcome;

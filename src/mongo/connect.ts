@@ -46,7 +46,8 @@ function notInstalled(error: NodeJS.ErrnoException): never {
 }
 
 /** The driver's handle of the database that Mongoose is connected to. */
-export const database = (): mongo.Db => mongoose.connection.getClient().db(mongoose.connection.name);
+export const database = (): mongo.Db =>
+  mongoose.connection.db ?? mongoose.connection.getClient().db(mongoose.connection.name);
 
 async function connect(uri: string, options?: mongoose.ConnectOptions): Promise<void> {
   try {

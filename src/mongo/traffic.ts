@@ -1,22 +1,11 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { mongo } from 'mongoose';
+import { origin } from '../auth/origin.ts';
 import { roundTrips } from '../measures.ts';
 
 /**
  * How a process uses its connections to MongoDB. The driver's events about commands would have it decode every answer
  * once more; those about its pool cost next to nothing, and each command takes a connection and gives it back.
  */
-
-/** What one request has cost the database. */
-export interface Tally {
-  count: number;
-  milliseconds: number;
-}
-
-const tallies = new AsyncLocalStorage<Tally>();
-
-/** Counts what the work asks of the database. */
-export const tallying = <T>(tally: Tally, work: () => T): T => tallies.run(tally, work);
 
 /** Connections of this process. */
 export const pool = { open: 0, inUse: 0, waiting: 0 };
@@ -48,7 +37,7 @@ export function watchTraffic(client: mongo.MongoClient): void {
     since.delete(keyOf(event));
     pool.inUse--;
     const milliseconds = performance.now() - start;
-    const tally = tallies.getStore();
+    const tally = origin()?.database;
     if (tally) {
       tally.count++;
       tally.milliseconds += milliseconds;

@@ -87,7 +87,7 @@ export interface Asked {
 export function showing(resource: AnyResource, always: string[] = []): (asked: Asked) => Showing {
   const write = whenNeeded(() => writerOf(expanded(resource)));
   const writeTag = tagWriter(whenNeeded(() => writerOf(resource.document)));
-  return ({ fields, include = [] }) => {
+  const show = ({ fields, include = [] }: Asked): Showing => {
     const selection = selectionOf(resource, fields, include);
     const paths = [...always, ...include];
     const reverse = includable(resource).filter((reference) => paths.includes(reverseName(reference)));
@@ -109,6 +109,8 @@ export function showing(resource: AnyResource, always: string[] = []): (asked: A
       },
     };
   };
+  let whole: Showing | undefined;
+  return (asked) => (asked.fields || asked.include ? show(asked) : (whole ??= show({})));
 }
 
 /** Compiled with the first document: a start need not wait for it. */

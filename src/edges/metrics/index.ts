@@ -1,8 +1,8 @@
 import type Koa from 'koa';
 import type { Context } from 'koa';
 import { type Caller, hasRole } from '../../auth/caller.ts';
+import type { Origin } from '../../auth/origin.ts';
 import type { Edge } from '../../http/edge.ts';
-import type { Tally } from '../../mongo/traffic.ts';
 import type { Metrics } from './registry.ts';
 
 interface Settings {
@@ -38,11 +38,11 @@ const isAdmin = (ctx: Context): boolean => {
 /** W3C Server Timing, in milliseconds. */
 function tellTimes(ctx: Context, total: number): void {
   const { caller } = ctx.state as { caller?: Caller; callerTime?: number };
-  const tally = ctx.state['database'] as Tally | undefined;
+  const { database } = ctx.state['origin'] as Origin;
   const times = [
     `total;dur=${total.toFixed(1)}`,
     ...(caller ? [`caller;dur=${Number(ctx.state['callerTime'] ?? 0).toFixed(1)}`] : []),
-    ...(tally ? [`database;dur=${tally.milliseconds.toFixed(1)};desc="${tally.count} commands"`] : []),
+    `database;dur=${database.milliseconds.toFixed(1)};desc="${database.count} commands"`,
   ];
   ctx.set('Server-Timing', times.join(', '));
 }

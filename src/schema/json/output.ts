@@ -86,8 +86,35 @@ export function id(bytes: Buffer, at: number): void {
   out[end++] = QUOTE;
 }
 
+const DAY = 86_400_000;
+/** JavaScript knows no later time, and none that is earlier by as much. */
+const LAST = 100_000_000 * DAY;
+/** The day that was written last, as it is written: `"2026-01-31T`. Times that stand together are often of one day. */
+let day = Number.NaN;
+let dayText = Buffer.alloc(0);
+
 /** A time, from its milliseconds, as Date's toISOString() says it; null, if it is none. */
 export function time(milliseconds: number): void {
-  const date = new Date(milliseconds);
-  json(Number.isNaN(date.getTime()) ? 'null' : `"${date.toISOString()}"`);
+  if (Math.abs(milliseconds) > LAST) return json('null');
+  const date = Math.floor(milliseconds / DAY);
+  if (date !== day) {
+    day = date;
+    dayText = Buffer.from(`"${new Date(date * DAY).toISOString().slice(0, -'00:00:00.000Z'.length)}`);
+  }
+  raw(dayText);
+  reserve(14);
+  const rest = milliseconds - date * DAY;
+  digits(2, rest / 3_600_000, 58);
+  digits(2, (rest / 60_000) % 60, 58);
+  digits(2, (rest / 1_000) % 60, 46);
+  digits(3, rest % 1_000, 90);
+  out[end++] = QUOTE;
+}
+
+/** A whole number with zeros in front, and a character after it. */
+function digits(size: number, number: number, after: number): void {
+  for (let i = size - 1, rest = Math.floor(number); i >= 0; i--, rest = Math.floor(rest / 10))
+    out[end + i] = 48 + (rest % 10);
+  end += size;
+  out[end++] = after;
 }

@@ -92,7 +92,7 @@ const scalarWriter =
         out.json(bytes[at] ? 'true' : 'false');
         return true;
       case bson.DATE:
-        out.time(Number(bytes.readBigInt64LE(at)));
+        out.time(bytes.readInt32LE(at + 4) * 2 ** 32 + bytes.readUInt32LE(at));
         return true;
       case bson.ID:
         out.id(bytes, at);

@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import type { Context, Middleware } from 'koa';
+import type { Logger } from 'pino';
+import type { Caller } from '../auth/caller.ts';
+import { comingFrom, type Origin } from '../auth/origin.ts';
+import type { Problem } from '../errors.ts';
+import { addressOf, networksOf } from './address.ts';
+
+/**
+ * Gives each request an id of the server's own, notes where it comes from, and writes one line to the log when it ends.
+ * What the client calls the request is kept beside that: two clients may choose the same id.
+ *
+ * By hand, because pino-http makes a logger for each request, which costs more than the router does.
+ */
+export function requestLog(logger: Logger): Middleware {
+  return (ctx, next) => {
+    const start = performance.now();
+    const address = addressOf(ctx);
+    const origin: Origin = {
+      request: randomUUID(),
+      clientRequest: harmless(ctx.req.headers['x-request-id']),
+      address: address ?? 'unknown',
+      networks: networksOf(address),
+      agent: ctx.req.headers['user-agent']?.trim().slice(0, 300) || undefined,
+      database: { count: 0, milliseconds: 0 },
+    };
+    ctx.state['origin'] = origin;
+    ctx.state['logger'] = logger;
+    ctx.res.setHeader('X-Request-Id', origin.request);
+    ctx.res.once('close', () => {
+      const { statusCode, writableFinished } = ctx.res;
+      // 501 is the answer to a client's odd method, no failure of ours.
+      const level = statusCode >= 500 && statusCode !== 501 ? 'error' : 'info';
+      if (!logger.isLevelEnabled(level)) return;
+      const message = writableFinished ? 'request completed' : 'request aborted';
+      logger[level](lineOf(ctx, origin, performance.now() - start), message);
+    });
+    return comingFrom(origin, next);
+  };
+}
+
+/** Writes lines that belong to this request. */
+export const logOf = ({ state }: Context): Logger =>
+  (state['logger'] as Logger).child({ reqId: (state['origin'] as Origin).request });
+
+/** What the line of a request says; `time` in milliseconds. Neither query strings nor headers: they may be secret. */
+function lineOf(ctx: Context, { request, clientRequest, address, database }: Origin, time: number): object {
+  const { operation, caller: who, problem } = ctx.state as LoggedState;
+  const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(ctx.get('traceparent'))?.[1];
+  return {
+    req: {
+      id: request,
+      ...(clientRequest && { clientId: clientRequest }),
+      method: ctx.method,
+      path: ctx.url.split('?', 1)[0],
+    },
+    res: { status: ctx.res.headersSent ? ctx.res.statusCode : null },
+    responseTime: Math.round(time * 10) / 10,
+    operation,
+    route: (ctx as { _matchedRoute?: unknown })._matchedRoute,
+    ...(who?.id && { caller: { id: who.id, role: who.role, key: who.key } }),
+    address,
+    ...(trace && { trace }),
+    ...(problem && { problem: problem.code }),
+    ...(problem?.cause !== undefined && { cause: inShort(problem.cause) }),
+    database: { count: database.count, time: Math.round(database.milliseconds * 10) / 10 },
+  };
+}
+
+interface LoggedState {
+  operation?: string;
+  caller?: Caller;
+  problem?: Problem;
+}
+
+/** The stack of a driver's error says nothing of this program. */
+const inShort = (cause: unknown): string =>
+  cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+
+/** A client's own id of its request, unless it could harm a log. */
+const harmless = (given: unknown): string | undefined =>
+  typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined;
