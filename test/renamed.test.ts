@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { batch } from '../src/http/batch.ts';
 import { create, read, replace, update } from '../src/http/crud.ts';
 import { exportAll } from '../src/http/export.ts';
+import { groups } from '../src/http/groups/groups.ts';
 import { list } from '../src/http/list.ts';
 import { openapi } from '../src/http/openapi/document.ts';
 import { text } from '../src/schema/fields.ts';
@@ -21,10 +22,11 @@ const Edition = resource('Edition', {
   example: { id: '65f000000000000000000e01', imprint: 'Ace', place: 'New York' },
 });
 connect([Edition as AnyResource]);
-const listing = { filter: ['imprint'], sort: ['imprint'] } as const;
+const listing = { filter: ['imprint'], sort: ['imprint'], groups: ['imprint', 'place'] } as const;
 const routes = [
   list(Edition, listing),
   exportAll(Edition, listing),
+  groups(Edition, listing),
   create(Edition, { example: { imprint: 'Ace', place: 'New York' } }),
   read(Edition),
   replace(Edition),
@@ -113,6 +115,27 @@ describe('clients that know the former name', () => {
     expect(await names('publisher[in]=Tor,DAW')).toEqual(['Tor']);
     expect(await names('sort=publisher')).toEqual(['Ace', 'Tor']);
     expect(await names('sort=-publisher')).toEqual(['Tor', 'Ace']);
+  });
+
+  test('group by it', async () => {
+    for (const imprint of ['Tor', 'Ace', 'Tor']) await anEdition(imprint);
+    const of = async (query: string) => (await api.get(`/editions/groups?${query}`)).body;
+    expect((await of('by=publisher&sort=-publisher')).items).toEqual([
+      { key: { publisher: 'Tor' }, count: 2 },
+      { key: { publisher: 'Ace' }, count: 1 },
+    ]);
+    const told = 'distinct(publisher)';
+    expect((await of(`by=place&show=${told}&sort=${told}&having=${told} = 2`)).items).toEqual([
+      { key: { place }, distinct: { publisher: 2 } },
+    ]);
+    expect((await api.get('/editions?facets=publisher')).body.facets).toEqual({
+      publisher: [
+        { value: 'Tor', count: 2 },
+        { value: 'Ace', count: 1 },
+      ],
+    });
+    const { status, errors } = await of('by=colour');
+    expect([status, errors[0].message]).toEqual([422, 'must be among imprint, place']);
   });
 
   test('find it deprecated in OpenAPI', () => {

@@ -58,6 +58,10 @@ export function formerPath(formerly: Formerly, path: string): string | undefined
   return former && [former, ...rest].join('.');
 }
 
+/** The path by its present name, and by its former one if it has one. */
+export const bothNames = (formerly: Formerly, path: string): string[] =>
+  [path, formerPath(formerly, path) ?? []].flat();
+
 const deprecated = (schema: z.ZodType, now: string): z.ZodType => {
   const { id, ...meta } = schema.meta() ?? {};
   return schema.meta({ ...meta, deprecated: true, description: `The former name of \`${now}\`` });

@@ -13,7 +13,7 @@ type Item = { key: Record<string, any> } & Record<string, any>;
 
 export function itemOf(row: Row, keys: Key[], shown: Measure[]): Item {
   const item: Item = {
-    key: Object.fromEntries(keys.map((key, i) => [key.path.path, shownKey(key, row['_id'][`k${i}`])])),
+    key: Object.fromEntries(keys.map((key, i) => [key.field, shownKey(key, row['_id'][`k${i}`])])),
   };
   for (const measure of shown) {
     const value = measure.shown(row[measure.alias]);
@@ -25,15 +25,15 @@ export function itemOf(row: Row, keys: Key[], shown: Measure[]): Item {
 
 /** Puts documents in the place of their ids, as far as the caller may see them. */
 export async function includeKeys(keys: Key[], paths: string[] = [], items: Item[]): Promise<void> {
-  for (const { path, reference } of keys) {
-    if (!reference || !paths.includes(path.path)) continue;
+  for (const { field, reference } of keys) {
+    if (!reference || !paths.includes(field)) continue;
     const { target } = reference;
-    const ids = items.map(({ key }) => key[path.path]).filter((id) => id !== null);
+    const ids = items.map(({ key }) => key[field]).filter((id) => id !== null);
     const found = await modelOf(target)
       .find(restrict({ _id: { $in: ids } }, visible(target)), null, { maxTimeMS: timeFor([]) })
       .lean<{ _id: unknown }[]>();
     const byId = new Map(found.map((document) => [String(document._id), document]));
-    for (const { key } of items) key[path.path] = byId.get(String(key[path.path])) ?? key[path.path];
+    for (const { key } of items) key[field] = byId.get(String(key[field])) ?? key[field];
   }
 }
 

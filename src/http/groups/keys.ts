@@ -4,12 +4,15 @@ import { isDecimal, scaleOf, toText } from '../../schema/decimal.ts';
 import { objectId } from '../../schema/fields.ts';
 import { isOf } from '../../schema/nodes.ts';
 import type { Path } from '../../schema/paths.ts';
+import { formerPath } from '../../schema/renamed.ts';
 import type { AnyResource, Reference } from '../../schema/resource.ts';
 
 /** What documents can be grouped by: fields that the list declares, of which numbers and times may be rounded. */
 
 /** A field that a list declares under `groups`. */
 export interface Groupable {
+  /** What requests and answers call it: its present or its former name. */
+  field: string;
   path: Path;
   reference: Reference | undefined;
   /** How it may be written: `year`, `year[decade]`, `year[25]`. */
@@ -28,7 +31,25 @@ const KINDS = ['text', 'day', 'boolean', 'instant', 'id', 'enum', ...NUMBERS];
 const LENGTHS: Record<string, number> = { year: 4, month: 7, day: 10 };
 
 export const groupables = (resource: AnyResource, names: readonly string[]): Map<string, Groupable> =>
-  new Map(names.map((name) => [name, groupable(resource, name)]));
+  new Map(
+    names.flatMap((name) => {
+      const known = groupable(resource, name);
+      const former = formerPath(resource.formerly, name);
+      return [known, ...(former ? [byFormerName(known, former)] : [])].map((one) => [one.field, one]);
+    }),
+  );
+
+/** Only the present name can be included, and only that one is listed where a request is refused. */
+const byFormerName = ({ field, path }: Groupable, former: string): Groupable => ({
+  field: former,
+  path,
+  reference: undefined,
+  forms: { ...formsOf(former, path.kind), examples: [] },
+  schema: schemaOf(path, undefined).meta({
+    deprecated: true,
+    description: `The former name of \`${field}\``,
+  }),
+});
 
 function groupable(resource: AnyResource, name: string): Groupable {
   const path = resource.paths.get(name);
@@ -37,10 +58,10 @@ function groupable(resource: AnyResource, name: string): Groupable {
       `${resource.name} cannot be grouped by ${name}: it is no single value that answers show.`,
     );
   const reference = resource.references.find(({ field }) => field === name);
-  return { path, reference, forms: formsOf(path), schema: schemaOf(path, reference) };
+  return { field: name, path, reference, forms: formsOf(name, path.kind), schema: schemaOf(path, reference) };
 }
 
-function formsOf({ path, kind }: Path): Groupable['forms'] {
+function formsOf(path: string, kind: Path['kind']): Groupable['forms'] {
   const name = path.replaceAll('.', '\\.');
   if (NUMBERS.includes(kind))
     return {

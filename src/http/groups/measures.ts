@@ -3,6 +3,7 @@ import { isHidden } from '../../schema/access.ts';
 import { anyDecimal, isDecimal, scaleOf, toText } from '../../schema/decimal.ts';
 import { isOf } from '../../schema/nodes.ts';
 import type { Path } from '../../schema/paths.ts';
+import { bothNames } from '../../schema/renamed.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { type Filter, filtersOf } from '../filter/filters.ts';
 
@@ -68,27 +69,30 @@ export function measuresOf(
       if (!path || path.many) return [];
       return functions
         .filter((name) => isMeasure || name === 'distinct')
-        .map((name) => measure(name, path, `_m${i}${name}`));
+        .flatMap((name) =>
+          bothNames(resource.formerly, field).map((known) => measure(name, known, path, `_m${i}${name}`)),
+        );
     }),
   ];
 }
 
-function measure(name: string, path: Path, alias: string): Measure {
+/** `field` is what requests and answers call it: its present or its former name. */
+function measure(name: string, field: string, path: Path, alias: string): Measure {
   const value = `$${path.path}`;
   const kind = resultOf(name, path.kind);
   const scale = scaleOf(path.schema);
   return {
-    name: `${name}(${path.path})`,
+    name: `${name}(${field})`,
     function: name,
-    field: path.path,
+    field,
     alias,
     accumulator: { [name === 'distinct' ? '$addToSet' : `$${name}`]: value },
     ...(name === 'distinct' && { finish: { $size: { $setDifference: [`$${alias}`, [null]] } } }),
     schema: schemaOf(kind, path),
     filters: filtersOf(
-      `${name}(${path.path})`,
+      `${name}(${field})`,
       { ...placeOf(alias, kind), schema: path.schema },
-      { paths: [path.path] },
+      { paths: [field] },
     ),
     shown: (found) => {
       if (kind === 'decimal') return isDecimal(found) ? toText(found, scale) : found === 0 ? '0' : null;

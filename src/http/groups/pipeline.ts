@@ -30,7 +30,7 @@ export interface Order {
 
 /** The largest first, unless told otherwise; equal groups go by their keys. */
 export function orderOf(asked: string[] = ['-count'], keys: Key[], measures: Map<string, Measure>): Order[] {
-  const byKey = keys.map(({ path }, i): Order => ({ alias: `_id.k${i}`, field: path.path, direction: 1 }));
+  const byKey = keys.map(({ field }, i): Order => ({ alias: `_id.k${i}`, field, direction: 1 }));
   const chosen = asked.map((word): Order => {
     const direction = word.startsWith('-') ? -1 : 1;
     const name = word.replace(/^-/, '');
