@@ -706,6 +706,14 @@ describe('npm run migrate', () => {
       [tag, 'things has another index tag_1'],
       [changeField('things', 'n', { to: required({ bsonType: 'int', minimum: 1 }) }), 'n.minimum'],
       [createCollection('things', { collation: { locale: 'fr' } }), 'exists with no collation'],
+      [
+        createCollection('things', { indexes: [{ key: { n: 1 } }] }),
+        'The index other of things has the same',
+      ],
+      [
+        createCollection('things', { indexes: [{ key: { n: -1 }, unique: true }] }),
+        '2 documents stand in its',
+      ],
     ] as const) {
       const migrations = [...list, await file('0002-b', [step, burn])];
       expect((await command('plan', migrations)).text).toContain(reason);

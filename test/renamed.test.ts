@@ -21,7 +21,29 @@ const Edition = resource('Edition', {
   indexes: [{ key: { imprint: 1, _id: 1 } }],
   example: { id: '65f000000000000000000e01', imprint: 'Ace', place: 'New York' },
 });
-connect([Edition as AnyResource]);
+const Print = resource('Print', {
+  collection: 'prints',
+  description: 'A print run',
+  fields: { copies: text(1, 20).nullable(), place: text(1, 100) },
+  defaults: { copies: null },
+  renamed: {
+    copies: {
+      from: 'run',
+      decode: (run: number) => `${run} copies`,
+      encode: (copies) => Number.parseInt(copies),
+    },
+  },
+  computed: {
+    run: {
+      from: ['copies'],
+      schema: z.int().nullable(),
+      value: ({ copies }) => (copies === null ? null : Number.parseInt(copies)),
+    },
+  },
+  policy: { read: ['anyone'] },
+  example: { id: '65f000000000000000000e02', copies: '500 copies', place: 'New York' },
+});
+connect([Edition, Print] as AnyResource[]);
 const listing = { filter: ['imprint'], sort: ['imprint'], groups: ['imprint', 'place'] } as const;
 const routes = [
   list(Edition, listing),
@@ -32,8 +54,11 @@ const routes = [
   replace(Edition),
   update(Edition, { example: { place: 'Boston' } }),
   batch([Edition as AnyResource], { example: { operations: [] } }),
+  create(Print, { example: { copies: '500 copies', place: 'New York' } }),
+  read(Print),
+  update(Print, { example: { place: 'Boston' } }),
 ];
-const api = useApi({ resources: [Edition as AnyResource], routes });
+const api = useApi({ resources: [Edition, Print] as AnyResource[], routes });
 
 const place = 'New York';
 const anEdition = async (imprint: string) => (await api.post('/editions', { imprint, place })).body;
@@ -183,17 +208,39 @@ describe('while servers of the version before run', () => {
   });
 });
 
-test('a computed field in the place of a former name is what clients see, and cannot write', () => {
-  const Print = resource('Print', {
-    collection: 'prints',
-    description: 'A print run',
-    fields: { copies: text(1, 9) },
-    renamed: { copies: 'run' },
-    computed: { run: { from: ['copies'], schema: z.number(), value: ({ copies }) => Number(copies) } },
-    example: { id: '65f000000000000000000e01', copies: '500' },
+describe('of another type, while servers of the version before run', () => {
+  const { collection } = modelOf(Print);
+  const aPrint = async (stored: object) => {
+    const { id } = (await api.post('/prints', { copies: '300 copies', place })).body;
+    await liftRules(modelOf(Print));
+    await collection.updateOne({}, { $set: stored });
+    return `/prints/${id}`;
+  };
+
+  test('what they have stored is what answers show', async () => {
+    const path = await aPrint({ run: 500 });
+    expect((await api.get(path)).body).toMatchObject({ copies: '500 copies', run: 500 });
+    expect((await api.get(`${path}?fields=run`)).body).toMatchObject({ run: 500 });
+    const { body } = await api.patch(path, { place: 'Boston' });
+    expect(body).toMatchObject({ copies: '500 copies', run: 500 });
   });
-  expect(Print.example).toMatchObject({ copies: '500', run: 500 });
-  expect(Print.bodies.update.safeParse({ run: '600' }).success).toBe(false);
+
+  test('what this version stores they read as the type that they know', async () => {
+    const path = await aPrint({ run: 300 });
+    expect((await api.patch(path, { copies: '600 or so' })).body).toMatchObject({ run: 600 });
+    expect(await collection.findOne()).toMatchObject({ copies: '600 or so', run: 600 });
+    expect((await api.get(path)).body).toMatchObject({ copies: '600 or so', run: 600 });
+  });
+
+  test('null stays null', async () => {
+    const { body } = await api.get(await aPrint({ run: null }));
+    expect(body).toMatchObject({ copies: null, run: null });
+  });
+});
+
+test('a computed field in the place of a former name is what clients see, and cannot write', () => {
+  expect(Print.example).toMatchObject({ copies: '500 copies', run: 500 });
+  expect(Print.bodies.update.safeParse({ run: 600 }).success).toBe(false);
 });
 
 test('a former name is shown to those who read the field, and to nobody else', () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Formers, withFormerValues } from './former-values.ts';
 
 /** A field that answers show and no document has: what a pure function makes of stored fields. */
 export interface Computed<D = any, S extends z.ZodType = z.ZodType> {
@@ -16,9 +17,14 @@ export type Compute = (stored: Record<string, unknown>) => unknown;
 export const computations = z.registry<{ compute: Compute }>();
 
 /** The schema of a computed field in answers. `absent` has what stands for fields that a document lacks. */
-export function shownAs({ from, schema, value }: Computed, absent: Record<string, unknown>): z.ZodType {
-  const compute: Compute = (stored) => {
+export function shownAs(
+  { from, schema, value }: Computed,
+  absent: Record<string, unknown>,
+  renamed: Formers,
+): z.ZodType {
+  const compute: Compute = (document) => {
     try {
+      const stored = withFormerValues(renamed, document);
       return value(Object.fromEntries(from.map((field) => [field, stored[field] ?? absent[field]])));
     } catch {
       // A document older than a rule, or changed by another tool: it is answered without the field.

@@ -5,6 +5,7 @@ import { faultsOfIndexes } from './check-indexes.ts';
 import { faultsOfAccess, faultsOfPolicy } from './check-policy.ts';
 import { type Paths, pathsOf } from './paths.ts';
 import type { AccessPolicy } from './policy.ts';
+import type { Renamed } from './former-values.ts';
 import { checkComputed, type Computed } from './computed.ts';
 import { checkDefaults } from './defaults.ts';
 import { checkExample, checkRules, type Rule } from './rules.ts';
@@ -90,8 +91,7 @@ export function checkDefinition(name: string, definition: Named): void {
   known('link', [...link]);
   known('renamed', Object.keys(renamed));
   for (const [field, former] of Object.entries(renamed))
-    if (typeof former !== 'string' || former in fields)
-      faults.push(`renamed.${field} is the former name of the field, which no field has any more.`);
+    faults.push(...faultsOfRenamed(`renamed.${field}`, former as Renamed, fields));
   if (!/^[0-9a-f]{24}$/.test(example.id))
     faults.push('example.id is 24 hexadecimal digits, as of a document.');
   const { id, ...json } = example;
@@ -100,6 +100,15 @@ export function checkDefinition(name: string, definition: Named): void {
   if (faults.length === 0 && stored) faults.push(...checkExample(rules as Rule[], stored));
   if (faults.length > 0)
     throw new Error(`The definition of ${name} is not usable:\n  ${faults.join('\n  ')}`);
+}
+
+function faultsOfRenamed(where: string, former: Renamed, fields: Named['fields']): string[] {
+  const name = typeof former === 'string' ? former : former?.from;
+  if (typeof name !== 'string' || name in fields)
+    return [`${where} is the former name of the field, which no field has any more.`];
+  const isWhole =
+    typeof former === 'string' || [former.decode, former.encode].every((one) => typeof one === 'function');
+  return isWhole ? [] : [`${where} has a name alone, or "from", "decode" and "encode".`];
 }
 
 /** The paths of fields that are all supported. */

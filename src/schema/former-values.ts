@@ -1,6 +1,4 @@
-import type { z } from 'zod';
-import { computations } from './computed.ts';
-import type { Path } from './paths.ts';
+import { isDeepStrictEqual } from 'node:util';
 
 /**
  * What documents have by the former name of a field. While servers of the version before run, that is the newest value:
@@ -10,46 +8,62 @@ import type { Path } from './paths.ts';
 /** Former names by present ones. */
 export type Formerly = Readonly<Record<string, string>>;
 
-type Stored = Record<string, unknown>;
+/** A former name; where the type was another one, too, how stored values (never null) become each other. */
+export type Renamed<T = any> =
+  | string
+  | { from: string; decode: (former: any) => T; encode: (present: NonNullable<T>) => unknown };
 
-/** The fields of an answer, which show such values. Objects and references do not: they are renamed while no server runs. */
-export const latest = (
-  fields: Record<string, z.ZodType>,
-  renamed: Formerly,
-  paths: ReadonlyMap<string, Pick<Path, 'kind' | 'reference'>>,
-): Record<string, z.ZodType> =>
+/** The same, ready for use. */
+interface Former {
+  name: string;
+  decode: (former: unknown) => unknown;
+  encode: (present: unknown) => unknown;
+}
+export type Formers = Readonly<Record<string, Former>>;
+
+export const formersOf = (renamed: Readonly<Record<string, Renamed>>): Formers =>
   Object.fromEntries(
-    Object.entries(fields).map(([now, schema]) => {
-      const former = renamed[now];
-      const { kind, reference } = paths.get(now) ?? {};
-      if (former === undefined || kind === 'object' || reference) return [now, schema];
-      const compute = newest(now, former);
-      return [now, schema.meta({ ...schema.meta() }).register(computations, { compute })];
+    Object.entries(renamed).map(([now, former]) => {
+      if (typeof former === 'string') return [now, { name: former, decode: same, encode: same }];
+      const { from: name, decode, encode } = former;
+      return [now, { name, decode: unlessNull(decode), encode: unlessNull(encode) }];
     }),
   );
 
-/** The value of a field in a stored document. */
+const same = (value: unknown): unknown => value;
+const unlessNull =
+  (convert: (value: any) => unknown) =>
+  (value: unknown): unknown =>
+    value === null || value === undefined ? value : convert(value);
+
+type Stored = Record<string, unknown>;
+
+/** The value of a field in a stored document. What has not changed by its former name is not converted to and fro. */
 export const newest =
-  (now: string, former: string) =>
+  (now: string, { name, decode, encode }: Former) =>
   (stored: Stored): unknown =>
-    stored[former in stored ? former : now];
+    name in stored && !isDeepStrictEqual(encode(stored[now]), stored[name])
+      ? decode(stored[name])
+      : stored[now];
 
 /** A stored document by the present names alone. */
-export function withFormerValues<T extends object>(renamed: Formerly, stored: T): T {
+export function withFormerValues<T extends object>(renamed: Formers, stored: T): T {
+  const all = Object.entries(renamed);
+  if (all.length === 0) return stored;
   const copy = { ...stored } as Stored;
-  for (const [now, former] of Object.entries(renamed)) {
-    if (!(former in copy)) continue;
-    copy[now] = copy[former];
-    delete copy[former];
+  for (const [now, former] of all) {
+    if (!(former.name in copy)) continue;
+    copy[now] = newest(now, former)(copy);
+    delete copy[former.name];
   }
   return copy as T;
 }
 
 /** What changes along with these fields: what a document has by their former names. */
-export const byFormerNames = (renamed: Formerly, stored: object, changes: Stored): Stored =>
+export const byFormerNames = (renamed: Formers, stored: object, changes: Stored): Stored =>
   Object.fromEntries(
     Object.entries(changes).flatMap(([field, value]) => {
       const former = renamed[field];
-      return former !== undefined && former in stored ? [[former, value]] : [];
+      return former && former.name in stored ? [[former.name, former.encode(value)]] : [];
     }),
   );

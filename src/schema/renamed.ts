@@ -4,7 +4,8 @@ import type { AccessLists } from './access.ts';
 import type { Fault } from '../errors.ts';
 import { type Computed, computations } from './computed.ts';
 import { isObjectId } from './fields.ts';
-import { type Formerly, newest } from './former-values.ts';
+import { type Formerly, type Formers, newest, type Renamed } from './former-values.ts';
+import type { Path } from './paths.ts';
 
 /**
  * The former names of fields on the wire. As long as a definition has one in `renamed`, answers show the field by both
@@ -13,18 +14,42 @@ import { type Formerly, newest } from './former-values.ts';
 
 type Values = Record<string, unknown>;
 
-/** A computed field takes the place of a former name: clients then see what it makes, and cannot write it. */
-export const formerNames = (renamed: Formerly, computed: object): Formerly =>
-  Object.fromEntries(Object.entries(renamed).filter(([, former]) => !(former in computed)));
+/**
+ * Those that clients may use: what had another type is not written by its former name. A computed field can take the
+ * place of one: clients then see what it makes.
+ */
+export const formerNames = (renamed: Readonly<Record<string, Renamed>>, computed: object): Formerly =>
+  Object.fromEntries(
+    Object.entries(renamed).flatMap(([now, former]) =>
+      typeof former !== 'string' || former in computed ? [] : [[now, former]],
+    ),
+  );
+
+/** The fields of an answer, which show such values. Objects and references do not: they are renamed while no server runs. */
+export const latest = (
+  fields: Record<string, z.ZodType>,
+  renamed: Formers,
+  paths: ReadonlyMap<string, Pick<Path, 'kind' | 'reference'>>,
+): Record<string, z.ZodType> =>
+  Object.fromEntries(
+    Object.entries(fields).map(([now, schema]) => {
+      const former = renamed[now];
+      const { kind, reference } = paths.get(now) ?? {};
+      if (former === undefined || kind === 'object' || reference) return [now, schema];
+      const compute = newest(now, former);
+      return [now, schema.meta({ ...schema.meta() }).register(computations, { compute })];
+    }),
+  );
 
 /** The fields by their former names, as answers show them. */
 export const formerFields = (
   fields: Record<string, z.ZodType>,
   formerly: Formerly,
+  formers: Formers,
 ): Record<string, Computed> =>
   Object.fromEntries(
     Object.entries(formerly).map(([now, former]) => {
-      const stored = newest(now, former);
+      const stored = newest(now, formers[now] as Formers[string]);
       const value = (document: Values) => withoutIncluded(stored(document));
       const schema = deprecated(fields[now] as z.ZodType, now).register(computations, { compute: value });
       return [former, { from: [now, former], schema, value }];

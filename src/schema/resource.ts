@@ -10,11 +10,11 @@ import { absent, objectId, type Policy, stamps } from './fields.ts';
 import { covers } from './grants.ts';
 import { partOf } from './merge.ts';
 import type { IndexOf } from './indexes.ts';
-import { latest } from './former-values.ts';
+import { formersOf, type Renamed } from './former-values.ts';
 import { nodesOf } from './nodes.ts';
 import { type PathOf, pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
-import { byEitherName, formerFields, formerNames, formerReaders } from './renamed.ts';
+import { byEitherName, formerFields, formerNames, formerReaders, latest } from './renamed.ts';
 import { describeRules, type Rule } from './rules.ts';
 
 export type Fields = Record<string, z.ZodType>;
@@ -78,7 +78,7 @@ interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> 
    * The former names of fields, while servers that know them may run, documents may have them, or clients may use them:
    * see docs/migrations.md.
    */
-  renamed?: { readonly [K in keyof F]?: string };
+  renamed?: { readonly [K in keyof F]?: Renamed<z.output<F[K]>> };
   /** Fields that answers show and no document has. */
   computed?: { [K in keyof C]: Computed<Stored<F>, C[K]> };
   /** What no field can say by itself. */
@@ -128,19 +128,20 @@ export function resource<
       .map(([field, schema]) => [field, absent(schema)] as const)
       .filter(([, value]) => value !== undefined),
   );
-  const formerly = formerNames(renamed as Record<string, string>, computed);
-  const former = formerFields(fields, formerly);
+  const formers = formersOf(renamed as Record<string, Renamed>);
+  const formerly = formerNames(renamed as Record<string, Renamed>, computed);
+  const former = formerFields(fields, formerly, formers);
   const derived = Object.fromEntries([
     ...Object.entries(computed as Record<string, Computed>).map(([field, one]) => [
       field,
-      shownAs(one, absents),
+      shownAs(one, absents, formers),
     ]),
     ...Object.entries(former).map(([field, { schema }]) => [field, schema]),
   ]) as Fields;
   const policy = policyOf(definition.policy ?? {});
   const restrictions = restrictionsOf({ ...access, ...formerReaders(access, formerly) });
   const shown = answerFields(
-    { ...latest(fields, renamed as Record<string, string>, pathsOf(fields)), ...derived },
+    { ...latest(fields, formers, pathsOf(fields)), ...derived },
     restrictions,
     (): Restricted => made,
     policy.owner,
@@ -184,7 +185,8 @@ export function resource<
     restrictions,
     intake,
     defaults: defaults as Record<string, unknown>,
-    renamed: renamed as Readonly<Record<string, string>>,
+    /** What documents have by former names. */
+    renamed: formers,
     /** Those of the former names that clients may use. */
     formerly,
     rules: rules as readonly Rule[],

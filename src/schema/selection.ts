@@ -74,7 +74,7 @@ export function projectionOf(
 ): Record<string, 1> | undefined {
   // The tag is made of all fields.
   if (!selection?.has(at) || (at === '' && showsTag(selection))) return undefined;
-  const withFormer = (path: string): string[] => [path, renamed[path] ?? []].flat();
+  const withFormer = (path: string): string[] => [path, renamed[path]?.name ?? []].flat();
   const chosen = (above: string): string[] =>
     [...(selection.get(join(at, above)) ?? [])]
       .filter((field) => field !== 'id')

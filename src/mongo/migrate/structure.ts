@@ -44,11 +44,12 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
     },
     async (db) => {
       const found = (await readLayout(db, name))[name];
-      const collides = found && !isDeepStrictEqual(found.collation, layout.collation);
-      return {
-        ...(isChecked(layout) ? await violators(db, name, layout) : {}),
-        ...(collides && { conflict: otherCollation(name, found.collation).message }),
-      };
+      if (!found) return {};
+      if (!isDeepStrictEqual(found.collation, layout.collation))
+        return { conflict: otherCollation(name, found.collation).message };
+      const foreseen = isChecked(layout) ? [await violators(db, name, layout)] : [];
+      for (const index of layout.indexes ?? []) foreseen.push(await foreseeIndex(db, name, index));
+      return foreseen.find(({ refused, conflict }) => refused || conflict) ?? {};
     },
   ),
   down: {
@@ -98,15 +99,17 @@ const makeIndex = (collection: string, index: Index): Structure => {
     async (db) => {
       await db.collection(collection).createIndexes([named(index)]);
     },
-    async (db) => {
-      const conflict = await indexConflict(db, collection, index);
-      return {
-        ...(index['unique'] ? await duplicates(db, collection, index) : {}),
-        ...(conflict && { conflict }),
-      };
-    },
+    (db) => foreseeIndex(db, collection, index),
   );
 };
+
+async function foreseeIndex(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {
+  const conflict = await indexConflict(db, collection, index);
+  return {
+    ...(index['unique'] ? await duplicates(db, collection, index) : {}),
+    ...(conflict && { conflict }),
+  };
+}
 
 /** MongoDB has one index of a name, and one of a key with the same collation and the same partial filter. */
 async function indexConflict(db: mongo.Db, collection: string, index: Index): Promise<string | undefined> {
