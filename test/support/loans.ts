@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Problem } from '../../src/errors.ts';
 import { command } from '../../src/http/command.ts';
 import { create, read, remove, replace, update } from '../../src/http/crud.ts';
 import { list, related } from '../../src/http/list.ts';
@@ -105,7 +106,8 @@ export const routes = (): Route[] => [
   related(User, Loan, 'borrower', listing),
   command(Loan, 'return', {
     summary: 'Return a book',
-    description: 'From now on it can be lent again. A loan that has ended stays as it is.',
+    description: 'From now on it can be lent again. A loan that has ended is refused.',
+    problems: ['conflict'],
     example: '65f000000000000000000303',
     policy: { role: 'editor', scope: 'loans:write' },
     body: {
@@ -113,8 +115,9 @@ export const routes = (): Route[] => [
       example: { condition: 'A coffee stain' },
     },
     handler: ({ params, body: { condition: after } }) =>
-      store.update(Loan, params.id, ({ returnedOn, condition }) =>
-        returnedOn === null ? { returnedOn: today(), condition: { ...condition, after } } : {},
-      ),
+      store.update(Loan, params.id, ({ returnedOn, condition }) => {
+        if (returnedOn !== null) throw new Problem('conflict', 'This loan has ended.');
+        return { returnedOn: today(), condition: { ...condition, after } };
+      }),
   }),
 ];
