@@ -48,6 +48,7 @@ const scope: Record<string, unknown> = {
   Loan,
   publish,
   listing: { filter: ['book'], sort: [] },
+  example: { rating: 5 },
   book: Book.example.id,
   borrower: User.example.id,
   today: () => dayOf(Date.now()),
@@ -60,12 +61,14 @@ const run = (code: string): any =>
   Reflect.construct(Function, [...Object.keys(scope), code])(...Object.values(scope));
 
 const page = await readFile('docs/definitions.md', 'utf8');
-const blocks = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code]) => code as string);
+const blocks = [...page.matchAll(/```ts\n(?!\/\/ src)(.*?)```/gs)].map(([, code]) => code as string);
 const whole = blocks.filter((code) => code.startsWith('export const '));
 const parts = blocks.filter((code) => /^\w+: /.test(code));
 const listed = blocks.filter((code) => !whole.includes(code) && !parts.includes(code));
 /** In the table of routes; one with … is explained further down. */
-const inTable = [...page.matchAll(/^\| `([^`…]+\)[^`…]*)` /gm)].map(([, code]) => code as string);
+const inTable = [...page.matchAll(/^\| `([^`…]+)` +\| .* \| `\S+\.ts` +\|$/gm)].map(
+  ([, code]) => code as string,
+);
 
 /** A loan with whatever the parts name. */
 const { id, ...example } = Loan.example;
@@ -97,14 +100,24 @@ const definedBy = (code: string, i: number): AnyResource => {
   } as never) as AnyResource;
 };
 
+/** A file of the folder `reviews`, without what only a module or the compiler needs. */
+const fileOf = (name: string): string => {
+  const file = new RegExp(`^// src/resources/reviews/${name}\\n(.*?)(?=^// src|^\`\`\`)`, 'ms').exec(page);
+  return String(file?.[1]).replaceAll(/^import .*$|^export (?=const)|: Route\[\]| as const/gm, '');
+};
+const Review: AnyResource = (scope['Review'] = run(`${fileOf('review.ts')} return Review;`));
+
 const defined = whole.map((code): AnyResource => {
   const [, name = ''] = /^export const (\w+)/.exec(code) ?? [];
   return (scope[name] = run(`${code.replace('export ', '')}; return ${name};`));
 });
-const resources = connect([...collections, Loan, ...defined, ...parts.map(definedBy)]);
-const routes = [...inTable.filter((code) => !code.includes('batch')), ...listed].flatMap((code): Route[] =>
-  run(`return [ ${code} ];`),
-);
+const resources = connect([...collections, Loan, Review, ...defined, ...parts.map(definedBy)]);
+const routes: Route[] = [
+  ...run(`${fileOf('routes.ts')} return routes();`),
+  ...[...inTable.filter((code) => !code.includes('batch')), ...listed].flatMap((code) =>
+    run(`return [ ${code} ];`),
+  ),
+];
 const api = useApi({
   resources,
   routes: [...new Map(routes.map((one) => [`${one.method} ${one.path}`, one])).values()],
@@ -114,7 +127,7 @@ test('all of them are found', () => {
   expect([whole.length, parts.length, listed.length, inTable.length]).toEqual([2, 6, 4, 11]);
 });
 
-test.each([...defined, ...resources.filter(({ name }) => name.startsWith('Part'))])(
+test.each([Review, ...defined, ...resources.filter(({ name }) => name.startsWith('Part'))])(
   'MongoDB stores a document of $name',
   async (one) => {
     const { _id } = await stored(one, { digest: 'x' });
