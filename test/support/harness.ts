@@ -182,10 +182,10 @@ function readContract(document: any): Contract {
     validators.set(id, known);
     return known;
   };
-  const paths = Object.keys(document.paths).map((path) => ({
-    path,
-    matches: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
-  }));
+  // As the router does: /books/groups is not a book.
+  const paths = Object.keys(document.paths)
+    .toSorted((a, b) => a.split('{').length - b.split('{').length)
+    .map((path) => ({ path, matches: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`) }));
 
   const follow = (header: { $ref?: string; required?: boolean }) =>
     header.$ref ? document.components.headers[header.$ref.split('/').at(-1) as string] : header;

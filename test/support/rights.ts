@@ -88,6 +88,7 @@ export function expected(operation: Operation, who: Caller, all: Operation[]): s
   if (role !== 'anyone' && !who.id) return '401';
   if (!hasRole(who, role) && !owner) return '403';
   if (scope === 'each') {
+    if (!operation.body) return 'ok';
     // One that is refused is named in the answer of the whole.
     const answers = (operation.body.operations as Values[]).map((one) => partOf(one, who, all));
     return answers.every((answer) => answer === 'ok') ? 'ok' : '422';
@@ -132,10 +133,10 @@ function oversteps(
 ) {
   const isWhole = isLink || /^\/[^/]+(\/\{id\})?$/.test(path);
   if (!body || !isWhole) return false;
-  const { policy, restrictions } = resource;
+  const { policy, restrictions, intake } = resource;
   const before = stored ?? defaultsOf(resource);
   const locked = [...restrictions.write.grants].filter(
-    ([, { role, owner }]) => !hasRole(who, role) && !(owner && owns),
+    ([path, { role, owner }]) => !hasRole(who, role) && !(owner && owns) && !(path in (intake?.fields ?? {})),
   );
   const changed = locked.some(([path]) => {
     const [given, found] = [at(body, path), at(before, path)];
