@@ -48,13 +48,13 @@ export function batch(resources: AnyResource[], { example }: { example: Example 
     path: '/batch',
     operationId: 'batch',
     tag: 'batch',
-    summary: 'Do several things, or none of them',
+    summary: 'Do several operations, or none of them',
     description: `Up to ${MAX_OPERATIONS} operations across resources, in order, in one transaction. A create may be named by \`as\`; later operations then write \`$name\` for its id.`,
     policy: { role: 'member', scope: 'each' },
     body: { schema: planning, limit: MAX_BYTES, example },
     answer: {
       status: 200,
-      description: 'All of them are done',
+      description: 'All operations took effect',
       schema: z.strictObject({ results: z.array(result(resources)) }).meta({ id: 'BatchResults' }),
       example: {
         results: [{ resource: 'tags', status: 204, id: '65f000000000000000000a09', document: null }],

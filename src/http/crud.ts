@@ -46,7 +46,7 @@ export const create = <R extends AnyResource>(
     operationId: `create${resource.name}`,
     tag: resource.collection,
     summary: `Create ${a(resource)}`,
-    description: `Stores a new ${noun(resource)}; the answer tells its id, and Location where it is.`,
+    description: `Stores a new ${noun(resource)}; the answer has its id, and Location its path.`,
     policy: accessTo('create', resource),
     body: { schema: resource.bodies.create, example: { ...example, ...intake } },
     answer: {
@@ -115,7 +115,7 @@ export const replace = <R extends AnyResource>(
     operationId: `replace${resource.name}`,
     summary: `Replace ${a(resource)}`,
     description:
-      'All that a client may write becomes what the body says; what it leaves out gets its default. Members that cannot be written may come along, as a read has given them.',
+      'Replaces every field that a client may write; a field that the body leaves out gets its default. Read-only fields may be present if they are unchanged.',
     policy: accessTo('update', resource),
     body: { schema: resource.bodies.replace, example },
     answer: { status: 200, ...theDocument(resource, example) },
@@ -134,7 +134,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
     operationId: `update${resource.name}`,
     summary: `Change ${a(resource)}`,
     description:
-      'A JSON Merge Patch (RFC 7396): only the fields in the body change; null empties one that may be empty. Or a JSON Patch (RFC 6902).',
+      'A JSON Merge Patch (RFC 7396): only the fields in the body change; null clears a nullable field. Or a JSON Patch (RFC 6902).',
     policy: accessTo('update', resource),
     body: {
       schema: resource.bodies.update,
@@ -163,7 +163,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
     summary: `Remove ${a(resource)}`,
     description: [`Removes a ${noun(resource)} for good.`, ...resource.referrers.map(consequence)].join(' '),
     policy: accessTo('remove', resource),
-    answer: { status: 204, description: 'It is gone' },
+    answer: { status: 204, description: 'It is removed' },
     problems: removalProblems(resource),
     handler: ({ params }) => store.remove(resource, params.id),
   });
@@ -181,7 +181,7 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
     about: resource,
     params: z.strictObject({ ...byId(resource).shape, [name]: byId(target).shape.id } as Record<string, Id>),
     policy: accessTo('update', resource),
-    answer: { status: 204 as const, description: 'Done, or so already' },
+    answer: { status: 204 as const, description: 'It is so now, whether or not it was before' },
   };
   return [
     route({
@@ -256,7 +256,7 @@ export const refusals = ({ indexes, references, restrictions }: AnyResource): Pr
 /** What a removal means to those that refer to what is removed. */
 const consequence = ({ from, field, policy }: AnyResource['referrers'][number]): string =>
   ({
-    restrict: `Refused as long as one of the ${from.collection} refers to it by \`${field}\`.`,
+    restrict: `Refused while one of the ${from.collection} refers to it by \`${field}\`.`,
     detach: `The ${from.collection} that refer to it by \`${field}\` lose that reference.`,
     cascade: `The ${from.collection} that refer to it by \`${field}\` are removed too.`,
   })[policy];

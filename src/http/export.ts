@@ -59,16 +59,19 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
 }
 
 const CSV_PARAMETERS = {
-  format: z.enum(['ndjson', 'csv']).describe('The form, whatever the header Accept says').optional(),
+  format: z
+    .enum(['ndjson', 'csv'])
+    .describe('The format; takes precedence over the header Accept')
+    .optional(),
   // No default in its schema: Swagger UI would send it, also where the form is not CSV.
   formulas: z
     .enum(['keep', 'escape'])
     .describe(
-      'In CSV: values that start with `=`, `+`, `-` or `@` are formulas for a spreadsheet, and may have been written by anybody. `escape` puts an apostrophe before them; without it they are kept',
+      'In CSV: values that start with `=`, `+`, `-` or `@` are formulas to a spreadsheet. `escape` puts an apostrophe before them; otherwise they are kept',
     )
     .optional(),
   bom: flag()
-    .describe('In CSV: begin with a byte order mark, by which spreadsheets know that it is UTF-8')
+    .describe('In CSV: start with a byte order mark, from which spreadsheets recognise UTF-8')
     .optional(),
 };
 

@@ -88,7 +88,7 @@ export function linked<R extends AnyResource>(
       summary: `Remove the ${noun(resource)} of ${pair}`,
       description: 'Ends the link of the two, if there is one.',
       policy: accessTo('remove', resource),
-      answer: { status: 204, description: 'Done, or so already' },
+      answer: { status: 204, description: 'It is so now, whether or not it was before' },
       handler: ({ params }) => link.remove(resource, pairOf(params)),
     }),
   ];

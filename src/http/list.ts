@@ -82,7 +82,7 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
     ...(resource.search.length > 0 && {
       q: text(1, 200)
         .describe(
-          `Words to search for in ${resource.search.join(' and ')}; the best fit comes first, unless \`sort\` is given. Where more than ${MAX_RANKED} documents have one of them, that many are compared`,
+          `Words to search for in ${resource.search.join(' and ')}; the best match comes first unless \`sort\` is given. If more than ${MAX_RANKED} documents have one of them, that many are compared`,
         )
         .optional(),
     }),
@@ -90,7 +90,7 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
       .enum([...orders.keys()])
       .meta({
         default: NEWEST,
-        description: 'The order; `-` is descending. Equal documents go by their ids',
+        description: 'The order; `-` is descending. Equal documents are sorted by id',
       })
       .optional(),
     ...shapeParameters(resource),

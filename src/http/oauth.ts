@@ -11,7 +11,7 @@ type OAuthCode = (typeof OAUTH_CODES)[number];
 export const oauthError = z
   .strictObject({
     error: z.enum(OAUTH_CODES).describe('The kind of error, for programs'),
-    error_description: z.string().describe('What is the matter with this request'),
+    error_description: z.string().describe('What is wrong with this request'),
   })
   .meta({ id: 'OAuthError', description: 'Why no token was given (RFC 6749, section 5.2)' });
 

@@ -15,7 +15,7 @@ export const PAGING = {
   after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
   before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
   offset: integer(0, MAX_OFFSET)
-    .meta({ description: 'How many to pass over, for people; programs take `after`' })
+    .meta({ description: 'How many documents to skip; programs should use `after`' })
     .optional(),
   count: z
     .enum(['none', 'capped', 'exact'])

@@ -100,5 +100,4 @@ export function places({ total, each, patience }: Limits) {
   };
 }
 
-const overloaded = (): Problem =>
-  new Problem('overloaded', 'The server has more to do than it can; try again soon.');
+const overloaded = (): Problem => new Problem('overloaded', 'The server is overloaded; try again soon.');

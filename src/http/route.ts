@@ -186,7 +186,7 @@ export const isPreferable = (route: Route): boolean =>
 /** Whether If-Match has a meaning: it is about a document that a client may have read. */
 export const isConditional = (route: Route): boolean => writes(route) && route.about !== undefined;
 
-const dryRun = flag().describe('Check everything and answer as if, but write nothing').optional();
+const dryRun = flag().describe('Check and answer everything as usual, and write nothing').optional();
 
 /** All query parameters of a route. */
 export const queryOf = (route: Route): z.ZodObject =>

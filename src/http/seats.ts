@@ -22,8 +22,7 @@ export function seats({ kind, total, perAccount, perAddress, refuse }: Seats): (
     const { account, address } = clientOf(ctx);
     const client = account ?? address;
     const own = taken.get(client) ?? 0;
-    if (all >= total)
-      throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.');
+    if (all >= total) throw new Problem('too_many_streams', 'Too many streams are open; try again soon.');
     const most = account ? perAccount : perAddress;
     if (own >= most) throw refuse(most);
     all++;

@@ -9,7 +9,7 @@ import { type Route, route } from './route.ts';
 const status = { status: 'ok' as const };
 const health = z
   .strictObject({ status: z.literal('ok') })
-  .meta({ id: 'Health', description: 'The server is well; anything else is a problem' });
+  .meta({ id: 'Health', description: '`ok`; anything else is a problem document' });
 /** Monitors do not wait long; a database that hangs does not keep any limit of its own. */
 const PING_TIME = 2_000;
 const kind = z
@@ -28,7 +28,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     operationId: 'readRoot',
     tag: 'system',
     summary: 'Links',
-    description: 'Where to go from here.',
+    description: 'Links to everything else.',
     policy: ANYONE,
     answer: {
       status: 200,
@@ -44,8 +44,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     operationId: 'readLiveness',
     tag: 'system',
     summary: 'Is the process alive?',
-    description:
-      'Answers as long as the process can answer anything; neither the database nor a token matters.',
+    description: 'Answers while the process is alive, whatever the state of the database.',
     policy: UNASKED,
     answer: { status: 200, description: 'It is', schema: health, example: status },
     handler: async () => status,
@@ -57,7 +56,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'Can it serve requests?',
     description:
-      'Answers 503 while the database cannot be reached, or is not as this version of the program needs it, and as soon as the process is about to stop: a load balancer then sends its requests elsewhere.',
+      'Returns 503 while the database is unreachable or not migrated, and when the process is about to stop, so that a load balancer sends requests elsewhere.',
     policy: UNASKED,
     answer: { status: 200, description: 'It can', schema: health, example: status },
     problems: ['shutting_down'],
@@ -94,7 +93,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     operationId: 'readProblem',
     tag: 'system',
     summary: 'Read a kind of problem',
-    description: 'What the `type` of a problem document points to.',
+    description: 'The target of `type` in a problem document.',
     policy: ANYONE,
     params: z.strictObject({ code: z.string().meta({ description: 'Its code', example: 'not_found' }) }),
     answer: {

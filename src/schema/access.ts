@@ -184,7 +184,7 @@ export const bodyFields = (
     }
     const seen = read.grants.get(path);
     if (seen && isClosed(seen)) return undefined;
-    return describe(schema.optional(), schema, 'Read-only: taken if it is what it was').meta({
+    return describe(schema.optional(), schema, 'Read-only: accepted if it is unchanged').meta({
       readOnly: true,
     });
   });

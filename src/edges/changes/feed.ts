@@ -35,7 +35,7 @@ const PARAMETERS = {
     .meta({ default: 0, description: 'In JSON: how many seconds to wait for the first event' })
     .optional(),
   ticket: text(1, 200)
-    .describe('Shows who calls, where no header can be sent: see `POST /changes/tickets`')
+    .describe('Authenticates the caller where no header can be sent: see `POST /changes/tickets`')
     .optional(),
 };
 

@@ -87,7 +87,7 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
 }
 
 const DESCRIPTION =
-  'Each document that a transaction has changed, in the order of the commits. With `Accept: text/event-stream` as they happen; `Last-Event-ID` goes on where the client was cut off. A WebSocket at this address tells the same. In JSON what happened after a position, or the first that happens within `wait` seconds.';
+  'The documents that transactions have changed, in the order of the commits. `Accept: text/event-stream` streams them as they happen, and `Last-Event-ID` resumes a stream. A WebSocket at this address sends the same. JSON returns the changes after a position, waiting up to `wait` seconds for the first.';
 
 function tickets(feeds: Feed[]): Route {
   const paths = feeds.map(({ path }) => path);
@@ -98,7 +98,7 @@ function tickets(feeds: Feed[]): Route {
     tag: 'changes',
     summary: 'Get a ticket for a feed',
     description:
-      "Browsers' EventSource and WebSocket cannot send a header: `ticket=` in the URL takes its place, for this feed only, for a quarter of an hour of connecting and resuming. It ends with the session.",
+      "Browsers' EventSource and WebSocket cannot send a header: `ticket=` in the URL takes its place, for this feed only. It is valid for 15 minutes of connecting and resuming. It is revoked with the session.",
     policy: { role: 'member' },
     secret: true,
     body: {

@@ -10,24 +10,21 @@ const position = (description: string) => z.string().meta({ description, example
 const changeOf = ({ name, collection, document }: AnyResource) =>
   z
     .strictObject({
-      id: position('The position right behind this change: pass it as `after` to go on from here'),
+      id: position('The position after this change: pass it as `after` to continue from here'),
       resource: z.literal(collection),
       operation: z
         .enum(['created', 'updated', 'removed'])
         .describe(
-          'What it is to this reader: a document that comes into sight is created, one that leaves it removed',
+          'As this reader sees it: a document that becomes visible is created, one that stops being visible is removed',
         ),
       documentId: objectId(),
       at: instant().describe('When it was committed'),
       transaction: z
         .int()
-        .describe('The same for all that one transaction changed; later ones have greater numbers'),
+        .describe('The same for all changes of one transaction; later transactions have greater numbers'),
       // What it is now, with the fields that were asked for; missing where it was removed.
       document: document.optional(),
-      changed: z
-        .array(z.string())
-        .optional()
-        .describe('Where it was updated: the fields that have another value'),
+      changed: z.array(z.string()).optional().describe('For an update: the fields whose values changed'),
     })
     .meta({
       id: `${name}Change`,
@@ -43,7 +40,7 @@ export const changesOf = (name: string, resources: AnyResource[]) => {
       items: z
         .array(first && others.length === 0 ? first : z.discriminatedUnion('resource', kinds as never))
         .describe('In the order of the commits'),
-      position: position('Where the feed goes on: pass it as `after`'),
+      position: position('Where the feed continues: pass it as `after`'),
     })
     .meta({ id: name, description: 'Changes, and where the feed goes on' });
 };
@@ -54,6 +51,6 @@ const POSITION = '2f4xq0zq4g00-3fa2b1-51c09e-9c01d2e3f4a5';
 export const EVENTS = z.string().meta({
   id: 'EventStream',
   description:
-    'Server-sent events: `created`, `updated` and `removed` with an item of the JSON form as data, `reset` where something is missing, `end` where the caller may not go on',
+    'Server-sent events: `created`, `updated` and `removed` with an item of the JSON form as data, `reset` if changes are missing, `end` if the caller may not continue',
   examples: [`id: ${POSITION}\nevent: created\ndata: {"id":"${POSITION}","operation":"created", …}\n\n`],
 });

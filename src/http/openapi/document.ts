@@ -104,16 +104,16 @@ const securityOf = ({ role, credentials }: Access): { security?: Security } => {
 const CONVENTIONS = `\
 What holds for every operation:
 
-- An \`id\` is 24 hexadecimal digits; a time is RFC 3339, in answers always UTC.
-- What a request says and the operation does not know, a field or a parameter, is refused, never ignored.
-- Reading is open to everybody; for the rest log in: Authorize on this page, or POST /auth/token. Each operation says
-  who may do it. What somebody may not see is not there for him: the answer is 404, and 403 where he sees it but may
-  not change it.
+- An \`id\` is 24 hexadecimal digits; a time is RFC 3339, and always UTC in answers.
+- A field or parameter that the operation does not know is refused, never ignored.
+- Everybody may read; writing needs a login: press Authorize on this page, or call POST /auth/token. Each operation says
+  who may call it. A document that the caller may not read returns 404; one that the caller may read but not change
+  returns 403.
 - Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
-- A client may send so many requests a minute; \`RateLimit\` says how many are left and when all are there again
+- The number of requests a minute is limited; \`RateLimit\` says how many are left and when the limit starts anew
   (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
-- Every answer has the header \`X-Request-Id\`, which finds the request in the server's log. An id that the client sends
-  under that name (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) is logged beside it.
+- Every answer has the header \`X-Request-Id\`, which identifies the request in the server's log. An id that the client
+  sends under that name (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) is logged beside it.
 
 This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.
 

@@ -14,15 +14,15 @@ const fault = z
     pointer: z.string().optional().describe('In a body: a JSON Pointer (RFC 6901)'),
     parameter: z.string().optional().describe('Elsewhere: the name of the parameter or header'),
     code: z.string().describe('The rule that it breaks, for programs'),
-    message: z.string().describe('The same in words; the pointer or parameter is its subject'),
+    message: z.string().describe('The same for people; the pointer or parameter is its subject'),
   })
   .meta({ id: 'Fault', description: 'One thing that is wrong with the input, and where' });
 
 const blocker = z
   .strictObject({
-    resource: z.string().describe('The collection of those that refer to it'),
-    field: z.string().describe('The field by which they do'),
-    count: z.int().describe('How many; 10,000 stands for that or more'),
+    resource: z.string().describe('The collection of the documents that refer to it'),
+    field: z.string().describe('The field that refers'),
+    count: z.int().describe('How many; 10,000 means that or more'),
     ids: z.array(z.string()).describe('A few of them'),
     link: z.string().meta({ format: 'uri-reference' }).describe('Where all of them are listed'),
   })
@@ -33,14 +33,14 @@ const problem = z
     type: z
       .string()
       .meta({ format: 'uri-reference', description: 'Leads to what this kind of problem means' }),
-    title: z.string().describe('The kind of problem in words'),
+    title: z.string().describe('The kind of problem, for people'),
     status: z.int().describe('The status of the answer'),
-    detail: z.string().describe('What is the matter with this request'),
+    detail: z.string().describe('What is wrong with this request'),
     instance: z.string().meta({ format: 'uri-reference', description: 'The path of the request' }),
     code: z.enum(Object.keys(problems) as [ProblemCode]).describe('The kind of problem, for programs'),
-    requestId: z.string().describe('Finds the request in the log'),
+    requestId: z.string().describe('Identifies the request in the log'),
     errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
-    blockers: z.array(blocker).optional().describe('What stands in the way, by the field that refers'),
+    blockers: z.array(blocker).optional().describe('The documents that refer to it, by field'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
     problem: z
       .record(z.string(), z.unknown())

@@ -31,7 +31,7 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     path: '/me/keys',
     operationId: 'listKeys',
     summary: 'List your API keys',
-    description: 'Without their secrets, which nobody knows.',
+    description: 'Without their secrets, which are not stored.',
     answer: {
       status: 200,
       description: 'All of them',
@@ -105,9 +105,9 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     path: '/me/keys/{id}',
     operationId: 'removeKey',
     summary: 'Remove an API key',
-    description: 'It is not good any more from this moment on.',
+    description: 'The key is invalid from this moment on.',
     params: byId(ApiKey),
-    answer: { status: 204, description: 'It is gone' },
+    answer: { status: 204, description: 'It is removed' },
     handler: async ({ params }) => {
       await remove(ApiKey, params.id);
       noteEvent({ event: 'key_removed', account: callerId() });

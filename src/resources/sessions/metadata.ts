@@ -12,10 +12,10 @@ const server = z
     revocation_endpoint: z.url(),
     jwks_uri: z.url(),
     grant_types_supported: z.array(z.string()),
-    response_types_supported: z.array(z.string()).describe('None: there is no page to log in at'),
+    response_types_supported: z.array(z.string()).describe('Empty: there is no login page'),
     token_endpoint_auth_methods_supported: z
       .array(z.string())
-      .describe('Clients are not registered: what one says about itself is ignored'),
+      .describe('Clients are not registered: their credentials are ignored'),
     revocation_endpoint_auth_methods_supported: z.array(z.string()),
     service_documentation: z.url(),
   })
@@ -54,7 +54,7 @@ export const metadata = [
     path: '/.well-known/jwks.json',
     operationId: 'listPublicKeys',
     summary: 'List the keys that verify tokens',
-    description: 'With them another service can check an access token (RFC 9068) by itself.',
+    description: 'Other services verify access tokens (RFC 9068) with them.',
     answer: {
       status: 200,
       description: 'All of them; the first one signs',

@@ -17,7 +17,7 @@ export const own = (): Route[] => [
     path: '/me/sessions',
     operationId: 'listSessions',
     summary: 'List your logins',
-    description: 'Where you are logged in, and when and from where each login was used last.',
+    description: 'Where you are logged in, and when and from where each login was last used.',
     answer: {
       status: 200,
       description: 'All of them',
@@ -28,7 +28,7 @@ export const own = (): Route[] => [
               z
                 .strictObject({
                   ...Session.document.shape,
-                  current: z.boolean().describe('Whether it is the one of this request'),
+                  current: z.boolean().describe('Whether it is the session of this request'),
                 })
                 .meta({ id: 'OwnSession', description: 'A login of yours' }),
             )
@@ -53,7 +53,7 @@ export const own = (): Route[] => [
     path: '/me/sessions/{id}',
     operationId: 'endSession',
     summary: 'End one of your logins',
-    description: 'Its tokens are not good any more from this moment on.',
+    description: 'Its tokens are invalid from this moment on.',
     params: byId(Session),
     answer: { status: 204, description: 'It has ended' },
     handler: async ({ params }) => {

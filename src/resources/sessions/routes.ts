@@ -34,11 +34,11 @@ const tokenRequest = form({
   }),
   refresh_token: short
     .optional()
-    .meta({ description: 'For `refresh_token`: the one that was given last', example: '' }),
+    .meta({ description: 'For `refresh_token`: the last one issued', example: '' }),
 }).meta({
   id: 'TokenRequest',
   description:
-    'By what to get a token: `password` requires a username and a password, `refresh_token` a refresh_token',
+    'How to get a token: `password` requires a username and a password, `refresh_token` a refresh_token',
 });
 
 const tokenAnswer = z
@@ -46,7 +46,7 @@ const tokenAnswer = z
     access_token: z.string().describe('To be sent as `Authorization: Bearer …`'),
     token_type: z.literal('Bearer'),
     expires_in: z.int().describe('Seconds until the access token expires'),
-    refresh_token: z.string().describe('Gets the next tokens, once; keep the one that comes with those'),
+    refresh_token: z.string().describe('Gets the next tokens, once; they come with another refresh token'),
   })
   .meta({ id: 'Tokens', description: 'What to log in with' });
 
@@ -67,7 +67,7 @@ export const routes = (): Route[] => [
     tag: 'auth',
     summary: 'Log in, or go on',
     description:
-      'Gives an access token for a name and a password, or for the refresh token that came with the last one. A refresh token is good once: presented again it ends the session.',
+      'Returns an access token for a name and password, or for the refresh token that came with the last access token. A refresh token can be used once: using it again ends the session.',
     policy: open,
     secret: true,
     body: {
@@ -95,21 +95,21 @@ export const routes = (): Route[] => [
     tag: 'auth',
     summary: 'Log out',
     description:
-      'Ends the session of an access or refresh token: none of its tokens is good any more. A token that is not known is no fault.',
+      'Ends the session of an access or refresh token: all of its tokens become invalid. An unknown token is not an error.',
     policy: open,
     secret: true,
     body: {
       schema: form({
         token: short.optional().describe('An access or refresh token'),
         token_type_hint: z.string().max(100).optional().describe('Not needed'),
-      }).meta({ id: 'RevokeRequest', description: 'What is not to be good any more' }),
+      }).meta({ id: 'RevokeRequest', description: 'The token to revoke' }),
       types: [FORM_TYPE],
       example: { token: 'the one to be revoked' },
     },
     // Some clients take nothing but JSON for an answer.
     answer: {
       status: 200,
-      description: 'It is not good any more',
+      description: 'The session has ended',
       schema: z.strictObject({}).meta({ id: 'Revoked', description: 'There is nothing to say' }),
       example: {},
     },

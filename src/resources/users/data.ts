@@ -44,7 +44,7 @@ export const data = (): Route[] => {
       operationId: 'downloadMe',
       tag: 'auth',
       summary: 'Download your data',
-      description: `Your account, and everything that refers to it: posts, sessions, API keys, and what the audit trail has of you. The JSON has the first ${MOST} documents; with \`Accept: application/x-ndjson\` all of them come as a stream.`,
+      description: `Your account, and everything that refers to it: posts, sessions, API keys, and your entries in the audit trail. The JSON has the first ${MOST} documents; with \`Accept: application/x-ndjson\` all of them come as a stream.`,
       policy: { role: 'member' },
       secret: true,
       limits: [{ name: 'data', points: 20, seconds: 60 * 60, by: ({ account }) => [account as string] }],

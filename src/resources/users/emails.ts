@@ -17,7 +17,7 @@ import { User } from './user.ts';
 const body = (example: string) => ({
   schema: z
     .strictObject({ email: User.fields.email, currentPassword: currentPassword() })
-    .meta({ id: 'EmailChange', description: 'The new address, and the password of whoever sends this' }),
+    .meta({ id: 'EmailChange', description: 'The new address, and the password of the caller' }),
   example: { email: example, currentPassword: DEMO_PASSWORD },
 });
 
@@ -31,7 +31,7 @@ export const emails = (): Route[] => [
     tag: 'auth',
     summary: 'Change your e-mail address',
     description:
-      'Where the server sends mail, the new address gets a link and is yours when that is opened; the old one is told. Elsewhere it is changed at once.',
+      'Where the server sends mail, the new address gets a link and replaces the old one when the link is opened; the old address is notified. Otherwise it changes at once.',
     policy: { role: 'member' },
     secret: true,
     body: body('admin.new@example.org'),
@@ -41,7 +41,7 @@ export const emails = (): Route[] => [
       schema: z
         .strictObject({
           email: User.fields.email,
-          pending: User.fields.email.nullable().describe('The one that waits for its link to be opened'),
+          pending: User.fields.email.nullable().describe('The new address, until its link is opened'),
         })
         .meta({ id: 'EmailChanged', description: 'An e-mail address, and the next' }),
       example: { email: 'admin.new@example.org', pending: null },
@@ -69,7 +69,8 @@ export const emails = (): Route[] => [
     operationId: 'setEmail',
     tag: 'users',
     summary: 'Change the e-mail address of a user',
-    description: 'The old address is told and the new one asked to confirm, where the server sends mail.',
+    description:
+      'Where the server sends mail, the old address is notified and the new one must be confirmed.',
     policy: { role: 'admin' },
     about: User,
     secret: true,

@@ -47,7 +47,7 @@ export const locks = (): Route[] => [
     operationId: 'unlockUser',
     about: User,
     summary: 'Unlock an account',
-    description: 'Its owner can log in again, by the same password.',
+    description: 'Its owner can log in again with the same password.',
     answer: theUser,
     handler: ({ params: { id } }) => {
       noteEvent({ event: 'unlocked', account: id });
@@ -60,7 +60,7 @@ export const locks = (): Route[] => [
     path: '/users/{id}/sessions',
     operationId: 'endAccess',
     summary: 'End all sessions and keys of a user',
-    description: 'None of the tokens and API keys of the user is good any more; a login still is possible.',
+    description: 'All tokens and API keys of the user become invalid; the user can still log in.',
     answer: { status: 204, description: 'They have ended' },
     handler: async ({ params: { id } }) => {
       await read(User, id);

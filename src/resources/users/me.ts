@@ -17,7 +17,7 @@ export const me = (): Route[] => [
     operationId: 'readMe',
     tag: 'auth',
     summary: 'Read who you are',
-    description: 'The user whose token or API key this is.',
+    description: 'The user of this token or API key.',
     policy: { role: 'member', scope: 'users:read' },
     secret: true,
     answer: { status: 200, description: 'The user', schema: User.document, example: User.example },
@@ -39,7 +39,7 @@ export const me = (): Route[] => [
           newPassword: password(),
           keepKeys: z.boolean().optional().describe('Whether your API keys stay; false unless given'),
         })
-        .meta({ id: 'PasswordChange', description: 'The password that you have, and the one that you want' }),
+        .meta({ id: 'PasswordChange', description: 'Your current password and the new one' }),
       example: { currentPassword: DEMO_PASSWORD, newPassword: 'a long way home' },
     },
     answer: { status: 204, description: 'It is changed' },

@@ -58,11 +58,11 @@ const askFor = (what: string, send: (user: Account) => void) => ({
   },
 });
 
-const token = z.string().max(2_000).describe('What stands behind the # of the link in the mail');
+const token = z.string().max(2_000).describe('The part of the link in the mail after the #');
 
 /** No example can succeed: a document that gave away a working token would let its readers into the account. */
 const fromMail = (operation: string): string =>
-  `The token is in the mail that \`${operation}\` sends (the embedded mode shows it at /mails); the one of the example is answered with 400 \`invalid_link\`.`;
+  `The token is in the mail that \`${operation}\` sends (the embedded mode shows it at /mails); the token of the example returns 400 \`invalid_link\`.`;
 
 export const recovery = (): Route[] => [
   route({
@@ -74,7 +74,7 @@ export const recovery = (): Route[] => [
     operationId: 'requestReset',
     summary: 'Ask for a new password',
     description:
-      'Sends a link by which a new password can be chosen. The answer is the same whether there is such an account or not.',
+      'Sends a link by which a new password can be chosen. The answer does not tell whether the account exists.',
   }),
   route({
     method: 'post',
@@ -82,7 +82,7 @@ export const recovery = (): Route[] => [
     operationId: 'resetPassword',
     tag: 'auth',
     summary: 'Choose a new password by a link',
-    description: `Ends all sessions and removes all API keys of the account. A link is good once. ${fromMail('requestReset')}`,
+    description: `Ends all sessions and removes all API keys of the account. A link can be used once. ${fromMail('requestReset')}`,
     policy: open,
     secret: true,
     body: {
@@ -117,7 +117,7 @@ export const recovery = (): Route[] => [
     operationId: 'requestVerification',
     summary: 'Ask for a link that confirms an address',
     description:
-      'A new account needs one before the first login, where the server sends mail: it gets the first by itself.',
+      'Where the server sends mail, an account must confirm its address before the first login. The first link is sent automatically.',
   }),
   route({
     method: 'post',
@@ -125,7 +125,7 @@ export const recovery = (): Route[] => [
     operationId: 'verifyEmail',
     tag: 'auth',
     summary: 'Confirm an address by a link',
-    description: `The address of a new account, or the one that an account is to have. A link is good once. ${fromMail('requestVerification')}`,
+    description: `The address of a new account, or the one that an account is to have. A link can be used once. ${fromMail('requestVerification')}`,
     policy: open,
     secret: true,
     body: {

@@ -26,19 +26,19 @@ export const removal = (): Route[] => [
     tag: 'auth',
     summary: 'Remove your account',
     description:
-      'For good, with its sessions and API keys. Say whether your posts go, too; if not, the published ones pass to a placeholder, "A former user", and drafts go.',
+      'Removes it for good, with its sessions and API keys. `posts` says whether your posts are removed too; otherwise published posts pass to a placeholder, "A former user", and drafts are removed.',
     policy: { role: 'member' },
     secret: true,
     body: {
       schema: z
         .strictObject({
           currentPassword: currentPassword(),
-          posts: z.enum(['remove', 'keep']).describe('What becomes of your published posts'),
+          posts: z.enum(['remove', 'keep']).describe('What happens to your published posts'),
         })
-        .meta({ id: 'Removal', description: 'Your password, and what becomes of your posts' }),
+        .meta({ id: 'Removal', description: 'Your password, and what happens to your posts' }),
       example: { currentPassword: DEMO_PASSWORD, posts: 'keep' },
     },
-    answer: { status: 204, description: 'It is gone' },
+    answer: { status: 204, description: 'It is removed' },
     problems: ['last_admin', 'still_referenced', 'too_many_references'],
     prepare: async ({ body }) => {
       await confirmPassword(body.currentPassword);

@@ -30,7 +30,8 @@ export const users = (): Route[] => [
     method: 'put',
     operationId: 'setRole',
     summary: 'Give a user a role',
-    description: 'It holds at once, also for tokens that were given out before. The last admin stays one.',
+    description:
+      'It takes effect at once, also for tokens issued before. The last admin cannot lose the role.',
     policy: { role: 'admin' },
     example: '65f000000000000000000c02',
     body: {

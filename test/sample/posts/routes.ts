@@ -44,14 +44,14 @@ export const routes = (): Route[] => [
   related(Tag, Post, 'tags', listing),
   command(Post, 'publish', {
     summary: 'Publish a draft',
-    description: 'From now on everybody can read it. A post that is published already stays as it is.',
+    description: 'Everybody can read it from now on. A post that is already published stays as it is.',
     example: '65f000000000000000000d03',
     handler: ({ params }) => publish(params.id),
   }),
   command(User, 'transfer', {
     operationId: 'transferPosts',
     summary: 'Give all posts to another user',
-    description: 'All posts of this user become posts of another, so that this one can be removed.',
+    description: 'All posts of this user become posts of another user, so that this user can be removed.',
     policy: { role: 'admin', scope: 'posts:write' },
     body: {
       schema: z
@@ -63,7 +63,7 @@ export const routes = (): Route[] => [
       status: 200,
       description: 'Done',
       schema: z
-        .strictObject({ changed: z.int().describe('How many posts changed hands') })
+        .strictObject({ changed: z.int().describe('How many posts were transferred') })
         .meta({ id: 'Transferred', description: 'What was done' }),
       example: { changed: 1 },
     },

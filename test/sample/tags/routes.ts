@@ -18,7 +18,7 @@ export const routes = (): Route[] => [
   remove(Tag, { example: '65f000000000000000000a03' }),
   command(Tag, 'merge', {
     summary: 'Merge a tag into another',
-    description: 'Everything with this tag gets the other one instead, and this one is removed.',
+    description: 'The other tag replaces this one everywhere, and this one is removed.',
     example: '65f000000000000000000a02',
     body: {
       schema: z
