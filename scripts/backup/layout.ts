@@ -1,0 +1,38 @@
+import mongoose, { type mongo } from 'mongoose';
+import { fromLine, toLine } from './lines.ts';
+
+/** Collections and views as MongoDB describes them, with all that it takes to make them anew. */
+
+export interface Described {
+  name: string;
+  isView: boolean;
+  options: mongo.Document;
+  /** Without that of _id, which every collection has. */
+  indexes: mongo.Document[];
+}
+
+export async function describe(db: mongo.Db): Promise<Described[]> {
+  const found = (await db.listCollections({}, { nameOnly: false }).toArray()) as mongo.CollectionInfo[];
+  const own = found.filter(({ name }) => !name.startsWith('system.'));
+  const described: Described[] = [];
+  for (const { name, type, options = {} } of own.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const isView = type === 'view';
+    const indexes = isView ? [] : await db.collection(name).indexes();
+    described.push({ name, isView, options, indexes: indexes.filter(({ name }) => name !== '_id_') });
+  }
+  return described;
+}
+
+/** A description as the manifest has it: a validator has names that mean something in Extended JSON. */
+export const toManifest = (described: Described): unknown =>
+  JSON.parse(toLine(Buffer.from(mongoose.mongo.BSON.serialize(described))));
+
+export const fromManifest = (layout: unknown): Described => fromLine(JSON.stringify(layout)) as Described;
+
+export const create = (db: mongo.Db, { name, options }: Described): Promise<unknown> =>
+  db.command({ create: name, ...options });
+
+/** As MongoDB described them, with what the driver does not know of. */
+export async function createIndexes(db: mongo.Db, { name, indexes }: Described): Promise<void> {
+  if (indexes.length > 0) await db.command({ createIndexes: name, indexes });
+}
