@@ -44,7 +44,13 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       return;
     }
     if (!writes(route)) {
-      const read = async () => answer(ctx, await enter(input.query, () => handler(input)), input.query);
+      const read = async (begin: () => void) => {
+        const work = () => {
+          begin();
+          return handler(input);
+        };
+        return answer(ctx, await enter(input.query, work), input.query);
+      };
       return sendFresh(ctx, await inTime(deadline, sharing(ctx, read)), preconditions);
     }
     const reply = await enter(input.query, () => write(ctx, asked));
