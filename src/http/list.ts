@@ -7,6 +7,7 @@ import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
 import { expanded, showing } from '../schema/include.ts';
 import { modelOf } from '../schema/model.ts';
+import { memoized } from '../schema/memoized.ts';
 import type { PathOf } from '../schema/paths.ts';
 import type { AnyResource, Reference } from '../schema/resource.ts';
 import { requireVisible } from '../schema/store.ts';
@@ -73,8 +74,18 @@ export const related = <R extends AnyResource>(
   });
 
 const NEWEST = '-id';
-/** How the documents of a resource are looked for, for lists and exports: by which parameters, in which orders. */
-export function search<R extends AnyResource>(resource: R, listing: Listing<R>) {
+/**
+ * How the documents of a resource are looked for: by which parameters, in which orders. Its list, its export, its groups
+ * and the lists of what refers to others share one: to make a schema for each parameter is most of a start.
+ */
+export const search = <R extends AnyResource>(resource: R, listing: Listing<R>) =>
+  searches(resource)(listing);
+
+const searches = memoized((resource: AnyResource) =>
+  memoized((listing: Listing<any>) => searchOf(resource, listing)),
+);
+
+function searchOf(resource: AnyResource, listing: Listing<any>) {
   demand(`The list of ${resource.name}`, listing, ['filter', 'sort']);
   const orders = sortOrders(resource, listing.sort);
   const derived = filters(resource, listing.filter);
@@ -82,7 +93,7 @@ export function search<R extends AnyResource>(resource: R, listing: Listing<R>) 
     ...(resource.search.length > 0 && {
       q: text(1, 200)
         .describe(
-          `Words to search for in ${resource.search.join(' and ')}; the best match comes first unless \`sort\` is given. If more than ${MAX_RANKED} documents have one of them, that many are compared`,
+          `Words to search for in ${resource.search.join(' and ')}; the best match comes first unless \`sort\` is given. If more than ${MAX_RANKED} documents have one of them, the newest come first`,
         )
         .optional(),
     }),

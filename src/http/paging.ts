@@ -41,7 +41,7 @@ export const isSearch = (conditions: object[]): boolean =>
 /** How long MongoDB may take for what meets these conditions. */
 export const timeFor = (conditions: object[]): number => (isSearch(conditions) ? SEARCH_TIME : QUERY_TIME);
 
-/** How many documents a full-text search compares: to read all that have a common word would take too long. */
+/** How many documents a full-text search compares. More would take too long, and so common a word tells little. */
 export const MAX_RANKED = 10_000;
 
 /** The field by which a full-text search is sorted: how well a document fits. */
@@ -62,17 +62,18 @@ export interface PageRequest {
 
 export async function readPage(
   resource: AnyResource,
-  { question, conditions, sort, limit, after, before, offset = 0, showing }: PageRequest,
+  { question, conditions, sort: wanted, limit, after, before, offset = 0, showing }: PageRequest,
 ) {
-  const bond = EJSON.stringify([
-    resource.collection,
-    question,
-    sort.map(({ field, direction }) => [field, direction]),
-  ]);
+  const bondOf = (sort: SortField[]): string =>
+    EJSON.stringify([resource.collection, question, sort.map(({ field, direction }) => [field, direction])]);
   const backwards = before !== undefined;
-  const order = backwards ? sort.map((by) => ({ ...by, direction: -by.direction as 1 | -1 })) : sort;
   const cursor = before ?? after;
-  const position = cursor === undefined ? undefined : decodeCursor(cursor, resource, sort, bond);
+  const { sort, position } =
+    cursor === undefined
+      ? { sort: await attainable(resource, wanted, conditions), position: undefined }
+      : decodeCursor(cursor, resource, [wanted, withoutScore(wanted)], bondOf);
+  const order = backwards ? sort.map((by) => ({ ...by, direction: -by.direction as 1 | -1 })) : sort;
+  const bond = bondOf(sort);
 
   const { rows, hasMore } = await search(resource, { conditions, order, position, offset, limit, showing });
   if (backwards) rows.reverse();
@@ -99,6 +100,22 @@ const storedAt = (stored: Buffer, path: string): unknown => {
   const value = valueOf(stored, 0, field);
   return rest.length === 0 ? value : valueAt(value, rest.join('.'));
 };
+
+const withoutScore = (sort: SortField[]): SortField[] => sort.filter(({ field }) => field !== SCORE);
+
+/** The best of too many hits could not be told in time: then the newest come first. */
+async function attainable(
+  resource: AnyResource,
+  wanted: SortField[],
+  conditions: object[],
+): Promise<SortField[]> {
+  if (wanted[0]?.field !== SCORE) return wanted;
+  const hits = await modelOf(resource).countDocuments(all(conditions), {
+    limit: MAX_RANKED + 1,
+    maxTimeMS: timeFor(conditions),
+  });
+  return hits > MAX_RANKED ? withoutScore(wanted) : wanted;
+}
 
 interface Search {
   conditions: object[];
@@ -127,7 +144,6 @@ async function search(
     .aggregate(
       [
         { $match: all(conditions) },
-        { $limit: MAX_RANKED },
         { $set: { [SCORE]: { $meta: 'textScore' } } },
         ...rest.map((condition) => ({ $match: condition })),
         { $sort: sortOf(order) },
@@ -187,18 +203,28 @@ const past = (field: string, direction: 1 | -1, value: unknown): object[] => {
 const encodeCursor = (position: unknown[], bond: string): string =>
   Buffer.from(EJSON.stringify([digest(position, bond), ...position])).toString('base64url');
 
-function decodeCursor(cursor: string, resource: AnyResource, sort: SortField[], bond: string): unknown[] {
+/** Where a cursor goes on, and by which of these orders it was made. */
+function decodeCursor(
+  cursor: string,
+  resource: AnyResource,
+  orders: SortField[][],
+  bondOf: (sort: SortField[]) => string,
+): { sort: SortField[]; position: unknown[] } {
   // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
-  const fits = (value: unknown, i: number): boolean => {
-    const { field = '' } = sort[i] ?? {};
+  const fits = (value: unknown, { field }: SortField): boolean => {
     if (field === SCORE) return typeof value === 'number';
     if (field === '_id') return isObjectId(value);
     return value === null || isOf((resource.paths.get(field) as Path).kind, value);
   };
   try {
     const [seal, ...position] = EJSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
-    if (position.length === sort.length && position.every(fits) && seal === digest(position, bond))
-      return position;
+    const sort = orders.find(
+      (one) =>
+        position.length === one.length &&
+        one.every((by, i) => fits(position[i], by)) &&
+        seal === digest(position, bondOf(one)),
+    );
+    if (sort) return { sort, position };
   } catch {
     // Not JSON, or a value of another type: the same answer as for any other string that is no cursor of this list.
   }
