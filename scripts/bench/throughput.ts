@@ -238,14 +238,12 @@ async function fill(uri: string): Promise<void> {
     }),
   };
   for (const [name, size] of Object.entries(SIZES) as [keyof typeof SIZES, number][])
-    await db
-      .collection(name)
-      .insertMany(
-        Array.from({ length: size }, (_, n) => ({
-          _id: new Types.ObjectId(idOf(name, n)),
-          ...made[name](n),
-          ...stamps,
-        })),
-      );
+    await db.collection(name).insertMany(
+      Array.from({ length: size }, (_, n) => ({
+        _id: new Types.ObjectId(idOf(name, n)),
+        ...made[name](n),
+        ...stamps,
+      })),
+    );
   await client.close();
 }
