@@ -42,10 +42,10 @@ async function main(): Promise<void> {
   const database = await openDatabase(config, say);
   try {
     if (database.embedded) {
-      await migrate(say);
-      if (differences(databaseOf(collections), await readLayout(db())).length > 0)
+      const isComplete = await migrate(say);
+      if (isComplete && differences(databaseOf(collections), await readLayout(db())).length > 0)
         say('The database is not as the definitions say: npm run migrate -- status');
-      await seed(seeds, say);
+      if (isComplete) await seed(seeds, say);
     }
     const readiness = await watchReadiness(db(), migrations, {
       say,
@@ -99,16 +99,19 @@ const configuredMailer = async ({ SMTP_URL, MAIL_FROM }: Config) =>
 
 /**
  * The embedded database migrates itself. `npm run dev` starts anew with every change of a file, so there a migration may
- * still be edited: it is applied when somebody says so.
+ * still be edited: it is applied when somebody says so. Answers whether the database has all of them.
  */
-async function migrate(say: (line: string) => void): Promise<void> {
+async function migrate(say: (line: string) => void): Promise<boolean> {
   const { entries, pending } = await readHistory(db(), migrations);
-  if (process.argv.includes('--dev') && entries.size > 0 && pending.length > 0)
-    return say(
+  if (process.argv.includes('--dev') && entries.size > 0 && pending.length > 0) {
+    say(
       `Not applied, because npm run dev does not know whether it is finished: ${pending.map(({ id }) => id).join(', ')}. ` +
         'When it is: npm run migrate -- up --all',
     );
+    return false;
+  }
   await up(db(), migrations, { say, views: viewsOf(collections) });
+  return true;
 }
 
 function tellDemoAccounts(accounts: DemoAccount[], say: (line: string) => void): void {

@@ -699,12 +699,14 @@ describe('npm run migrate', () => {
     await store(2);
     await things.createIndex({ n: 1 }, { name: 'other' });
     await things.createIndex({ tag: 1 });
+    await things.createIndex({ n: 'text' }, { name: 'words' });
     const burn = change('things', { where: { _id: 1 }, update: [{ $set: { n: 7 } }], down: never });
     const tag = createIndex('things', { key: { tag: 1 }, sparse: true });
     for (const [step, reason] of [
       [createIndex('things', { key: { n: 1 } }), 'The index other of things has the same key'],
       [tag, 'things has another index tag_1'],
       [changeField('things', 'n', { to: required({ bsonType: 'int', minimum: 1 }) }), 'n.minimum'],
+      [createIndex('things', { key: { tag: 'text' } }), 'The index words of things is of texts'],
       [createCollection('things', { collation: { locale: 'fr' } }), 'exists with no collation'],
       [
         createCollection('things', { indexes: [{ key: { n: 1 } }] }),
@@ -721,6 +723,11 @@ describe('npm run migrate', () => {
     }
     expect(await states()).toEqual([['0001-initial', 'applied', 1]]);
     expect(await things.distinct('n')).toEqual([0]);
+    // MongoDB takes both.
+    await things.deleteOne({ _id: 2 });
+    const unique = createIndex('things', { name: 'only', key: { n: 1 }, unique: true });
+    expect((await command('plan', [...list, await file('0002-b', [unique])])).text).not.toContain('✗');
+    await up(db, [...list, await file('0002-b', [unique, burn])]);
   });
 
   test('down --dry-run tells what would be undone, and what cannot be', async () => {

@@ -111,20 +111,25 @@ async function foreseeIndex(db: mongo.Db, collection: string, index: Index): Pro
   };
 }
 
-/** MongoDB has one index of a name, and one of a key with the same collation and the same partial filter. */
+/** MongoDB has one index of a name, one of texts, and one of a key with the same of all that `identity` has. */
 async function indexConflict(db: mongo.Db, collection: string, index: Index): Promise<string | undefined> {
   const { name, key, ...options } = named(index) as { name: string; key: object };
   const indexes = (await readLayout(db, collection))[collection]?.indexes ?? {};
-  const identity = ({ partialFilterExpression, collation }: Record<string, unknown>) => ({
+  const identity = ({ partialFilterExpression, collation, unique, sparse }: Record<string, unknown>) => ({
     partialFilterExpression,
     collation,
+    unique,
+    sparse,
   });
+  const isOfTexts = (key: object) => Object.values(key).includes('text');
   for (const [other, { key: otherKey, ...otherOptions }] of Object.entries(indexes)) {
     const isSameKey = JSON.stringify(otherKey) === JSON.stringify(key);
     if (other === name && isSameKey && isDeepStrictEqual(options, otherOptions)) return undefined;
     if (other === name) return `${collection} has another index ${name}: drop it by a step before this one.`;
     if (isSameKey && isDeepStrictEqual(identity(options), identity(otherOptions)))
       return `The index ${other} of ${collection} has the same key: drop it by a step before this one.`;
+    if (isOfTexts(key) && isOfTexts(otherKey as object))
+      return `The index ${other} of ${collection} is of texts, of which there can be one: drop it by a step before this one.`;
   }
   return undefined;
 }
