@@ -45,7 +45,7 @@ export const logOf = ({ state }: Context): Logger =>
 
 /** What the line of a request says; `time` in milliseconds. Neither query strings nor headers: they may be secret. */
 function lineOf(ctx: Context, { request, clientRequest, address, database }: Origin, time: number): object {
-  const { operation, caller: who, problem } = ctx.state as LoggedState;
+  const { operation, route, caller: who, problem } = ctx.state as LoggedState;
   const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(ctx.get('traceparent'))?.[1];
   return {
     req: {
@@ -57,7 +57,7 @@ function lineOf(ctx: Context, { request, clientRequest, address, database }: Ori
     res: { status: ctx.res.headersSent ? ctx.res.statusCode : null },
     responseTime: Math.round(time * 10) / 10,
     operation,
-    route: (ctx as { _matchedRoute?: unknown })._matchedRoute,
+    route,
     ...(who?.id && { caller: { id: who.id, role: who.role, key: who.key } }),
     address,
     ...(trace && { trace }),
@@ -69,6 +69,8 @@ function lineOf(ctx: Context, { request, clientRequest, address, database }: Ori
 
 interface LoggedState {
   operation?: string;
+  /** The path of the route that answers. */
+  route?: string;
   caller?: Caller;
   problem?: Problem;
 }

@@ -1,29 +1,54 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
+import compose from 'koa-compose';
+
+type Layer = Router['stack'][number];
+
+/** The routes whose paths have the same first part. */
+interface Part {
+  /** By method, in the order in which they are tried. */
+  routes: Map<string, { layer: Layer; run: Middleware }[]>;
+  /** The router itself: a method that a path does not have is answered with those that it has. */
+  rest: Router;
+}
 
 /** The first part of a path: `/books/{id}` → `books`. */
 const firstPart = (path: string): string => path.split('/', 2)[1] ?? '';
 
 /**
- * The routes of a router, divided by the first part of their paths: a request is compared with those few alone, instead
- * of with all. Throws for a route whose first part is a parameter.
+ * Serves the routes of a router. They are divided by method and by the first part of their paths at start, so that a
+ * request is compared with a few of them; the router would compare it with all, and put its layers together anew each
+ * time. Throws for a route whose first part is a parameter.
  */
 export function routing(router: Router): Middleware {
-  const parts = new Map<string, Router>();
+  const parts = new Map<string, Part>();
   for (const layer of router.stack) {
     const first = firstPart(String(layer.path));
     if (/[:*(]/.test(first)) throw new Error(`The first part of ${String(layer.path)} must be a name.`);
-    const part = parts.get(first) ?? new Router(router.opts);
-    part.stack.push(layer);
-    parts.set(first, part);
+    const { routes, rest } = parts.get(first) ?? { routes: new Map(), rest: new Router(router.opts) };
+    parts.set(first, { routes, rest });
+    rest.stack.push(layer);
+    const run = compose(layer.stack as Middleware[]);
+    for (const method of layer.methods) routes.set(method, [...(routes.get(method) ?? []), { layer, run }]);
   }
-  const served = new Map(Array.from(parts, ([first, part]) => [first, serve(part)]));
-  const nothing = serve(new Router(router.opts));
-  return (ctx, next) => (served.get(firstPart(ctx.path)) ?? nothing)(ctx, next);
+  const otherwise = new Map(Array.from(parts, ([first, { rest }]) => [first, allowed(rest)]));
+  const nothing = allowed(new Router(router.opts));
+
+  return (ctx, next) => {
+    const first = firstPart(ctx.path);
+    for (const { layer, run } of parts.get(first)?.routes.get(ctx.method) ?? []) {
+      const found = layer.regexp?.exec(ctx.path);
+      if (!found) continue;
+      ctx['params'] = layer.params(ctx.path, found.slice(1));
+      ctx.state['route'] = layer.path;
+      return run(ctx, next);
+    }
+    return (otherwise.get(first) ?? nothing)(ctx, next);
+  };
 }
 
 /** A method that a path does not have is answered with those that it has. */
-function serve(router: Router): Middleware {
+function allowed(router: Router): Middleware {
   const [routes, methods] = [router.routes(), router.allowedMethods()] as Middleware[] as [
     Middleware,
     Middleware,
