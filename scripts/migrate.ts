@@ -1,15 +1,18 @@
 import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../src/config.ts';
+import { AuditEntry } from '../src/http/audit.ts';
+import { IDEMPOTENCY } from '../src/http/idempotency.ts';
 import { migrations } from '../src/migrations/index.ts';
 import { database as db, openDatabase } from '../src/mongo/connect.ts';
-import { collections } from '../src/resources/api.ts';
+import { GUARDS } from '../src/mongo/guards.ts';
+import { collections, resources } from '../src/resources/api.ts';
 import { databaseOf } from '../src/schema/layout.ts';
 import { readArguments } from './migrate/arguments.ts';
 import { migrate } from './migrate/command.ts';
 import { runProgram, say } from './program.ts';
 import { startProgress } from './progress.ts';
 
-const USAGE = `Usage: npm run migrate -- status | up | down | redo | plan | new NAME   [--to MIGRATION] [--all] [--rename OLD:NEW] [--dry-run] [--json]
+const USAGE = `Usage: npm run migrate -- status | up | down | redo | plan | new NAME | shard   [--to MIGRATION] [--all] [--rename OLD:NEW] [--dry-run] [--json]
 
 Brings the database to what the program needs, by the migrations of src/migrations. It may run while the API does,
 and several times at once: one does the work, the others wait.
@@ -23,6 +26,7 @@ and several times at once: one does the work, the others wait.
   plan        what up would do: how many documents change, a few of them before and after, and what stands in the way
   new NAME    write a migration that makes the database what the definitions say, and register it; if something is
               taken away or tightened, write another one for after the deployment. Overwrites nothing
+  shard       on a sharded cluster, after up: distribute the collections that grow over the shards. It may be done again
   --rename    with new: a field that has another name now keeps its values. COLLECTION/OLD:NEW, where several
               collections have such fields; may be given more than once
   --to        the last migration to apply, or to keep: its name or its number
@@ -42,6 +46,7 @@ await runProgram(USAGE, async (signal) => {
       migrations,
       folder: fileURLToPath(new URL('../src/migrations', import.meta.url)),
       wanted: databaseOf(collections),
+      growing: [...resources, AuditEntry].map(({ collection }) => collection).concat(IDEMPOTENCY, GUARDS),
       signal,
       say,
       print: (text) => console.log(text),

@@ -614,6 +614,7 @@ describe('npm run migrate', () => {
       db,
       migrations,
       wanted: layout,
+      growing: ['things'],
       folder: sources,
       signal: new AbortController().signal,
       say: (line) => said.push(line),

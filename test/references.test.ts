@@ -13,8 +13,9 @@ import { connect } from '../src/schema/references.ts';
 import { type AnyResource, resource } from '../src/schema/resource.ts';
 import { CREDENTIALS, letIn } from './support/callers.ts';
 import { freshDatabase, empty, liftRules } from './support/database.ts';
-import { type Arena, arenas, type Duel, duels, type Request } from './sample/duels.ts';
+import { type Arena, arenas, type Request } from './sample/duels.ts';
 import { aBook, aPost, aTag } from './sample/factories.ts';
+import { dangling, expectWinners, fight } from './sample/fight.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 import { runScript, type ServerProcess, startServer } from './support/process.ts';
 import { modelOf } from '../src/schema/model.ts';
@@ -47,29 +48,6 @@ async function send(server: number, [method, path, body]: Request): Promise<{ st
   return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
 }
 
-/** Runs `work` for each of the items, so many at once. */
-async function each<T>(items: T[], atOnce: number, work: (item: T, index: number) => Promise<void>) {
-  const queue = items.entries();
-  const worker = async () => {
-    for (const [index, item] of queue) await work(item, index);
-  };
-  await Promise.all(Array.from({ length: atOnce }, worker));
-}
-
-/** How many references lead nowhere. Not by the code that is tested. */
-async function dangling(): Promise<number> {
-  let count = 0;
-  for (const { from, field, target } of resources.flatMap(({ references }) => references))
-    count += (
-      await modelOf(from).aggregate([
-        { $unwind: `$${field}` },
-        { $lookup: { from: target.collection, localField: field, foreignField: '_id', as: 'found' } },
-        { $match: { found: [] } },
-      ])
-    ).length;
-  return count;
-}
-
 const check = () => runScript('scripts/check-references.ts', [], { MONGODB_URI: uri });
 
 /** What the check finds. */
@@ -91,44 +69,12 @@ async function falseAlarms(isOver: () => boolean): Promise<number> {
 const DUELS_OF_EACH = 12;
 
 test('of two that refer to a document and remove it at once, either one is refused or none refers to it', async () => {
-  const all = duels.flatMap((duel) => Array<Duel>(DUELS_OF_EACH).fill(duel));
-  const places = await arenas(all.length);
-  const fought: { duel: Duel; arena: Arena; id: Types.ObjectId; acknowledged: boolean; outcome: string }[] =
-    [];
-
-  const watching = falseAlarms(() => fought.length === all.length);
-  await each(all, 16, async (duel, index) => {
-    const arena = places[index] as Arena;
-    const hesitate = () => sleep(Math.random() * 12);
-    const [referred, removed] = await Promise.all([
-      hesitate().then(() => send(index % 2, duel.refer(arena))),
-      // Half of them on the same server.
-      hesitate().then(() => send((index >> 1) % 2, duel.remove(arena))),
-    ]);
-    fought.push({
-      duel,
-      arena,
-      id: referred.status === 201 ? referred.body.id : (referred.body?.results?.[0].id ?? arena.post),
-      acknowledged: referred.status < 300,
-      outcome: `${referred.status} ${removed.status}`,
-    });
-  });
-
-  const surprises = fought.filter(({ duel, outcome }) => !duel.outcomes.includes(outcome));
-  expect(surprises.map(({ duel, outcome }) => `${duel.name}: ${outcome}`)).toEqual([]);
-  for (const which of [0, 1]) // Either side wins sometimes, or there was no duel.
-    expect(fought.filter(({ duel, outcome }) => duel.outcomes[which] === outcome).length).toBeGreaterThan(10);
-
+  let isOver = false;
+  const watching = falseAlarms(() => isOver);
+  const fought = await fight(DUELS_OF_EACH, send);
+  isOver = true;
   expect(await watching).toBe(0);
-  expect(await dangling()).toBe(0);
-  for (const { duel, arena, id, acknowledged } of fought) {
-    const exists = await mongoose.connection
-      .collection(`${duel.target}s`)
-      .findOne({ _id: arena[duel.target] });
-    const refers = await modelOf(duel.from).exists({ _id: id, [duel.field]: arena[duel.target] });
-    expect([duel.name, refers !== null]).toEqual([duel.name, acknowledged && exists !== null]);
-    if (acknowledged) expect([duel.name, await modelOf(duel.from).exists({ _id: id })]).not.toContain(null);
-  }
+  await expectWinners(fought, 10);
   expect(await check()).toMatchObject({ exitCode: 0 });
 }, 60_000);
 

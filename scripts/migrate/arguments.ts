@@ -7,7 +7,7 @@ import type { Progress as Bar } from '../progress.ts';
 
 /** What a command of the migrations is told, and what it works with. */
 
-const COMMANDS = ['status', 'up', 'down', 'redo', 'plan', 'new'] as const;
+const COMMANDS = ['status', 'up', 'down', 'redo', 'plan', 'new', 'shard'] as const;
 
 export interface Arguments {
   command: (typeof COMMANDS)[number];
@@ -69,6 +69,8 @@ export interface Surroundings {
   migrations: Migration[];
   /** What the definitions say. */
   wanted: Layout;
+  /** The collections that may grow without a bound. */
+  growing: string[];
   /** Where migrations stand as sources. */
   folder: string;
   signal: AbortSignal;

@@ -10,6 +10,7 @@ import type { Arguments, Surroundings } from './arguments.ts';
 import type { Progress as Bar } from '../progress.ts';
 import { plan, planDown } from './plan.ts';
 import { writeMigrations } from './new.ts';
+import { shard } from './shard.ts';
 import { status } from './status.ts';
 
 /** Does what the arguments say; answers the exit code. */
@@ -20,6 +21,8 @@ export async function migrate(args: Arguments, around: Surroundings): Promise<nu
       return status(around, args.json);
     case 'plan':
       return plan(around, args);
+    case 'shard':
+      return shard(around);
     case 'new': {
       await refuseUnfinished(db, migrations);
       const changes = differences(wanted, await readLayout(db));

@@ -8,7 +8,7 @@ export interface Database {
   close(): Promise<void>;
 }
 
-type Place = Pick<Config, 'MONGODB_URI' | 'DATA_DIR' | 'MONGOD_BINARY'>;
+type Place = Pick<Config, 'MONGODB_URI' | 'DATA_DIR' | 'MONGOD_BINARY'> & Partial<Pick<Config, 'POOL_SIZE'>>;
 
 /**
  * Connects Mongoose to MONGODB_URI or, without one, to the embedded database of DATA_DIR, which it starts
@@ -17,8 +17,9 @@ type Place = Pick<Config, 'MONGODB_URI' | 'DATA_DIR' | 'MONGOD_BINARY'>;
 export async function openDatabase(
   place: Place,
   say: (line: string) => void,
-  options?: mongoose.ConnectOptions,
+  own: mongoose.ConnectOptions = {},
 ): Promise<Database> {
+  const options = { ...(place.POOL_SIZE && { maxPoolSize: place.POOL_SIZE }), ...own };
   if (place.MONGODB_URI) {
     await connect(place.MONGODB_URI, options);
     return { embedded: false, close: () => mongoose.disconnect() };
@@ -90,7 +91,8 @@ function hello(): Promise<mongo.Document> {
   return known;
 }
 
-const isMongos = ({ msg }: mongo.Document): boolean => msg === 'isdbgrid';
+/** Whether the server that says this of itself is the router of a sharded cluster. */
+export const isMongos = ({ msg }: mongo.Document): boolean => msg === 'isdbgrid';
 
 /** Whether the database is a sharded cluster. */
 export const isSharded = async (): Promise<boolean> => isMongos(await hello());

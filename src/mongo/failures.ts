@@ -33,6 +33,9 @@ const UNREACHABLE = new Set([
 /** No primary, or one that steps or shuts down: the "state change" codes of the server discovery specification. */
 const STATE_CHANGE = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436]);
 
+/** A shard that its router cannot reach: HostUnreachable, HostNotFound, NetworkTimeout, FailedToSatisfyReadPreference. */
+const NO_SHARD = new Set([6, 7, 89, 133]);
+
 const LABELS = new Set([
   'TransientTransactionError',
   'RetryableWriteError',
@@ -65,7 +68,10 @@ const failures = (error: unknown, depth = 0): Failure[] =>
 const SOCKET = new Set(['EPIPE', 'ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'ERR_STREAM_DESTROYED']);
 
 const unreachable = ({ name, code }: Failure): boolean =>
-  UNREACHABLE.has(name ?? '') || STATE_CHANGE.has(code as number) || SOCKET.has(code as string);
+  UNREACHABLE.has(name ?? '') ||
+  STATE_CHANGE.has(code as number) ||
+  NO_SHARD.has(code as number) ||
+  SOCKET.has(code as string);
 
 /** Ids are made by the server: where two meet, another transaction was faster with a guard or the like. */
 const idCollision = ({ code, keyPattern }: Failure): boolean =>
@@ -200,13 +206,15 @@ interface Details {
 }
 
 /** The time is over, and nothing was written. */
-export const tooSlow = (): Problem => new Problem('query_timeout', 'The database took too long; try again.');
+export const tooSlow = (cause: unknown): Problem =>
+  new Problem('query_timeout', 'The database took too long; try again.', { cause });
 
 /** The outcome of a commit that was not confirmed in time. */
-export const outcomeUnknown = (): Problem =>
+export const outcomeUnknown = (cause: unknown): Problem =>
   new Problem(
     'outcome_unknown',
     'The database did not confirm in time: the change may have been made or not. To retry with the same Idempotency-Key is safe.',
+    { cause },
   );
 
 export const writeConflict = (cause?: unknown): Problem =>

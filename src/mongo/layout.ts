@@ -194,13 +194,16 @@ export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
       ...(options['changeStreamPreAndPostImages']?.enabled && { images: true }),
       indexes: Object.fromEntries(
         indexes
-          .filter(({ name }) => name !== '_id_')
+          .filter(({ name, key }) => name !== '_id_' && !isForSharding(key))
           .map((index) => [index.name as string, indexLayout(index, collation)]),
       ),
     };
   }
   return layout;
 }
+
+/** A definition declares no hashed index: it is there to distribute the collection over shards. */
+const isForSharding = (key: object): boolean => Object.values(key).includes('hashed');
 
 type Options = { validator?: mongo.Document; validationLevel?: string; validationAction?: string };
 

@@ -7,6 +7,6 @@ import { underway } from './session.ts';
 export async function lookUp(wanted: Wanted[]): Promise<mongo.Document[][]> {
   const { session, shared } = underway();
   if (shared) return shared(wanted);
-  await sendBefore(...wanted.map(({ collection }) => collection));
+  await sendBefore(...wanted.flatMap(({ collection, join }) => [collection, join?.from ?? collection]));
   return readMany(wanted, session);
 }

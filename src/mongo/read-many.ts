@@ -1,6 +1,7 @@
 import type { ClientSession, mongo } from 'mongoose';
 import { database, isSharded } from './connect.ts';
 import { byIds } from './documents.ts';
+import { QUERY_TIME } from './times.ts';
 
 /** Documents of one collection, by their ids. */
 export interface Wanted {
@@ -12,26 +13,36 @@ export interface Wanted {
   collated?: boolean;
   /** Only their ids are needed. */
   idOnly?: true;
-  /** Stages of an aggregation that follow, such as a join. */
-  stages?: mongo.Document[];
+  /** What comes along with each document. */
+  join?: Join | undefined;
 }
 
-/** Longest time that MongoDB may spend, in milliseconds. */
-const maxTimeMS = 2_000;
+/** The documents of another collection whose ids stand in a field, as a list. */
+export interface Join {
+  from: string;
+  field: string;
+  as: string;
+}
+
+export const joining = ({ from, field, as }: Join): mongo.Document => ({
+  $lookup: { from, localField: field, foreignField: '_id', as },
+});
 
 /**
  * Reads documents of several collections in one round trip. On a sharded cluster it takes one for each collection: a
- * transaction that begins with a $lookup on another shard fails there.
+ * transaction whose first read is a $lookup on another shard fails there (error 51113).
  */
 export async function readMany(wanted: Wanted[], session: ClientSession): Promise<mongo.Document[][]> {
   // A $lookup compares by no collation.
   const isSeparate = ({ condition, collated }: Wanted) => condition !== undefined && collated;
-  const together = (await isSharded()) ? [] : wanted.filter((want) => !isSeparate(want));
+  const isApart = await isSharded();
+  const together = isApart ? [] : wanted.filter((want) => !isSeparate(want));
   const found = new Map<Wanted, mongo.Document[]>();
   if (together.length > 1)
     for (const [i, documents] of (await readTogether(together, session)).entries())
       found.set(together[i] as Wanted, documents);
-  for (const want of wanted) if (!found.has(want)) found.set(want, await readOne(want, session));
+  const read = isApart ? readApart : readOne;
+  for (const want of wanted) if (!found.has(want)) found.set(want, await read(want, session));
   return wanted.map((want) => found.get(want) as mongo.Document[]);
 }
 
@@ -44,22 +55,33 @@ async function readTogether(wanted: Wanted[], session: ClientSession): Promise<m
     },
   }));
   const [found] = await database()
-    .aggregate([{ $documents: [{}] }, ...parts], { session, maxTimeMS })
+    .aggregate([{ $documents: [{}] }, ...parts], { session, maxTimeMS: QUERY_TIME })
     .toArray();
   return wanted.map((_, i) => found?.[i] as mongo.Document[]);
 }
 
 function readOne(want: Wanted, session: ClientSession): Promise<mongo.Document[]> {
   const collection = database().collection(want.collection);
-  if (want.stages)
+  if (want.join)
     return collection
-      .aggregate([{ $match: filterOf(want) }, ...want.stages], { session, maxTimeMS })
+      .aggregate([{ $match: filterOf(want) }, joining(want.join)], { session, maxTimeMS: QUERY_TIME })
       .toArray();
   const projection = want.idOnly && { projection: { _id: 1 } };
-  return collection.find(filterOf(want), { session, maxTimeMS, ...projection }).toArray();
+  return collection.find(filterOf(want), { session, maxTimeMS: QUERY_TIME, ...projection }).toArray();
 }
 
-const stagesOf = ({ idOnly, stages = [] }: Wanted): mongo.Document[] =>
-  idOnly ? [{ $project: { _id: 1 } }] : stages;
+/** The same without a $lookup. */
+async function readApart({ join, ...want }: Wanted, session: ClientSession): Promise<mongo.Document[]> {
+  const found = await readOne(want, session);
+  if (!join || found.length === 0) return found;
+  const { from, field, as } = join;
+  const others = await readOne({ collection: from, ids: found.map((one) => one[field]) }, session);
+  return found.map((one) => ({ ...one, [as]: others.filter(({ _id }) => _id.equals(one[field])) }));
+}
+
+const stagesOf = ({ idOnly, join }: Wanted): mongo.Document[] => [
+  ...(idOnly ? [{ $project: { _id: 1 } }] : []),
+  ...(join ? [joining(join)] : []),
+];
 
 const filterOf = ({ ids, condition }: Wanted): mongo.Document => byIds(ids, condition);

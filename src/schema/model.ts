@@ -40,8 +40,7 @@ function schemaType(node: Node): any {
   }
 }
 
-/** Longest time that MongoDB may spend on one query, in milliseconds. */
-export const QUERY_TIME = 2_000;
+export { QUERY_TIME } from '../mongo/times.ts';
 
 /** The Mongoose model of a resource, whose queries can end in JSON: see Bytes. */
 export const modelOf = <R extends AnyResource>(resource: R): Model<DocumentOf<R>, Bytes> =>

@@ -40,7 +40,7 @@ async function limitImages(uri: string): Promise<void> {
 }
 
 /** Writes the OpenAPI document of a compiled program beside it. */
-const describeApi = (build: URL) =>
+export const describeApi = (build: URL) =>
   promisify(execFile)(
     process.execPath,
     ['scripts/openapi.js', 'openapi.json'].map((path) => fileURLToPath(new URL(path, build))),
