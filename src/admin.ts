@@ -1,5 +1,7 @@
+import cluster from 'node:cluster';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
+import type { Sources } from './edges/metrics/admin.ts';
 import type { Health } from './edges/metrics/health.ts';
 import type { Metrics } from './edges/metrics/registry.ts';
 import { migrations } from './migrations/index.ts';
@@ -7,36 +9,86 @@ import { database } from './mongo/connect.ts';
 import { type Difference, differences } from './mongo/differences.ts';
 import { readLayout } from './mongo/layout.ts';
 import { readHistory } from './mongo/migrate/journal.ts';
+import { pool } from './mongo/traffic.ts';
 import { collections } from './resources/api.ts';
 import { databaseOf } from './schema/layout.ts';
+import { answerPrimary, askWorkers } from './workers.ts';
 
-/** The admin port of this process, if one is set. */
+/** What this process tells operators, if ADMIN_PORT is set. */
 export interface Admin {
   metrics: Metrics | undefined;
   /** To be called when the database is connected. */
-  open: (requireReady: () => void, logger: Logger, say: (line: string) => void) => Promise<void>;
+  open: (requireReady: () => void, logger: Logger, say: Say) => Promise<void>;
   close: () => void;
 }
 
-/** Loads what measures only where somebody will ask for it. */
-export async function adminOf({ ADMIN_PORT: port, ADMIN_HOST: host }: Config): Promise<Admin> {
-  let close = () => {};
-  if (port === undefined) return { metrics: undefined, open: async () => {}, close };
-  const [{ createMetrics }, { openAdmin }] = await Promise.all([
+/** Loads what measures only where somebody will ask for it. A worker tells its primary, which has the port. */
+export async function adminOf(config: Config): Promise<Admin> {
+  if (config.ADMIN_PORT === undefined) return { metrics: undefined, open: async () => {}, close: () => {} };
+  const [{ createMetrics }, { watchHealth }] = await Promise.all([
     import('./edges/metrics/registry.ts'),
-    import('./edges/metrics/admin.ts'),
+    import('./edges/metrics/health.ts'),
   ]);
   const metrics = createMetrics();
+  const { registry } = metrics;
+  const closing: (() => void)[] = [];
   return {
     metrics,
     open: async (requireReady, logger, say) => {
-      const admin = await openAdmin({ host, port }, metrics, inspector(requireReady), logger);
-      close = admin.close;
-      say(`Metrics are at      ${admin.url}/metrics`);
+      const watch = watchHealth(metrics, inspector(requireReady), logger);
+      closing.push(watch.stop);
+      const telling =
+        <T>(tell: () => Promise<T>) =>
+        async (): Promise<T> => {
+          await watch.look();
+          return tell();
+        };
+      if (cluster.isWorker)
+        answerPrimary({ metrics: telling(() => registry.getMetricsAsJSON()), health: watch.look });
+      else {
+        const sources = { metrics: telling(() => registry.metrics()), health: watch.look };
+        closing.push(await openPort(config, sources, logger, say));
+      }
     },
-    close: () => close(),
+    close: () => closing.forEach((close) => close()),
   };
 }
+
+type Say = (line: string) => void;
+
+/** The port of a process with workers: their metrics together, and the health of the worst of them. */
+export async function openAdminOfWorkers(config: Config, logger: Logger, say: Say): Promise<() => void> {
+  if (config.ADMIN_PORT === undefined) return () => {};
+  const { AggregatorRegistry } = await import('prom-client');
+  const metrics = async () => AggregatorRegistry.aggregate(await askWorkers<object[]>('metrics')).metrics();
+  const health = async (): Promise<Health> => {
+    const all = await askWorkers<Health>('health');
+    const [any = NO_WORKER] = all;
+    const worst = all.find(({ status }) => status === 'failing') ?? any;
+    return { ...worst, workers: { wanted: config.WORKERS, running: all.length } };
+  };
+  return openPort(config, { metrics, health }, logger, say);
+}
+
+async function openPort(
+  { ADMIN_PORT: port = 0, ADMIN_HOST: host }: Config,
+  sources: Sources,
+  logger: Logger,
+  say: Say,
+): Promise<() => void> {
+  const { openAdmin } = await import('./edges/metrics/admin.ts');
+  const { url, close } = await openAdmin({ host, port }, sources, logger);
+  say(`Metrics are at      ${url}/metrics`);
+  return close;
+}
+
+const NO_WORKER: Health = {
+  status: 'failing',
+  notReady: 'No worker answers.',
+  migrations: { pending: [], unknown: [] },
+  database: { reachable: false, connections: pool },
+  differences: { checkedAt: new Date(0).toISOString(), found: [] },
+};
 
 /** How long what was found of the layout holds, in milliseconds: to read it takes a while. */
 const LAYOUT_HOLDS = 5 * 60 * 1_000;

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { password } from './schema/password.ts';
 import { readSecretFiles } from './secret-files.ts';
@@ -14,6 +15,8 @@ const whole = (least: number, most: number) =>
     .regex(/^\d{1,10}$/, `must be a whole number from ${least} to ${most}`)
     .transform(Number)
     .refine((number) => number >= least && number <= most, `must be from ${least} to ${most}`);
+
+const MOST_WORKERS = 64;
 
 /** Whether a browser may send it in the header Origin: another spelling would never match. */
 const isOrigin = (text: string): boolean =>
@@ -99,6 +102,31 @@ const environment = z.object({
   /** Where operators and Prometheus ask; without a port nowhere. */
   ADMIN_PORT: whole(0, 65_535).optional(),
   ADMIN_HOST: z.string().default('127.0.0.1'),
+  /** Whether OpenTelemetry is told of each request. */
+  TRACES: z
+    .enum(['true', 'false'], 'must be true or false')
+    .default('false')
+    .transform((text) => text === 'true'),
+  /** Processes that share the port; `auto` is one for each core. */
+  WORKERS: z
+    .union(
+      [
+        z.literal('auto').transform(() => Math.min(availableParallelism(), MOST_WORKERS)),
+        whole(1, MOST_WORKERS),
+      ],
+      {
+        error: `must be auto or a whole number from 1 to ${MOST_WORKERS}`,
+      },
+    )
+    .default(1),
+  /** Connections to MongoDB at most. */
+  POOL_SIZE: whole(5, 1_000).default(50),
+  /** Seconds in which a request is answered, and those that MongoDB may take for one query. */
+  ANSWER_TIME: whole(2, 600).default(9),
+  QUERY_TIME: whole(1, 300).default(2),
+  /** Feeds of changes and exports that are open at most. */
+  MAX_FEEDS: whole(0, 100_000).default(8_000),
+  MAX_EXPORTS: whole(0, 10_000).default(50),
   /** Seconds in which a process that is stopped is no longer ready, but goes on serving. */
   DRAIN_DELAY: whole(0, 600).default(5),
   /** Seconds that requests under way may take after that. */
@@ -130,6 +158,8 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
         name,
         'must not be set as long as MONGODB_URI is not: it opens the API to others, and the embedded database has demo accounts, whose passwords everybody knows',
       );
+  if (config.QUERY_TIME >= config.ANSWER_TIME)
+    fault('QUERY_TIME', 'must be less than ANSWER_TIME: the request would be refused before its query ends');
   if (SMTP_URL && !MAIL_FROM) fault('MAIL_FROM', 'must be set where SMTP_URL is: mails need a sender');
   if (SMTP_URL && !PUBLIC_URL)
     fault('PUBLIC_URL', 'must be set where SMTP_URL is: the links in mails lead there');

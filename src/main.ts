@@ -1,12 +1,16 @@
+import cluster from 'node:cluster';
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type Koa from 'koa';
 import type { Logger } from 'pino';
 import { createApp } from './app.ts';
-import { adminOf } from './admin.ts';
+import { adminOf, openAdminOfWorkers } from './admin.ts';
 import { addressOf, type Config, isOwnHost, isProduction, loadConfig } from './config.ts';
-import { drain, httpServer } from './http/server.ts';
+import { usePlaces } from './http/entry.ts';
+import { useSeats } from './http/seats.ts';
+import { loadTracing } from './edges/traces/index.ts';
+import { drain, httpServer, TIMES } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { DEMO_PASSWORD } from './auth/passwords.ts';
 import { mailsSent, useMailer } from './auth/mail.ts';
@@ -20,6 +24,7 @@ import { readLayout } from './mongo/layout.ts';
 import { readHistory } from './mongo/migrate/journal.ts';
 import { watchReadiness } from './mongo/migrate/ready.ts';
 import { up } from './mongo/migrate/run.ts';
+import { useQueryTime } from './mongo/times.ts';
 import { collections, resources, routes, seeds } from './resources/api.ts';
 import { type DemoAccount, openDemoAccounts, prepareAccounts } from './resources/users/first.ts';
 import { databaseOf } from './schema/layout.ts';
@@ -27,31 +32,38 @@ import { viewsOf } from './schema/views.ts';
 import { seed } from './seed.ts';
 import { signingKeys } from './signing-keys.ts';
 import { stopSignal } from './stop-signal.ts';
+import { replaced, runWorkers, speaks } from './workers.ts';
+
+const say = (line: string): void => {
+  if (speaks()) console.log(line);
+};
+
+const STOPPING = 'Stopping: the requests under way may end.';
 
 async function main(): Promise<void> {
   const config = loadConfig();
   const logger = await createLogger(config.LOG_LEVEL);
-  const say = (line: string) => console.log(line);
-  const stopped = once(stopSignal(), 'abort');
+  const stop = stopSignal();
+  if (cluster.isPrimary && config.WORKERS > 1) return supervise(config, logger, stop);
+  const stopped = once(stop, 'abort');
+  const replacement = replaced().then(() => true);
+  useLimits(config);
   useKeys(await signingKeys(config), addressOf(config), {
     issuer: config.TOKEN_ISSUER,
     audience: config.TOKEN_AUDIENCE,
   });
 
   const admin = await adminOf(config);
-  const database = await openDatabase(config, say);
+  const tracing = config.TRACES ? await loadTracing() : undefined;
+  const database = await openDatabase(config, say, { monitorCommands: config.TRACES });
   try {
-    if (database.embedded) {
-      const isComplete = await migrate(say);
-      if (isComplete && differences(databaseOf(collections), await readLayout(db())).length > 0)
-        say('The database is not as the definitions say: npm run migrate -- status');
-      if (isComplete) await seed(seeds, say);
-    }
+    if (database.embedded && cluster.isPrimary) await prepareEmbedded();
     const readiness = await watchReadiness(db(), migrations, {
       say,
       prepare: () => prepareAccounts(config, say),
     });
     let server: Server | undefined;
+    let isReplaced = false;
     try {
       const mails = database.embedded && !config.SMTP_URL ? localMails(say) : undefined;
       useMailer(mails?.mailer ?? (await configuredMailer(config)));
@@ -67,6 +79,7 @@ async function main(): Promise<void> {
         requireReady: readiness.require,
         demo: demo && { username: demo.email, password: DEMO_PASSWORD },
         metrics: admin.metrics,
+        tracing,
         isDevelopment: !isProduction(config),
         isOwnHost: database.embedded ? isOwnHost(config) : undefined,
         securityContact: config.SECURITY_CONTACT,
@@ -78,14 +91,14 @@ async function main(): Promise<void> {
       say(`Shelfmark answers at ${url}\nTry it at           ${url}/docs`);
       await admin.open(readiness.require, logger, say);
       if (mails) say(`Mails are shown at  ${url}/mails`);
-      if (accounts.length > 0) tellDemoAccounts(accounts, say);
-      await Promise.race([stopped, readiness.failure]);
-      say('Stopping: the requests under way may end.');
+      if (accounts.length > 0) tellDemoAccounts(accounts);
+      isReplaced = await Promise.race([stopped.then(() => false), replacement, readiness.failure]);
+      if (cluster.isPrimary) say(STOPPING);
     } finally {
       readiness.stop();
       // On one's own machine nobody sends requests elsewhere.
-      const delay = database.embedded ? 0 : config.DRAIN_DELAY * 1_000;
-      if (server) await drain(server, { delay, patience: config.DRAIN_TIME * 1_000 });
+      const delay = database.embedded && !isReplaced ? 0 : config.DRAIN_DELAY * 1_000;
+      if (server) await drain(server, { delay, patience: config.DRAIN_TIME * 1_000, isReplaced });
       await mailsSent(3_000);
       admin.close();
     }
@@ -94,14 +107,42 @@ async function main(): Promise<void> {
   }
 }
 
+/** What the processes of one start have in common: the embedded database, and the port for operators. */
+async function supervise(config: Config, logger: Logger, stop: AbortSignal): Promise<void> {
+  stop.addEventListener('abort', () => say(STOPPING));
+  const database = config.MONGODB_URI ? undefined : await openDatabase(config, say);
+  try {
+    if (database) await prepareEmbedded();
+    const closeAdmin = await openAdminOfWorkers(config, logger, say);
+    process.exitCode = await runWorkers(config.WORKERS, stop, logger);
+    closeAdmin();
+  } finally {
+    await database?.close();
+  }
+}
+
+/** What the environment says of times and numbers. */
+function useLimits({ QUERY_TIME, POOL_SIZE, MAX_FEEDS, MAX_EXPORTS }: Config): void {
+  useQueryTime(QUERY_TIME * 1_000);
+  usePlaces(POOL_SIZE);
+  useSeats({ feed: MAX_FEEDS, export: MAX_EXPORTS });
+}
+
 const configuredMailer = async ({ SMTP_URL, MAIL_FROM }: Config) =>
   SMTP_URL && MAIL_FROM ? smtpMailer(SMTP_URL, MAIL_FROM) : undefined;
+
+async function prepareEmbedded(): Promise<void> {
+  if (!(await migrate())) return;
+  if (differences(databaseOf(collections), await readLayout(db())).length > 0)
+    say('The database is not as the definitions say: npm run migrate -- status');
+  await seed(seeds, say);
+}
 
 /**
  * The embedded database migrates itself. `npm run dev` starts anew with every change of a file, so there a migration may
  * still be edited: it is applied when somebody says so. Answers whether the database has all of them.
  */
-async function migrate(say: (line: string) => void): Promise<boolean> {
+async function migrate(): Promise<boolean> {
   const { entries, pending } = await readHistory(db(), migrations);
   if (process.argv.includes('--dev') && entries.size > 0 && pending.length > 0) {
     say(
@@ -114,14 +155,14 @@ async function migrate(say: (line: string) => void): Promise<boolean> {
   return true;
 }
 
-function tellDemoAccounts(accounts: DemoAccount[], say: (line: string) => void): void {
+function tellDemoAccounts(accounts: DemoAccount[]): void {
   say(`This is a development set-up: everybody knows these logins, all with the password ${DEMO_PASSWORD}`);
   for (const { email, role } of accounts) say(`  ${email} (${role})`);
 }
 
 const listen = (config: Config, app: Koa, logger: Logger): Promise<Server> =>
   new Promise((resolve, reject) => {
-    const server = httpServer(app, logger);
+    const server = httpServer(app, logger, { ...TIMES, answerTime: config.ANSWER_TIME * 1_000 });
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
@@ -138,3 +179,5 @@ try {
   console.error(error instanceof Error ? error.message : error);
   process.exitCode = 1;
 }
+// The channel to the primary would keep a worker alive.
+if (cluster.isWorker) process.exit();

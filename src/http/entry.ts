@@ -5,7 +5,14 @@ import type { Route } from './route.ts';
 /** How many requests a process works on at a time: more than that could not be answered in time. */
 
 /** More than there are connections to the database, so that these are never idle. */
-const ordinary = places({ total: 100, each: 80, patience: 2_000 });
+const placesFor = (connections: number) =>
+  places({ total: 2 * connections, each: Math.ceil(1.6 * connections), patience: 2_000 });
+let ordinary = placesFor(50);
+/** Makes room for what so many connections to the database can do. */
+export const usePlaces = (connections: number): void => {
+  ordinary = placesFor(connections);
+};
+
 /**
  * Searches, counts, and filters that no single index answers: a few of them keep a database busy. They get far fewer
  * places than there are connections, so that reads by id and writes always find one.

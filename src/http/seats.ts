@@ -3,10 +3,15 @@ import { Problem } from '../errors.ts';
 import { streams } from '../measures.ts';
 import { clientOf } from './limits.ts';
 
+type Kind = 'feed' | 'export';
+
+/** In a process, by kind: MAX_FEEDS and MAX_EXPORTS of the environment. */
+const totals: Record<Kind, number> = { feed: 8_000, export: 50 };
+export const useSeats = (own: typeof totals): void => void Object.assign(totals, own);
+
 /** How many answers that stay open, such as streams, a process has at a time, and a client of them. */
 interface Seats {
-  kind: 'feed' | 'export';
-  total: number;
+  kind: Kind;
   perAccount: number;
   /** Behind an address there may be many clients. */
   perAddress: number;
@@ -15,14 +20,21 @@ interface Seats {
 }
 
 /** A function that takes a seat for a client, before any work is done, until the function that it answers is called. */
-export function seats({ kind, total, perAccount, perAddress, refuse }: Seats): (ctx: Context) => () => void {
+export function seats({ kind, perAccount, perAddress, refuse }: Seats): (ctx: Context) => () => void {
   const taken = new Map<string, number>();
   let all = 0;
   return (ctx) => {
     const { account, address } = clientOf(ctx);
     const client = account ?? address;
     const own = taken.get(client) ?? 0;
+<<<<<<< HEAD
     if (all >= total) throw new Problem('too_many_streams', 'Too many streams are open; try again soon.');
+=======
+    if (all >= totals[kind])
+      throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.', {
+        cause: `All ${totals[kind]} places for streams of this kind (${kind}) are taken.`,
+      });
+>>>>>>> 6b5f102 (WORKERS: several processes share the port, are replaced when they end, and one after the other at SIGUSR2 without a failed request; pool size, times and the numbers of streams come from the environment)
     const most = account ? perAccount : perAddress;
     if (own >= most) throw refuse(most);
     all++;

@@ -59,11 +59,12 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   server.on('checkExpectation', listener);
   acceptUpgrades(server, listener, (socket) => responses.get(socket)?.writableFinished === false);
   // A client that is told so opens its next connection elsewhere; one whose idle connection is closed may be sending.
-  server.on('stopping', () => {
+  server.on('stopping', (isReplaced: boolean) => {
     isStopping = true;
     for (const response of responses.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+    if (!isReplaced) app.emit('stopping');
   });
-  for (const event of ['listening', 'stopping', 'draining']) server.on(event, () => app.emit(event));
+  for (const event of ['listening', 'draining']) server.on(event, () => app.emit(event));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
     const underWay = last?.writableFinished === false ? last : undefined;
@@ -109,22 +110,31 @@ function refusal(problem: Problem, requestId: string) {
 /** Milliseconds in which requests are still read that were sent before the client learned anything. */
 const LAST_ONES = 500;
 
+const NEVER = new Promise<never>(() => {});
+
 interface Course {
   /** Milliseconds in which it goes on serving, so that whoever sends it requests can learn that it stops. */
   delay?: number;
   /** Milliseconds that requests under way may take after that. */
   patience?: number;
+  /** Others take the connections at the same port from now on, and clients need not go elsewhere. */
+  isReplaced?: boolean;
 }
 
 /**
  * Stops a server without a failed request: it is no longer ready and closes each connection with its next answer; after
  * the delay it takes no connections any more, and ends when the requests under way have ended.
  */
-export async function drain(server: Server, { delay = 0, patience = 10_000 }: Course = {}): Promise<void> {
-  server.emit('stopping');
-  if (delay > 0) await sleep(delay);
+export async function drain(
+  server: Server,
+  { delay = 0, patience = 10_000, isReplaced = false }: Course = {},
+): Promise<void> {
+  server.emit('stopping', isReplaced);
   // Not http's own close(): it would reset connections whose request has arrived and was not read yet.
-  const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve));
+  const close = () => new Promise((resolve) => NetServer.prototype.close.call(server, resolve));
+  const closedAtOnce = isReplaced ? close() : undefined;
+  if (delay > 0) await Promise.race([sleep(delay), closedAtOnce ?? NEVER]);
+  const closed = closedAtOnce ?? close();
   server.emit('draining');
   if (delay > 0) await Promise.race([closed, sleep(LAST_ONES)]);
   // A connection whose last answer has gone out would wait for a further request.

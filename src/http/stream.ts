@@ -21,7 +21,6 @@ interface Stream {
 
 const takeSeat = seats({
   kind: 'export',
-  total: 50,
   perAccount: 10,
   perAddress: 20,
   refuse: (most) =>

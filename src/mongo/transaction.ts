@@ -15,7 +15,7 @@ import { type Guarded, holding } from './guards.ts';
 import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
 
-/** Milliseconds that a transaction may take, all its attempts together. */
+/** Milliseconds that a transaction may take, all its attempts together, unless its claims say otherwise. */
 const BUDGET = 8_000;
 /** Milliseconds after that in which the attempt under way may still end well. */
 export const GRACE = 1_000;
@@ -34,7 +34,7 @@ const OPTIONS = {
  * with the first), and does not call transaction() itself. Models join by themselves; what is called on the
  * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to,
  * `changes` what it changes, if that is known before: those who change the same take turns. With `dry` everything is
- * done but the commit. `deadline` shortens the time that it may take.
+ * done but the commit. `deadline` is when it must have ended.
  *
  * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves
  * without a label; hence a loop of our own. Throws a 503 problem when the time is spent.
@@ -50,7 +50,11 @@ export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}
       () => {
         course.isOver = true;
         reject(
-          course.isCommitting ? outcomeUnknown() : course.failure ? exhausted(course.failure) : tooSlow(),
+          course.isCommitting
+            ? outcomeUnknown('The database has not answered the commit.')
+            : course.failure
+              ? exhausted(course.failure)
+              : tooSlow('The database has not answered in a transaction.'),
         );
       },
       deadline - performance.now() + GRACE,
@@ -70,10 +74,11 @@ export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}
 }
 
 /** When a transaction must be done, by performance.now(). Throws a 503 problem where that time is over already. */
-export function dueBy({ deadline = Number.POSITIVE_INFINITY }: Claims): number {
+export function dueBy({ deadline }: Claims): number {
   const now = performance.now();
-  if (deadline <= now) throw tooSlow();
-  return Math.min(now + BUDGET, deadline);
+  if (deadline !== undefined && deadline <= now)
+    throw tooSlow('The time was over before the transaction began.');
+  return deadline ?? now + BUDGET;
 }
 
 /** What a transaction will come to touch; to know it before saves attempts that would fail. */
@@ -125,7 +130,8 @@ async function attempts<T>(
 async function once<T>(underway: Underway, work: () => Promise<T>, course: Course, dry: boolean): Promise<T> {
   const { session } = underway;
   // Who waited in line for too long must not start any more.
-  if (performance.now() > course.deadline) throw writeConflict();
+  if (performance.now() > course.deadline)
+    throw writeConflict(course.failure ?? 'It has waited for others that change the same document.');
   course.isCommitting = false;
   try {
     session.startTransaction(OPTIONS);
@@ -135,7 +141,7 @@ async function once<T>(underway: Underway, work: () => Promise<T>, course: Cours
       return made;
     });
     // The caller has been told that nothing was written.
-    if (course.isOver) throw tooSlow();
+    if (course.isOver) throw tooSlow(course.failure);
     if (dry) {
       await session.abortTransaction();
       return result;
@@ -158,7 +164,7 @@ async function commit(session: ClientSession, deadline: number): Promise<void> {
     } catch (error) {
       const label = (error as { hasErrorLabel?: (label: string) => boolean }).hasErrorLabel?.bind(error);
       if (label?.('TransientTransactionError') || !isTransient(error)) throw error;
-      if (performance.now() > deadline) throw outcomeUnknown();
+      if (performance.now() > deadline) throw outcomeUnknown(error);
       await sleep(backOff(attempt));
     }
   }

@@ -14,6 +14,7 @@ export const compiled = (source: string): URL => new URL(source.replace(/\.ts$/,
 
 export interface ServerProcess {
   url: string;
+  pid: number;
   /** What it has said so far, its log included. */
   output(): string;
   /** Resolves when it has ended. */
@@ -57,6 +58,7 @@ export async function startServer(uri: string, env: Record<string, string> = {})
   };
   return {
     url,
+    pid: child.pid as number,
     output: () => output,
     exitCode,
     stop: () => end('SIGTERM'),

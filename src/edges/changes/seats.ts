@@ -4,7 +4,6 @@ import { seats } from '../../http/seats.ts';
 /** Each feed is a connection that stays. */
 export const takeSeat = seats({
   kind: 'feed',
-  total: 8_000,
   perAccount: 50,
   perAddress: 500,
   refuse: (most) => new Problem('too_many_feeds', `A client may have ${most} feeds open at a time.`),

@@ -1,24 +1,29 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import { type Health, type Watch, watchHealth } from './health.ts';
-import type { Metrics } from './registry.ts';
+import { Registry } from 'prom-client';
+import type { Health } from './health.ts';
 
 interface Place {
   host: string;
   port: number;
 }
 
+/** What the port answers with. */
+export interface Sources {
+  /** In the text format of Prometheus. */
+  metrics: () => Promise<string>;
+  health: () => Promise<Health>;
+}
+
 /** What operators and Prometheus ask, on a port that is not open to clients: `/metrics` and `/health`. */
 export async function openAdmin(
   { host, port }: Place,
-  metrics: Metrics,
-  inspect: () => Promise<Health>,
+  sources: Sources,
   logger: Logger,
 ): Promise<{ url: string; close: () => void }> {
-  const watch: Watch = watchHealth(metrics, inspect, logger);
   const server = createServer((request, response) => {
-    answer(request.url ?? '/', metrics, watch).then(
+    answer(request.url ?? '/', sources).then(
       ({ status, type, body }) => send(response, status, type, body),
       (error: unknown) => {
         logger.error({ err: error }, 'The admin port could not answer.');
@@ -34,7 +39,6 @@ export async function openAdmin(
     server.listen(port, host, resolve);
   });
   const close = () => {
-    watch.stop();
     server.close();
     server.closeAllConnections();
   };
@@ -46,14 +50,12 @@ function urlOf(server: Server): string {
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-async function answer(url: string, { registry }: Metrics, watch: Watch) {
+async function answer(url: string, sources: Sources) {
   const [path] = url.split('?', 1);
-  if (path === '/metrics') {
-    await watch.look();
-    return { status: 200, type: registry.contentType, body: await registry.metrics() };
-  }
+  if (path === '/metrics')
+    return { status: 200, type: Registry.PROMETHEUS_CONTENT_TYPE, body: await sources.metrics() };
   if (path === '/health') {
-    const health = await watch.look();
+    const health = await sources.health();
     return {
       status: health.status === 'ok' ? 200 : 503,
       type: 'application/json',

@@ -8,6 +8,8 @@ export interface Health {
   status: 'ok' | 'failing';
   /** Why it is not ready; undefined, it is. */
   notReady?: string | undefined;
+  /** Where WORKERS is set: how many of the workers take connections. All else is of one of them. */
+  workers?: { wanted: number; running: number };
   migrations: { pending: string[]; unknown: string[] };
   database: {
     reachable: boolean;

@@ -1,5 +1,13 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { batches, refusals, retries, roundTrips, streams, transactions } from '../../measures.ts';
+import {
+  batches,
+  confirmations,
+  refusals,
+  retries,
+  roundTrips,
+  streams,
+  transactions,
+} from '../../measures.ts';
 import { pool } from '../../mongo/traffic.ts';
 
 /** What is measured, by the names that Prometheus knows it by. */
@@ -31,17 +39,20 @@ export function createMetrics() {
   const ready = new Gauge({
     name: 'shelfmark_ready',
     help: '1 where the database is as this version needs it and can be reached',
+    aggregator: 'min',
     registers,
   });
   const migrations = new Gauge({
     name: 'shelfmark_migrations',
     help: 'Migrations that are pending, and those that this version does not know',
     labelNames: ['state'],
+    aggregator: 'max',
     registers,
   });
   const differences = new Gauge({
     name: 'shelfmark_layout_differences',
     help: 'Validators, indexes and collections that are not as the definitions say',
+    aggregator: 'max',
     registers,
   });
   return { registry, requests, underWay, ready, migrations, differences };
@@ -87,6 +98,13 @@ function listen(registers: Registry[]): void {
     registers,
   });
   batches.subscribe(({ size }) => sizes.observe(size));
+  const confirmed = new Counter({
+    name: 'shelfmark_caller_confirmations_total',
+    help: 'Writes that have confirmed the rights of their caller: by what was read a moment before, or by the database',
+    labelNames: ['source'],
+    registers,
+  });
+  confirmations.subscribe(({ source }) => confirmed.inc({ source }));
   const limited = new Counter({
     name: 'shelfmark_rate_limited_total',
     help: 'Requests that a limit has refused, by limit',
