@@ -6,6 +6,7 @@ import { changes } from './edges/changes/index.ts';
 import { modelPage } from './edges/model/index.ts';
 import { metrics } from './edges/metrics/index.ts';
 import type { Metrics } from './edges/metrics/registry.ts';
+import { type Tracing, traces } from './edges/traces/index.ts';
 import { compression } from './http/compression.ts';
 import { mountAccountPage } from './http/account-page.ts';
 import { type DemoLogin, mountDocs } from './http/docs.ts';
@@ -45,6 +46,8 @@ interface Settings {
   demo?: DemoLogin | undefined;
   /** Where requests are counted. */
   metrics?: Metrics | undefined;
+  /** What traces are told to. */
+  tracing?: Tracing | undefined;
   /** Everybody may see how long things took. */
   isDevelopment?: boolean;
   /** Whether a Host header names this server; without it every host does. */
@@ -64,6 +67,7 @@ export function createApp({
   requireReady = () => {},
   demo,
   metrics: measured,
+  tracing,
   isDevelopment = false,
   isOwnHost = () => true,
   securityContact,
@@ -72,7 +76,7 @@ export function createApp({
 }: Api & Settings): Koa {
   const router = new Router({ strict: true, sensitive: true });
   const limit = generalLimit(rateLimit);
-  const edges = edgesOf(api, { logger, corsOrigins, metrics: measured, isDevelopment });
+  const edges = edgesOf(api, { logger, corsOrigins, metrics: measured, tracing, isDevelopment });
   const mount = (route: Route, ...before: Middleware[]) =>
     router[route.method](
       route.path.replace(/\{(\w+)\}/g, ':$1'),
@@ -129,12 +133,15 @@ export function createApp({
 
 /** What there is beyond requests and answers. Each line can be taken away, and its folder with it. */
 const edgesOf = (api: Api, settings: EdgeSettings): Edge[] => [
+  traces(settings),
   metrics(settings),
   changes({ ...api, ...settings, authenticate, confirm, authorities }),
   modelPage(api.resources),
 ];
 
-type EdgeSettings = Required<Pick<Settings, 'logger' | 'corsOrigins' | 'metrics' | 'isDevelopment'>>;
+type EdgeSettings = Required<
+  Pick<Settings, 'logger' | 'corsOrigins' | 'metrics' | 'tracing' | 'isDevelopment'>
+>;
 
 /** /books/export and /books/changes before /books/{id}, wherever they stand in their lists. */
 const literalFirst = (a: Route, b: Route): number => (sortable(a) < sortable(b) ? -1 : 1);
@@ -146,6 +153,7 @@ export function describeApi(api: Api) {
     logger: pino({ level: 'silent' }),
     corsOrigins: [],
     metrics: undefined,
+    tracing: undefined,
     isDevelopment: false,
   });
   const byName = (one: Tag, other: Tag): number => (one.name < other.name ? -1 : 1);

@@ -151,8 +151,8 @@ export class Problem extends Error {
   }
 
   /** The problem document of a request. */
-  toDocument(instance: string, requestId: string): object {
-    return { ...this.describe(), instance, requestId };
+  toDocument(instance: string, requestId: string, traceId?: string): object {
+    return { ...this.describe(), instance, requestId, ...(traceId && { traceId }) };
   }
 }
 

@@ -17,6 +17,8 @@ export const roundTrips = measure<{ seconds: number }>('round-trip');
 export const transactions = measure<{ outcome: 'committed' | 'failed' | 'unknown' }>('transaction');
 /** A transaction is tried again. */
 export const retries = measure<{ reason: 'write_conflict' | 'guard' | 'connection' | 'other' }>('retry');
+/** A write needs to know that its caller may still do it: that was read a moment ago, or is read again. */
+export const confirmations = measure<{ source: 'recent' | 'database' }>('confirmation');
 /** Documents were read by their ids in one query. */
 export const batches = measure<{ size: number }>('batch');
 /** A request was refused by a limit. */

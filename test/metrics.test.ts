@@ -100,11 +100,18 @@ test('a line of the log says which operation it was, for whom, and what it cost'
   expect(requests.find(({ res }) => res?.status === 422)).toMatchObject({ problem: 'validation_failed' });
 });
 
+test('a problem document has the id of the trace', async () => {
+  expect(await (await write({ title: '' })).json()).toMatchObject({ traceId: 'a'.repeat(32) });
+});
+
 test('Server-Timing is for admins', async () => {
   const timing = async (as?: string) =>
     (await api.get('/books', as === undefined ? {} : { as })).headers.get('server-timing');
   expect(await timing()).toMatch(
-    /^total;dur=[\d.]+, caller;dur=[\d.]+, database;dur=[\d.]+;desc="\d+ commands"$/,
+    /^total;dur=[\d.]+, caller;dur=[\d.]+, parse;dur=[\d.]+, plan;dur=[\d.]+, database;dur=[\d.]+;desc="\d+ commands"$/,
+  );
+  expect((await api.post('/tags', { name: 'Timed' })).headers.get('server-timing')).toMatch(
+    /plan;dur=[\d.]+, write;dur=[\d.]+, database/,
   );
   expect(await timing('')).toBeNull();
 });

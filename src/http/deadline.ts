@@ -48,7 +48,7 @@ export function inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
       deadline,
       giveUp: () => {
         awaited.delete(one);
-        reject(tooSlow());
+        reject(tooSlow('The time for the answer was over.'));
       },
     };
     awaited.add(one);

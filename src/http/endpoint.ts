@@ -12,6 +12,7 @@ import { endWithRights } from './revoked.ts';
 import { sharing } from './sharing.ts';
 import { send, sendFresh, sendPreferred } from './reply.ts';
 import { isPreferable, type Route, writes } from './route.ts';
+import { begin } from './stages.ts';
 import { wantsSocket } from './upgrade.ts';
 import { writing } from './written.ts';
 
@@ -28,11 +29,14 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
   const write = writing(route, confirm, answer);
 
   const serve: Middleware = async (ctx) => {
+    const parsed = begin(ctx, 'parse');
     const asked = await ask(ctx);
+    parsed();
     const { input, type, preconditions } = asked;
     // It would tell anybody what is there, and leave no trace.
     if (input.query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
     const deadline = deadlineOf(ctx);
+    const planned = begin(ctx, 'plan');
     await inTime(deadline, count(ctx, input.body));
 
     if (socket && wantsSocket(ctx.req)) return socket(ctx, input);
@@ -44,16 +48,20 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
       return;
     }
     if (!writes(route)) {
-      const read = async (begin: () => void) => {
+      const read = async (start: () => void) => {
         const work = () => {
-          begin();
+          planned();
+          start();
           return handler(input);
         };
         return answer(ctx, await enter(input.query, work), input.query);
       };
       return sendFresh(ctx, await inTime(deadline, sharing(ctx, read)), preconditions);
     }
-    const reply = await enter(input.query, () => write(ctx, asked));
+    const reply = await enter(input.query, () => {
+      planned();
+      return write(ctx, asked).finally(begin(ctx, 'write'));
+    });
     return isPreferable(route) ? sendPreferred(ctx, reply) : send(ctx, reply);
   };
 

@@ -3,6 +3,7 @@ import { ANONYMOUS, type Caller, runAs } from '../auth/caller.ts';
 import { requireAccess } from '../schema/policy.ts';
 import { deadlineOf, inTime } from './deadline.ts';
 import type { Route } from './route.ts';
+import { begin } from './stages.ts';
 
 /** What is known of a caller, read anew; throws if he may not call any more. */
 export type Confirm = (who: Caller) => Promise<Caller>;
@@ -32,11 +33,11 @@ export function entrance(
     ctx.state['operation'] = operationId;
     if (isPersonal) ctx.set('Cache-Control', 'no-store');
     let who = ANONYMOUS;
-    const start = performance.now();
+    const end = begin(ctx, 'caller');
     try {
       who = ctx.state['caller'] = await identify(ctx);
     } finally {
-      ctx.state['callerTime'] = performance.now() - start;
+      end();
       await inTime(deadlineOf(ctx), count(ctx));
     }
     if (!isPersonal && who.kind !== 'anonymous') ctx.set('Cache-Control', 'private, no-cache');

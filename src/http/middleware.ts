@@ -3,6 +3,7 @@ import type { Context, Middleware } from 'koa';
 import type { Origin } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 import { databaseProblem, refusalByValidator } from '../mongo/failures.ts';
+import { traceOf } from './request-log.ts';
 import { reportRefusal } from './security.ts';
 import { toUri } from './uri.ts';
 
@@ -22,7 +23,8 @@ export const problems: Middleware = async (ctx, next) => {
     ctx.status = problem.status;
     ctx.set(problem.headers);
     ctx.type = problem.mediaType;
-    ctx.body = JSON.stringify(problem.toDocument(instanceOf(ctx), (ctx.state['origin'] as Origin).request));
+    const { request } = ctx.state['origin'] as Origin;
+    ctx.body = JSON.stringify(problem.toDocument(instanceOf(ctx), request, traceOf(ctx)));
   }
 };
 
@@ -130,6 +132,7 @@ export const crossOrigin = (origins: string[]): Middleware =>
       'If-None-Match',
       'Prefer',
       'X-Request-Id',
+      'Traceparent',
       'Last-Event-ID',
     ],
     exposeHeaders: [

@@ -81,7 +81,7 @@ export function places({ total, each, patience }: Limits) {
       };
       const timer = setTimeout(() => {
         leave();
-        reject(overloaded());
+        reject(overloaded(queue.length + 1, total));
       }, patience);
       if (queue.length === 0) lastTurn = performance.now();
       queue.push(one);
@@ -90,7 +90,7 @@ export function places({ total, each, patience }: Limits) {
   return async <T>(work: () => Promise<T>): Promise<T> => {
     const who = client();
     if (free > 0 && has(who) < each) take(who);
-    else if (delay(who) > patience) throw overloaded();
+    else if (delay(who) > patience) throw overloaded(queue.length, total);
     else await turn(who);
     try {
       return await work();
@@ -100,4 +100,7 @@ export function places({ total, each, patience }: Limits) {
   };
 }
 
-const overloaded = (): Problem => new Problem('overloaded', 'The server is overloaded; try again soon.');
+const overloaded = (waiting: number, total: number): Problem =>
+  new Problem('overloaded', 'The server is overloaded; try again soon.', {
+    cause: `${waiting} requests wait for ${total} places.`,
+  });

@@ -43,10 +43,17 @@ export function requestLog(logger: Logger): Middleware {
 export const logOf = ({ state }: Context): Logger =>
   (state['logger'] as Logger).child({ reqId: (state['origin'] as Origin).request });
 
+/** W3C Trace Context: version, trace, parent and flags. */
+const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** The id of the trace that a request belongs to: as traces are made of it, or else as its client says. */
+export const traceOf = (ctx: Context): string | undefined =>
+  (ctx.state['trace'] as string | undefined) ?? TRACEPARENT.exec(ctx.get('traceparent'))?.[1];
+
 /** What the line of a request says; `time` in milliseconds. Neither query strings nor headers: they may be secret. */
 function lineOf(ctx: Context, { request, clientRequest, address, database }: Origin, time: number): object {
   const { operation, route, caller: who, problem } = ctx.state as LoggedState;
-  const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(ctx.get('traceparent'))?.[1];
+  const trace = traceOf(ctx);
   return {
     req: {
       id: request,
@@ -62,7 +69,7 @@ function lineOf(ctx: Context, { request, clientRequest, address, database }: Ori
     address,
     ...(trace && { trace }),
     ...(problem && { problem: problem.code }),
-    ...(problem?.cause !== undefined && { cause: inShort(problem.cause) }),
+    ...(problem && problem.status >= 500 && { cause: inShort(problem.cause ?? problem.message) }),
     database: { count: database.count, time: Math.round(database.milliseconds * 10) / 10 },
   };
 }

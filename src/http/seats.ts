@@ -27,14 +27,10 @@ export function seats({ kind, perAccount, perAddress, refuse }: Seats): (ctx: Co
     const { account, address } = clientOf(ctx);
     const client = account ?? address;
     const own = taken.get(client) ?? 0;
-<<<<<<< HEAD
-    if (all >= total) throw new Problem('too_many_streams', 'Too many streams are open; try again soon.');
-=======
     if (all >= totals[kind])
-      throw new Problem('too_many_streams', 'Too many streams are under way; try again soon.', {
+      throw new Problem('too_many_streams', 'Too many streams are open; try again soon.', {
         cause: `All ${totals[kind]} places for streams of this kind (${kind}) are taken.`,
       });
->>>>>>> 6b5f102 (WORKERS: several processes share the port, are replaced when they end, and one after the other at SIGUSR2 without a failed request; pool size, times and the numbers of streams come from the environment)
     const most = account ? perAccount : perAddress;
     if (own >= most) throw refuse(most);
     all++;

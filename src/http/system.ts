@@ -64,7 +64,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
       requireReady();
       const ping = mongoose.connection.getClient().db('admin').command({ ping: 1, maxTimeMS: 1_000 });
       await inTime(performance.now() + PING_TIME, ping).catch((error: unknown) => {
-        throw error instanceof Problem ? unavailable() : error;
+        throw error instanceof Problem ? unavailable(error.cause) : error;
       });
       return status;
     },

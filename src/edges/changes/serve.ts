@@ -160,7 +160,9 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
         await work();
       } catch (error) {
         const problem =
-          error instanceof Problem ? error : new Problem('database_unavailable', 'Try again soon.');
+          error instanceof Problem
+            ? error
+            : new Problem('database_unavailable', 'Try again soon.', { cause: error });
         socket.send(JSON.stringify({ operation: 'end', code: problem.code, detail: problem.message }));
         close(socket, problem.status === 503 ? 1013 : 4000 + problem.status, problem.code);
       }

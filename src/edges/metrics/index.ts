@@ -3,6 +3,7 @@ import type { Context } from 'koa';
 import { type Caller, hasRole } from '../../auth/caller.ts';
 import type { Origin } from '../../auth/origin.ts';
 import type { Edge } from '../../http/edge.ts';
+import { stagesOf } from '../../http/stages.ts';
 import type { Metrics } from './registry.ts';
 
 interface Settings {
@@ -37,12 +38,10 @@ const isAdmin = (ctx: Context): boolean => {
 
 /** W3C Server Timing, in milliseconds. */
 function tellTimes(ctx: Context, total: number): void {
-  const { caller } = ctx.state as { caller?: Caller; callerTime?: number };
   const { database } = ctx.state['origin'] as Origin;
-  const times = [
-    `total;dur=${total.toFixed(1)}`,
-    ...(caller ? [`caller;dur=${Number(ctx.state['callerTime'] ?? 0).toFixed(1)}`] : []),
-    `database;dur=${database.milliseconds.toFixed(1)};desc="${database.count} commands"`,
-  ];
-  ctx.set('Server-Timing', times.join(', '));
+  const stages = stagesOf(ctx).map(({ name, start, end }) => timing(name, end - start));
+  const commands = `${timing('database', database.milliseconds)};desc="${database.count} commands"`;
+  ctx.set('Server-Timing', [timing('total', total), ...stages, commands].join(', '));
 }
+
+const timing = (name: string, milliseconds: number): string => `${name};dur=${milliseconds.toFixed(1)}`;

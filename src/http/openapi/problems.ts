@@ -39,6 +39,7 @@ const problem = z
     instance: z.string().meta({ format: 'uri-reference', description: 'The path of the request' }),
     code: z.enum(Object.keys(problems) as [ProblemCode]).describe('The kind of problem, for programs'),
     requestId: z.string().describe('Identifies the request in the log'),
+    traceId: z.string().optional().describe('The trace of a request that has sent a `traceparent`'),
     errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
     blockers: z.array(blocker).optional().describe('The documents that refer to it, by field'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),

@@ -69,4 +69,6 @@ function expire(member: Waiting): void {
 }
 
 const tooMany = (): Problem =>
-  new Problem('write_conflict', 'Too many requests wait to be written; nothing was written. Try again.');
+  new Problem('write_conflict', 'Too many requests wait to be written; nothing was written. Try again.', {
+    cause: `${waiting.length} other requests wait to be written.`,
+  });

@@ -2,8 +2,10 @@ import { Types } from 'mongoose';
 import { ANONYMOUS, type Caller, type Role } from '../../auth/caller.ts';
 import { matches, verifyToken } from '../../auth/tokens.ts';
 import { type Problem, unauthenticated } from '../../errors.ts';
+import { confirmations } from '../../measures.ts';
 import { loader } from '../../mongo/loader.ts';
 import { lookUp } from '../../mongo/look-up.ts';
+import { joining } from '../../mongo/read-many.ts';
 import { isInTransaction } from '../../mongo/session.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { AnyResource } from '../../schema/resource.ts';
@@ -57,8 +59,11 @@ export async function confirm(who: Caller): Promise<Caller> {
 const FRESH = 50;
 
 /** The same for a write, at the beginning of its transaction: it reads again only if it has waited for something. */
-export const confirmAgain = async (who: Caller): Promise<Caller> =>
-  who.asOf !== undefined && performance.now() - who.asOf < FRESH ? who : confirm(who);
+export async function confirmAgain(who: Caller): Promise<Caller> {
+  const isRecent = who.asOf !== undefined && performance.now() - who.asOf < FRESH;
+  if (confirmations.hasSubscribers) confirmations.publish({ source: isRecent ? 'recent' : 'database' });
+  return isRecent ? who : confirm(who);
+}
 
 const refused = (fault: string, reason: string, account?: Types.ObjectId): Problem =>
   unauthenticated(fault, { event: 'token_refused', account, reason });
@@ -85,9 +90,7 @@ const keyById = loader((ids) => read(ApiKey, ids));
 type Stored = Standing & { users: { role?: Role; lockedAt?: Date | null }[] };
 
 // No more stages and conditions than this, though all of the user comes along: with them MongoDB needs twice the time.
-const WITH_USER = [
-  { $lookup: { from: User.collection, localField: 'user', foreignField: '_id', as: 'users' } },
-];
+const join = { from: User.collection, field: 'user', as: 'users' };
 
 /** On the driver's collection: at each request Mongoose would cost as much as the reading. */
 async function read(
@@ -95,9 +98,9 @@ async function read(
   _id: Types.ObjectId | { $in: Types.ObjectId[] },
 ): Promise<Standing[]> {
   const found = isInTransaction()
-    ? (await lookUp([{ collection: authority.collection, ids: [_id], stages: WITH_USER }]))[0]
+    ? (await lookUp([{ collection: authority.collection, ids: [_id], join }]))[0]
     : await modelOf(authority as AnyResource)
-        .collection.aggregate([{ $match: { _id } }, ...WITH_USER], { maxTimeMS: QUERY_TIME })
+        .collection.aggregate([{ $match: { _id } }, joining(join)], { maxTimeMS: QUERY_TIME })
         .toArray();
   return (found as Stored[]).flatMap(({ users: [user], ...rest }) =>
     user?.role && !user.lockedAt ? [{ ...rest, role: user.role }] : [],

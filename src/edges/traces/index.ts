@@ -1,0 +1,71 @@
+import type * as OpenTelemetry from '@opentelemetry/api';
+import type { Context } from 'koa';
+import mongoose from 'mongoose';
+import type { Problem } from '../../errors.ts';
+import type { Edge } from '../../http/edge.ts';
+import { addressOf } from '../../http/address.ts';
+import { stagesOf } from '../../http/stages.ts';
+import { traceCommands } from './commands.ts';
+
+/** The package @opentelemetry/api, which finds what the SDK of the operator has set up. */
+export type Tracing = typeof OpenTelemetry;
+
+/** Loads the package, which is no part of an installation. */
+export async function loadTracing(): Promise<Tracing> {
+  try {
+    return await import('@opentelemetry/api');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
+    throw new Error(
+      'TRACES needs @opentelemetry/api, which is not installed: npm install @opentelemetry/api, and see docs/operations.md.',
+      { cause: error },
+    );
+  }
+}
+
+/** OpenTelemetry: a span for each request, with its stages and the commands of the database in it. */
+export const traces = ({ tracing }: { tracing?: Tracing | undefined }): Edge => ({
+  routes: [],
+  attach: (app) => {
+    if (!tracing) return;
+    const { context, isSpanContextValid, propagation, SpanKind, trace } = tracing;
+    const tracer = trace.getTracer('shelfmark');
+    app.use((ctx, next) => {
+      // A span is active where an instrumentation of node:http has made one.
+      const active = context.active();
+      const parent = trace.getActiveSpan() ? active : propagation.extract(active, ctx.headers);
+      const span = tracer.startSpan(ctx.method, { kind: SpanKind.SERVER }, parent);
+      const own = trace.setSpan(parent, span);
+      if (isSpanContextValid(span.spanContext())) ctx.state['trace'] = span.spanContext().traceId;
+      ctx.res.once('close', () => {
+        for (const { name, start, end } of stagesOf(ctx))
+          tracer.startSpan(name, { startTime: toTime(start) }, own).end(toTime(end));
+        finish(ctx, span, tracing);
+      });
+      return context.with(own, next);
+    });
+    app.on('listening', () => traceCommands(mongoose.connection.getClient(), tracing));
+  },
+});
+
+/** The time of performance.now() as the time of day. */
+const toTime = (moment: number): number => performance.timeOrigin + moment;
+
+/** By the semantic conventions for HTTP. */
+function finish(ctx: Context, span: OpenTelemetry.Span, { SpanStatusCode }: Tracing): void {
+  const { operation, problem } = ctx.state as { operation?: string; problem?: Problem };
+  const route = (ctx as { _matchedRoute?: unknown })._matchedRoute;
+  const { statusCode } = ctx.res;
+  if (typeof route === 'string') span.updateName(`${ctx.method} ${route}`).setAttribute('http.route', route);
+  span.setAttributes({
+    'http.request.method': ctx.method,
+    'http.response.status_code': statusCode,
+    'url.path': ctx.path,
+    'url.scheme': ctx.protocol,
+    'client.address': addressOf(ctx) ?? '',
+    ...(operation && { 'shelfmark.operation': operation }),
+    ...(problem && { 'error.type': problem.code }),
+  });
+  if (statusCode >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+  span.end();
+}
