@@ -19,7 +19,7 @@ export const problems: Middleware = async (ctx, next) => {
   } catch (error) {
     const problem = (ctx.state['problem'] = toProblem(error));
     if (problem.event) await reportRefusal(ctx, problem.event);
-    if (problem.status === 500) ctx.app.emit('error', refusalByValidator(error) ?? error, ctx);
+    if (problem.status === 500) ctx.app.emit('error', problem.cause ?? error, ctx);
     ctx.status = problem.status;
     ctx.set(problem.headers);
     ctx.type = problem.mediaType;
@@ -60,7 +60,9 @@ const toProblem = (error: unknown): Problem =>
   error instanceof Problem
     ? error
     : (databaseProblem(error) ??
-      new Problem('internal_error', 'The server failed; the request id finds the reason in its log.'));
+      new Problem('internal_error', 'The server failed; the request id finds the reason in its log.', {
+        cause: refusalByValidator(error) ?? error,
+      }));
 
 /** The router leaves an empty answer where no route fits; it has set Allow where only the method does not. */
 const unanswered = (ctx: Context): Problem => {

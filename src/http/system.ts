@@ -64,7 +64,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
       requireReady();
       const ping = mongoose.connection.getClient().db('admin').command({ ping: 1, maxTimeMS: 1_000 });
       await inTime(performance.now() + PING_TIME, ping).catch((error: unknown) => {
-        throw error instanceof Problem ? unavailable(error.cause) : error;
+        throw error instanceof Problem ? unavailable('MongoDB has not answered a ping in time.') : error;
       });
       return status;
     },
