@@ -9,7 +9,7 @@ import { adminOf, openAdminOfWorkers } from './admin.ts';
 import { addressOf, type Config, isOwnHost, isProduction, loadConfig } from './config.ts';
 import { usePlaces } from './http/entry.ts';
 import { useSeats } from './http/seats.ts';
-import { loadTracing } from './edges/traces/index.ts';
+import { loadTracing } from './edges/traces/load.ts';
 import { drain, httpServer, TIMES } from './http/server.ts';
 import { createLogger } from './log.ts';
 import { DEMO_PASSWORD } from './auth/passwords.ts';

@@ -73,7 +73,8 @@ export async function runWorkers(count: number, stop: AbortSignal, logger: Logge
 
   /** Replaces the workers one after the other; a new one takes connections before a former one leaves. */
   const exchange = async (): Promise<void> => {
-    for (const former of [...listening]) {
+    const formers = [...listening];
+    for (const former of formers) {
       if (stop.aborted) return;
       leaving.add(former);
       const next = start();

@@ -1,6 +1,6 @@
 import type { Span } from '@opentelemetry/api';
 import type { mongo } from 'mongoose';
-import type { Tracing } from './index.ts';
+import type { Tracing } from './load.ts';
 
 const watched = new WeakSet<mongo.MongoClient>();
 

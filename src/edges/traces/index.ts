@@ -1,4 +1,4 @@
-import type * as OpenTelemetry from '@opentelemetry/api';
+import type { Span } from '@opentelemetry/api';
 import type { Context } from 'koa';
 import mongoose from 'mongoose';
 import type { Problem } from '../../errors.ts';
@@ -6,22 +6,7 @@ import type { Edge } from '../../http/edge.ts';
 import { addressOf } from '../../http/address.ts';
 import { stagesOf } from '../../http/stages.ts';
 import { traceCommands } from './commands.ts';
-
-/** The package @opentelemetry/api, which finds what the SDK of the operator has set up. */
-export type Tracing = typeof OpenTelemetry;
-
-/** Loads the package, which is no part of an installation. */
-export async function loadTracing(): Promise<Tracing> {
-  try {
-    return await import('@opentelemetry/api');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new Error(
-      'TRACES needs @opentelemetry/api, which is not installed: npm install @opentelemetry/api, and see docs/operations.md.',
-      { cause: error },
-    );
-  }
-}
+import type { Tracing } from './load.ts';
 
 /** OpenTelemetry: a span for each request, with its stages and the commands of the database in it. */
 export const traces = ({ tracing }: { tracing?: Tracing | undefined }): Edge => ({
@@ -52,7 +37,7 @@ export const traces = ({ tracing }: { tracing?: Tracing | undefined }): Edge => 
 const toTime = (moment: number): number => performance.timeOrigin + moment;
 
 /** By the semantic conventions for HTTP. */
-function finish(ctx: Context, span: OpenTelemetry.Span, { SpanStatusCode }: Tracing): void {
+function finish(ctx: Context, span: Span, { SpanStatusCode }: Tracing): void {
   const { operation, problem } = ctx.state as { operation?: string; problem?: Problem };
   const route = (ctx as { _matchedRoute?: unknown })._matchedRoute;
   const { statusCode } = ctx.res;
