@@ -38,10 +38,13 @@ const toTime = (moment: number): number => performance.timeOrigin + moment;
 
 /** By the semantic conventions for HTTP. */
 function finish(ctx: Context, span: Span, { SpanStatusCode }: Tracing): void {
-  const { operation, problem } = ctx.state as { operation?: string; problem?: Problem };
-  const route = (ctx as { _matchedRoute?: unknown })._matchedRoute;
+  const { operation, route, problem } = ctx.state as {
+    operation?: string;
+    route?: string;
+    problem?: Problem;
+  };
   const { statusCode } = ctx.res;
-  if (typeof route === 'string') span.updateName(`${ctx.method} ${route}`).setAttribute('http.route', route);
+  if (route) span.updateName(`${ctx.method} ${route}`).setAttribute('http.route', route);
   span.setAttributes({
     'http.request.method': ctx.method,
     'http.response.status_code': statusCode,
