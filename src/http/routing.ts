@@ -34,7 +34,7 @@ export function routing(router: Router): Middleware {
   const otherwise = new Map(Array.from(parts, ([first, { rest }]) => [first, allowed(rest)]));
   const nothing = allowed(new Router(router.opts));
 
-  return (ctx, next) => {
+  const handle: Middleware = (ctx, next) => {
     const first = firstPart(ctx.path);
     for (const { layer, run } of parts.get(first)?.routes.get(ctx.method) ?? []) {
       const found = layer.regexp?.exec(ctx.path);
@@ -45,6 +45,8 @@ export function routing(router: Router): Middleware {
     }
     return (otherwise.get(first) ?? nothing)(ctx, next);
   };
+  // As that of router.routes() has it: whoever looks at an application sees what it serves.
+  return Object.assign(handle, { router });
 }
 
 /** A method that a path does not have is answered with those that it has. */
