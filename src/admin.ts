@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import type { Logger } from 'pino';
-import type { Config } from './config.ts';
+import { type Config, isLoopback } from './config.ts';
 import type { Sources } from './edges/metrics/admin.ts';
 import type { Health } from './edges/metrics/health.ts';
 import type { Metrics } from './edges/metrics/registry.ts';
@@ -77,7 +77,9 @@ async function openPort(
   say: Say,
 ): Promise<() => void> {
   const { openAdmin } = await import('./edges/metrics/admin.ts');
-  const { url, close } = await openAdmin({ host, port }, sources, logger);
+  // Where only this machine can connect, pages of other sites that its browsers show could, too (DNS rebinding).
+  const isOwnHost = isLoopback(host) ? isLoopback : () => true;
+  const { url, close } = await openAdmin({ host, port, isOwnHost }, sources, logger);
   say(`Metrics are at      ${url}/metrics`);
   return close;
 }

@@ -197,7 +197,8 @@ export const isOwnHost =
 const isLocal = (uri: string): boolean => !/:\/\/.*[/?].*@/.test(uri) && hostsOf(uri).every(isLoopback);
 
 /** A port follows a name, or an IPv6 address in brackets; of a bare IPv6 address the end is none. */
-const isLoopback = (host: string): boolean => LOOPBACK.test(host.replace(/^([^:]*|\[.*\]):\d+$/, '$1'));
+export const isLoopback = (host: string): boolean =>
+  LOOPBACK.test(host.replace(/^([^:]*|\[.*\]):\d+$/, '$1'));
 
 /** Where clients reach the API, as far as the configuration knows. */
 export const addressOf = ({ PUBLIC_URL, HOST, PORT }: Config): string =>

@@ -1,4 +1,7 @@
-import { Types } from 'mongoose';
+import mongoose, { Types } from 'mongoose';
+import { ANONYMOUS, runAs } from '../src/auth/caller.ts';
+import { query } from '../src/http/paging.ts';
+import { showing } from '../src/schema/include.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aBook, aPost, aUser } from './sample/factories.ts';
 import { Post } from './sample/posts/post.ts';
@@ -67,4 +70,33 @@ test('what refers to the documents of a page has room for 8 MB: each shows its n
       expect(posts.items.length).toBeGreaterThan(0);
     }
   }
+});
+
+test('streams of large documents are written in small pieces, one in a turn of the event loop, so that others have theirs', async () => {
+  await largePosts((await aBook())._id, 12);
+  let turn = 0;
+  let isDone = false;
+  const count = () => {
+    turn++;
+    if (!isDone) setImmediate(count);
+  };
+  setImmediate(count);
+  const show = showing(Post)({});
+  const pieces: { turn: number; bytes: number }[] = [];
+  const follow = () =>
+    runAs(ANONYMOUS, async () => {
+      const session = await mongoose.startSession();
+      const posts = query(Post, [], [{ field: '_id', direction: -1 }], show.projection).populate(show.joins);
+      for await (const rows of posts.stream(show.answer, session))
+        pieces.push({ turn, bytes: rows.reduce((sum, { json }) => sum + json.length, 0) });
+      await session.endSession();
+    });
+  try {
+    await Promise.all([follow(), follow(), follow()]);
+  } finally {
+    isDone = true;
+  }
+  expect(pieces.length).toBeGreaterThanOrEqual(3 * 4);
+  expect(Math.max(...pieces.map(({ bytes }) => bytes))).toBeLessThan(3 * LARGE);
+  expect(new Set(pieces.map((piece) => piece.turn)).size).toBe(pieces.length);
 });

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import mongoose from 'mongoose';
 import parseMetrics from 'parse-prometheus-text-format';
 import { CREDENTIALS, letIn } from './support/callers.ts';
@@ -46,6 +47,17 @@ function samples(text: string, name: string): unknown[] {
   if (!found) throw new Error(`${name} is none of ${all.map((metric) => metric.name).join(', ')}`);
   return found.metrics;
 }
+
+test('a port of this machine alone answers to its names only, against DNS rebinding', async () => {
+  const statusFor = (host: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) =>
+      request(`${admin}/health`, { headers: { host } }, (answer) => resolve(answer.resume().statusCode))
+        .on('error', reject)
+        .end(),
+    );
+  expect(await statusFor('localhost:9100')).toBe(200);
+  expect(await statusFor('evil.example')).toBe(421);
+});
 
 test('requests, transactions and the database are counted', async () => {
   expect((await ask('/books')).status).toBe(200);

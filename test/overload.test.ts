@@ -1,11 +1,15 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Context } from 'koa';
 import mongoose from 'mongoose';
 import { pino } from 'pino';
 import { ANONYMOUS, runAs } from '../src/auth/caller.ts';
 import { comingFrom } from '../src/auth/origin.ts';
+import { isGuessable } from '../src/auth/passwords.ts';
 import { costOf } from '../src/http/entry.ts';
 import { places } from '../src/http/places.ts';
+import type { Reply } from '../src/http/reply.ts';
+import { sharing } from '../src/http/sharing.ts';
 import { drain, TIMES } from '../src/http/server.ts';
 import { routes } from '../src/resources/api.ts';
 import { stored } from './support/factories.ts';
@@ -133,6 +137,20 @@ describe('places', () => {
     expect(turns).toEqual(['ab', 'aba', 'abac', 'abaca', 'abaca']);
   });
 
+  test('of one client are not what another waits for that asks for the same', async () => {
+    const begun: string[] = [];
+    const ask = (address: string) =>
+      as(address, () =>
+        sharing({ url: '/books' } as Context, async (begin) => {
+          begin();
+          begun.push(address);
+          return {} as Reply;
+        }),
+      );
+    await Promise.all(['a', 'a', 'b', 'a', 'b'].map(ask));
+    expect(begun).toEqual(['a', 'b']);
+  });
+
   test('that would not become free in time are refused at once; otherwise when the time is over', async () => {
     const enter = places({ total: 1, each: 1, patience: 300 });
     let end = () => {};
@@ -212,6 +230,14 @@ describe('what is refused', () => {
       { status: 422, faults: 50 },
     ],
     ['20,000 entries', 'POST', '/books', { title: 'x', authors: Array(20_000).fill(1) }, { status: 422 }],
+    ['300,000 lists', 'POST', '/batch', { operations: Array(300_000).fill([]) }, { status: 413 }],
+    [
+      'lists in lists',
+      'POST',
+      '/batch',
+      { operations: Array(20_000).fill(JSON.parse(`${'['.repeat(15)}${']'.repeat(15)}`)) },
+      { status: 413 },
+    ],
     [
       '99 copies of a text',
       'PATCH',
@@ -228,6 +254,21 @@ describe('what is refused', () => {
     expect(found).toMatchObject(expected);
     // Sending it and checking the answer take their part.
     expect(found.cpu).toBeLessThan(150);
+  });
+
+  test('costs little: a password of digits and signs that could each stand for several letters', () => {
+    const least = (password: string): number => {
+      const times = Array.from({ length: 5 }, () => {
+        const before = process.cpuUsage();
+        isGuessable(password);
+        return process.cpuUsage(before).user;
+      });
+      return Math.min(...times);
+    };
+    expect(isGuessable('p4$$w0rd'.repeat(5))).toBe(true);
+    expect(least('p4$$w0rd'.repeat(5))).toBeLessThan(
+      15 * least('password'.repeat(2) + 'and a long way home 1'),
+    );
   });
 
   test('costs little: a form of thousands of names, a URL of thousands of parameters', async () => {

@@ -19,7 +19,7 @@ interface Waiting {
 }
 
 /** The client that places are counted for: an account, or else an address. */
-const client = (): string => caller().id?.toHexString() ?? origin()?.networks[0] ?? '';
+export const client = (): string => caller().id?.toHexString() ?? origin()?.networks[0] ?? '';
 
 /**
  * Returns a function that runs the caller's work in a place. If none is free the work waits; the next place goes to the

@@ -1,18 +1,19 @@
 import type { Context } from 'koa';
 import { caller } from '../auth/caller.ts';
+import { client } from './places.ts';
 import type { Reply } from './reply.ts';
 
 /** What waits to be read, or is read since this turn of the event loop: by who asks, and for what. */
 const readings = new Map<string, Promise<Reply>>();
 
 /**
- * Requests that ask for the same on behalf of the same caller are answered by one reading, if all of them are here
- * before it begins: nobody is given what was read before. So a page that everybody looks at is read once per turn,
- * however many look at it. What fails, fails for all of them. `read` says when it begins.
+ * Requests of a client that ask for the same on behalf of the same caller are answered by one reading, if all of them
+ * are here before it begins: nobody is given what was read before. What fails, fails for all of them; so one client's
+ * requests do not wait for the places of another. `read` says when it begins.
  */
 export function sharing(ctx: Context, read: (begin: () => void) => Promise<Reply>): Promise<Reply> {
   const { session, key } = caller();
-  const name = `${String(session ?? key ?? '')} ${ctx.url}`;
+  const name = `${client()} ${String(session ?? key ?? '')} ${ctx.url}`;
   const known = readings.get(name);
   if (known) return known;
   const forget = () => void readings.delete(name);

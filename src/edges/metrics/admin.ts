@@ -7,6 +7,8 @@ import type { Health } from './health.ts';
 interface Place {
   host: string;
   port: number;
+  /** Whether a request that names this host is meant for it. */
+  isOwnHost: (host: string) => boolean;
 }
 
 /** What the port answers with. */
@@ -18,11 +20,13 @@ export interface Sources {
 
 /** What operators and Prometheus ask, on a port that is not open to clients: `/metrics` and `/health`. */
 export async function openAdmin(
-  { host, port }: Place,
+  { host, port, isOwnHost }: Place,
   sources: Sources,
   logger: Logger,
 ): Promise<{ url: string; close: () => void }> {
   const server = createServer((request, response) => {
+    if (!isOwnHost(request.headers.host ?? host))
+      return send(response, 421, 'text/plain', 'This port answers to names of this machine only.\n');
     answer(request.url ?? '/', sources).then(
       ({ status, type, body }) => send(response, status, type, body),
       (error: unknown) => {

@@ -12,6 +12,7 @@ import {
   readSome,
   type Some,
 } from '../../mongo/documents.ts';
+import { inTurn } from '../../mongo/turns.ts';
 import { eachValue } from './elements.ts';
 import * as out from './output.ts';
 import type { Joined, View } from './view.ts';
@@ -65,23 +66,36 @@ export const queryMethods = {
   async *stream(this: AnyQuery, answer: Answer, session: ClientSession): AsyncGenerator<Row[]> {
     const cursor = open(this, { session, batchSize: STREAMED });
     let waiting: Buffer[] = [];
-    const write = async (): Promise<Row[]> => {
-      const { rows } = await writeAll(waiting, joinsOf(this), answer);
-      waiting = waiting.slice(rows.length);
-      return rows;
+    const pieces = async function* (joins: PopulateOptions[]): AsyncGenerator<Row[]> {
+      const { whole, write } = await prepare(waiting, joins, answer);
+      const documents = waiting.slice(0, whole);
+      waiting = waiting.slice(whole);
+      let written = 0;
+      while (written < documents.length) {
+        await ownTurn();
+        const rows = writeUpTo(PIECE, documents.slice(written), write);
+        written += rows.length;
+        yield rows;
+      }
     };
     try {
       for await (const document of cursor as AsyncIterable<Buffer>)
-        if (waiting.push(document) >= STREAMED) yield await write();
-      while (waiting.length > 0) yield await write();
+        if (waiting.push(document) >= STREAMED) yield* pieces(joinsOf(this));
+      while (waiting.length > 0) yield* pieces(joinsOf(this));
     } finally {
       await cursor.close();
     }
   },
 } satisfies Bytes;
 
-/** How many documents of a stream are read and written at once: few, so that many streams leave room for others. */
+/** How many documents of a stream are read at once. */
 const STREAMED = 50;
+/** After so many bytes a stream lets others have their turn. */
+const PIECE = 128 << 10;
+
+/** Streams write one after another, each in a turn of the event loop of its own, so that other requests come between. */
+const ownTurn = (): Promise<void> =>
+  inTurn('streams', () => new Promise((resolve) => void setImmediate(resolve)));
 
 function open(query: AnyQuery, more: mongo.FindOptions): mongo.FindCursor {
   const conditions = query.cast(query.model) as object;
@@ -128,19 +142,40 @@ const joinsOf = (query: AnyQuery): PopulateOptions[] =>
 
 /** Writes documents with what is joined to them, as many as MAX_BYTES hold, but one at least. */
 export async function writeAll(documents: Buffer[], joins: PopulateOptions[], answer: Answer): Promise<Rows> {
+  const { whole, write } = await prepare(documents, joins, answer);
+  const rows = writeUpTo(MAX_BYTES, documents.slice(0, whole), write);
+  return { rows, hasMore: rows.length < documents.length };
+}
+
+type Write = (stored: Buffer) => Row;
+
+/** Reads what is joined to documents, and answers how many of them, from the first, it has all of. */
+async function prepare(
+  documents: Buffer[],
+  joins: PopulateOptions[],
+  answer: Answer,
+): Promise<{ whole: number; write: Write }> {
   const { view, whole } = await viewOf(documents, joins, answer, '');
   const added = documents.length > 0 ? await answer.add?.(documents.slice(0, whole)) : undefined;
-  const rows: Row[] = [];
-  let bytes = 0;
-  for (const stored of documents.slice(0, whole)) {
-    if (bytes > MAX_BYTES) break;
+  const write = (stored: Buffer): Row => {
     const mark = out.written();
     answer.write(stored, 0, { ...view, added });
-    const json = out.take(mark);
-    bytes += json.length;
-    rows.push({ stored, json });
+    return { stored, json: out.take(mark) };
+  };
+  return { whole, write };
+}
+
+/** Writes documents until there are more than so many bytes. */
+function writeUpTo(most: number, documents: Buffer[], write: Write): Row[] {
+  const rows: Row[] = [];
+  let bytes = 0;
+  for (const stored of documents) {
+    if (bytes > most) break;
+    const row = write(stored);
+    bytes += row.json.length;
+    rows.push(row);
   }
-  return { rows, hasMore: rows.length < documents.length };
+  return rows;
 }
 
 /** How documents are shown, and how many of them, from the first, have all that is joined to them. */
