@@ -4,9 +4,10 @@ import { type Channel, channel } from 'node:diagnostics_channel';
  * What the program tells of its work to whoever measures it: Node's diagnostics channels, which cost nothing while
  * nobody listens. Nothing here depends on who that is; see src/edges/metrics.
  */
-interface Measure<T extends object> extends Omit<Channel, 'publish' | 'subscribe'> {
+interface Measure<T extends object> extends Omit<Channel, 'publish' | 'subscribe' | 'unsubscribe'> {
   publish: (message: T) => void;
   subscribe: (listener: (message: T) => void) => void;
+  unsubscribe: (listener: (message: T) => void) => void;
 }
 
 const measure = <T extends object>(name: string): Measure<T> => channel(`shelfmark:${name}`) as never;

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import type { Logger } from 'pino';
 import type { Caller } from '../auth/caller.ts';
-import { comingFrom, type Origin } from '../auth/origin.ts';
+import { comingFrom, origin, type Origin } from '../auth/origin.ts';
 import type { Problem } from '../errors.ts';
+import { roundTrips } from '../measures.ts';
 import { addressOf, networksOf } from './address.ts';
 
 /**
@@ -13,10 +14,13 @@ import { addressOf, networksOf } from './address.ts';
  * By hand, because pino-http makes a logger for each request, which costs more than the router does.
  */
 export function requestLog(logger: Logger): Middleware {
+  // Once, however many applications a process has.
+  roundTrips.unsubscribe(tally);
+  roundTrips.subscribe(tally);
   return (ctx, next) => {
     const start = performance.now();
     const address = addressOf(ctx);
-    const origin: Origin = {
+    const own: Origin = {
       request: randomUUID(),
       clientRequest: harmless(ctx.req.headers['x-request-id']),
       address: address ?? 'unknown',
@@ -24,19 +28,27 @@ export function requestLog(logger: Logger): Middleware {
       agent: ctx.req.headers['user-agent']?.trim().slice(0, 300) || undefined,
       database: { count: 0, milliseconds: 0 },
     };
-    ctx.state['origin'] = origin;
+    ctx.state['origin'] = own;
     ctx.state['logger'] = logger;
-    ctx.res.setHeader('X-Request-Id', origin.request);
+    ctx.res.setHeader('X-Request-Id', own.request);
     ctx.res.once('close', () => {
       const { statusCode, writableFinished } = ctx.res;
       // 501 is the answer to a client's odd method, no failure of ours.
       const level = statusCode >= 500 && statusCode !== 501 ? 'error' : 'info';
       if (!logger.isLevelEnabled(level)) return;
       const message = writableFinished ? 'request completed' : 'request aborted';
-      logger[level](lineOf(ctx, origin, performance.now() - start), message);
+      logger[level](lineOf(ctx, own, performance.now() - start), message);
     });
-    return comingFrom(origin, next);
+    return comingFrom(own, next);
   };
+}
+
+/** A command of this request has come back from the database. */
+function tally({ seconds }: { seconds: number }): void {
+  const database = origin()?.database;
+  if (!database) return;
+  database.count++;
+  database.milliseconds += seconds * 1_000;
 }
 
 /** Writes lines that belong to this request. */

@@ -1,5 +1,4 @@
 import type { mongo } from 'mongoose';
-import { origin } from '../auth/origin.ts';
 import { roundTrips } from '../measures.ts';
 
 /**
@@ -36,12 +35,6 @@ export function watchTraffic(client: mongo.MongoClient): void {
     if (start === undefined) return;
     since.delete(keyOf(event));
     pool.inUse--;
-    const milliseconds = performance.now() - start;
-    const tally = origin()?.database;
-    if (tally) {
-      tally.count++;
-      tally.milliseconds += milliseconds;
-    }
-    if (roundTrips.hasSubscribers) roundTrips.publish({ seconds: milliseconds / 1_000 });
+    if (roundTrips.hasSubscribers) roundTrips.publish({ seconds: (performance.now() - start) / 1_000 });
   });
 }
