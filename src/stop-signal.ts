@@ -8,12 +8,23 @@ import { constants } from 'node:os';
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   let since = 0;
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.on(name, () => {
-      const exitCode = 128 + constants.signals[name];
-      if (controller.signal.aborted && performance.now() - since > 500) process.exit(exitCode);
-      since ||= performance.now();
-      controller.abort(exitCode);
-    });
+  const stop = (name: 'SIGINT' | 'SIGTERM') => () => {
+    const exitCode = 128 + constants.signals[name];
+    if (controller.signal.aborted && performance.now() - since > 500) process.exit(exitCode);
+    since ||= performance.now();
+    controller.abort(exitCode);
+  };
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, stop(name));
+  if (process.env['npm_lifecycle_event']) whenParentEnds(stop('SIGTERM'));
   return controller.signal;
+}
+
+/** npm passes a signal to the shell that it runs a script in, and that one ends without passing it on. */
+function whenParentEnds(stop: () => void): void {
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    stop();
+  }, 250).unref();
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mongoose from 'mongoose';
+import { Mongod } from '../src/mongo/embedded/mongod.ts';
 import { startEmbedded } from '../src/mongo/embedded/start.ts';
 import { compiled } from './support/process.ts';
 
@@ -235,6 +236,22 @@ test('damaged data is told from mongod’s own log, with what to do', async () =
   await (await start()).stop();
   await truncate(join(dataDir, 'db', 'WiredTiger.turtle'));
   await expect(start()).rejects.toThrow(/did not start on .*WiredTiger\.turtle.*from a backup/s);
+});
+
+test('a full disk is named as the reason why mongod has ended', async () => {
+  const mongod = new Mongod({
+    binary: { path: '', version: '', source: '', env: {} },
+    dbPath: dataDir,
+    port: 1,
+  });
+  mongod.isInstanceReady = true;
+  // As mongod 8.2 wrote them on a full file system.
+  mongod.stdoutHandler(
+    '{"s":"E","c":"WT","msg":"WiredTiger error message","attr":{"error":28,"message":{"msg":"eviction thread error","error_str":"No space left on device","error_code":28}}}\n' +
+      '{"s":"F","c":"ASSERT","msg":"Fatal assertion","attr":{"msgid":50853,"file":"wiredtiger_util.cpp"}}\n',
+  );
+  mongod.closeHandler(null, 'SIGABRT');
+  expect(await mongod.ended).toBe('The disk is full: No space left on device');
 });
 
 onLinux('a registry that serves something else is found out, and leaves nothing in the cache', async () => {

@@ -23,7 +23,7 @@ import { signingKeys } from '../src/signing-keys.ts';
 import { CREDENTIALS, letIn, tokenOf } from './support/callers.ts';
 import { freshDatabase } from './support/database.ts';
 import { dbName, mongoUri, useApi } from './support/harness.ts';
-import { runScript, type ServerProcess, startServer } from './support/process.ts';
+import { compiled, runScript, type ServerProcess, startServer } from './support/process.ts';
 import { dial } from './support/socket.ts';
 import { modelOf } from '../src/schema/model.ts';
 
@@ -309,6 +309,19 @@ describe('SIGTERM', () => {
     expect(await server.exitCode).toBe(143);
     busy.hangUp();
   });
+});
+
+test('a program that npm has started stops when npm is told to: npm signals the shell between the two, and nobody else', async () => {
+  const program = `
+    const { stopSignal } = await import('${compiled('src/stop-signal.ts').href}');
+    const work = setInterval(() => {}, 1_000);
+    stopSignal().addEventListener('abort', () => clearInterval(work));
+    console.log('up');`;
+  const env = { ...process.env, NODE_OPTIONS: '', PROGRAM: program, npm_lifecycle_event: 'start' };
+  const shell = spawn('sh', ['-c', `"${process.execPath}" --input-type=module -e "$PROGRAM"; :`], { env });
+  await once(shell.stdout, 'data');
+  shell.kill();
+  await once(shell.stdout, 'close', { signal: AbortSignal.timeout(5_000) });
 });
 
 describe('a database that is killed', () => {

@@ -101,10 +101,14 @@ export async function launch(options: Launch, patience = ADDRESS_WITHIN_MS): Pro
   return launch(options, READY_WITHIN_MS);
 }
 
+const DISK_FULL = 'No space left on device';
+
 const isTrouble = (line: string): boolean => /error|cannot|unrecogni[sz]ed/i.test(line);
 
 /** What a line of mongod's log says of the reason why it cannot go on, if it does. */
 function troubleIn(line: string, ready: boolean): string | undefined {
+  // It ends with a "fatal assertion" that does not say why.
+  if (line.includes(DISK_FULL)) return `The disk is full: ${DISK_FULL}`;
   if (!line.startsWith('{')) return !ready && isTrouble(line) ? line : undefined;
   const { s: severity, msg, attr } = parse(line);
   if (severity !== 'F' && (severity !== 'E' || ready)) return undefined;
