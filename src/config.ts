@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { hostsOf } from './mongo/hosts.ts';
 import { password } from './schema/password.ts';
 import { readSecretFiles } from './secret-files.ts';
 import { readKeys, type SigningKey } from './auth/tokens.ts';
@@ -203,15 +204,6 @@ export const isLoopback = (host: string): boolean =>
 /** Where clients reach the API, as far as the configuration knows. */
 export const addressOf = ({ PUBLIC_URL, HOST, PORT }: Config): string =>
   PUBLIC_URL ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
-
-/** The hosts of a MongoDB URI: what may be shown of it, without user, password and options. */
-export const hostsOf = (uri: string): string[] =>
-  uri
-    .replace(/^.*?:\/\//, '')
-    // The last @, for a password that has one, or a slash, as it should not.
-    .replace(/^.*@/, '')
-    .replace(/[/?].*$/, '')
-    .split(',');
 
 /**
  * The configuration that the environment gives; an empty variable counts as one that is not set.

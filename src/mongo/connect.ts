@@ -1,5 +1,5 @@
 import mongoose, { type mongo } from 'mongoose';
-import { type Config, hostsOf } from '../config.ts';
+import { hostsOf } from './hosts.ts';
 import { watchTraffic } from './traffic.ts';
 
 export interface Database {
@@ -8,7 +8,13 @@ export interface Database {
   close(): Promise<void>;
 }
 
-type Place = Pick<Config, 'MONGODB_URI' | 'DATA_DIR' | 'MONGOD_BINARY'> & Partial<Pick<Config, 'POOL_SIZE'>>;
+/** Where the database is, in the words of the configuration. */
+interface Place {
+  MONGODB_URI?: string | undefined;
+  DATA_DIR: string;
+  MONGOD_BINARY?: string | undefined;
+  POOL_SIZE?: number;
+}
 
 /**
  * Connects Mongoose to MONGODB_URI or, without one, to the embedded database of DATA_DIR, which it starts
