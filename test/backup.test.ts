@@ -59,6 +59,8 @@ const everyType = () => [
   {
     int: 1,
     double: new Double(1),
+    fraction: 0.1,
+    great: new Double(1e300),
     zero: new Double(-0),
     nan: NaN,
     long: Long.fromString('9007199254740993'),
@@ -79,6 +81,13 @@ const everyType = () => [
   { is: { $numberInt: '5' } },
   { is: { $oid: '65f000000000000000000b01' }, to: { $ref: 'books', $id: 1 } },
   { is: { $regex: 'a', $options: '' }, $date: 5 },
+  // What an object of JavaScript has in another order.
+  {
+    is: new Map([
+      ['2', 1],
+      ['1', 2],
+    ]),
+  },
 ];
 
 /** One transaction after the other adds an entry and counts it. */

@@ -1,5 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import mongoose, { type mongo } from 'mongoose';
-import { fromLine, toLine } from './lines.ts';
+
+const { Binary, deserialize, EJSON, serialize } = mongoose.mongo.BSON;
+const CANONICAL = { relaxed: false } as const;
 
 /** Collections and views as MongoDB describes them, with all that it takes to make them anew. */
 
@@ -23,11 +26,25 @@ export async function describe(db: mongo.Db): Promise<Described[]> {
   return described;
 }
 
-/** A description as the manifest has it: a validator has names that mean something in Extended JSON. */
-export const toManifest = (described: Described): unknown =>
-  JSON.parse(toLine(Buffer.from(mongoose.mongo.BSON.serialize(described))));
+/** A description as the manifest has it: in Extended JSON, or its BSON where that could be taken for something else. */
+export function toManifest(described: Described): unknown {
+  const bytes = serialize(described);
+  const text = EJSON.stringify(described, CANONICAL);
+  return JSON.parse(comesBack(text, bytes) ? text : EJSON.stringify(new Binary(bytes), CANONICAL));
+}
 
-export const fromManifest = (layout: unknown): Described => fromLine(JSON.stringify(layout)) as Described;
+function comesBack(text: string, bytes: Uint8Array): boolean {
+  try {
+    return isDeepStrictEqual(serialize(EJSON.parse(text, CANONICAL)), bytes);
+  } catch {
+    return false;
+  }
+}
+
+export function fromManifest(layout: unknown): Described {
+  const value = EJSON.parse(JSON.stringify(layout)) as Described | mongo.Binary;
+  return value instanceof Binary ? (deserialize(value.buffer) as Described) : value;
+}
 
 export const create = (db: mongo.Db, { name, options }: Described): Promise<unknown> =>
   db.command({ create: name, ...options });
