@@ -7,7 +7,7 @@ COPY src src
 COPY scripts scripts
 # What only compilers and people read is left behind.
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund && \
-    npm sbom --omit=dev --sbom-format=cyclonedx > sbom.json && \
+    npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx > sbom.json && \
     find node_modules -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name '*.md' \) -delete
 
 FROM node:26-bookworm-slim
