@@ -17,7 +17,7 @@ import {
   withDatabase,
 } from './program.ts';
 import { startProgress } from './progress.ts';
-import { modelOf } from '../src/schema/model.ts';
+import { modelOf, OF_THE_COLLECTION } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run --silent export -- RESOURCE [--format ndjson|csv] [--out FILE]
 
@@ -89,7 +89,12 @@ async function openOutput(out: string) {
 /** The JSON of each document. Not a snapshot: what is written meanwhile may be in it or not, but nothing twice. */
 async function* documents(resource: AnyResource, onRow: () => void): AsyncGenerator<object> {
   const toJson = shapeOf(resource.document);
-  for await (const stored of modelOf(resource).find().sort({ _id: 1 }).lean().cursor({ batchSize: 1_000 })) {
+  for await (const stored of modelOf(resource)
+    .find()
+    .collation(OF_THE_COLLECTION)
+    .sort({ _id: 1 })
+    .lean()
+    .cursor({ batchSize: 1_000 })) {
     yield toJson(stored) as object;
     onRow();
   }

@@ -150,16 +150,10 @@ const sortable = ({ path }: Route): string => path.replace(/\{\w+\}/g, '\uffff')
 
 /** The OpenAPI document of everything that the application answers; it needs no database. */
 export function describeApi(api: Api) {
-  const edges = edgesOf(api, {
-    logger: pino({ level: 'silent' }),
-    corsOrigins: [],
-    metrics: undefined,
-    tracing: undefined,
-    isDevelopment: false,
-  });
+  const edges = describedEdges(api);
   const byName = (one: Tag, other: Tag): number => (one.name < other.name ? -1 : 1);
   return openapi(
-    [...edges.flatMap(({ routes }) => routes), ...api.routes, ...systemRoutes(api)],
+    allRoutes(api, edges),
     // In the order in which they are of use.
     [
       ...api.resources
@@ -173,6 +167,22 @@ export function describeApi(api: Api) {
     ],
   );
 }
+
+/** Those that the application serves: of its edges, its resources and the system. */
+export const allRoutes = (api: Api, edges: Edge[] = describedEdges(api)): Route[] => [
+  ...edges.flatMap(({ routes }) => routes),
+  ...api.routes,
+  ...systemRoutes(api),
+];
+
+const describedEdges = (api: Api): Edge[] =>
+  edgesOf(api, {
+    logger: pino({ level: 'silent' }),
+    corsOrigins: [],
+    metrics: undefined,
+    tracing: undefined,
+    isDevelopment: false,
+  });
 
 const systemRoutes = ({ resources }: Api, requireReady = () => {}): Route[] =>
   system(

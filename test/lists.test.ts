@@ -64,7 +64,7 @@ async function inOrder(sort: string): Promise<string[]> {
   const direction = sort.startsWith('-') ? -1 : 1;
   const field = sort.replace(/^-/, '').replace(/^id$/, '_id');
   const found = await modelOf(Book)
-    .collection.find({}, { sort: { [field]: direction, _id: direction } })
+    .collection.find({}, { sort: { [field]: direction, _id: direction }, collation: { locale: 'en' } })
     .toArray();
   return found.map(({ _id }) => _id.toHexString());
 }

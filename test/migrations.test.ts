@@ -11,6 +11,7 @@ import { type Arguments, readArguments } from '../scripts/migrate/arguments.ts';
 import { migrate } from '../scripts/migrate/command.ts';
 import { DEMO_PASSWORD, hashPassword } from '../src/auth/passwords.ts';
 import { migrations as product } from '../src/migrations/index.ts';
+import { differences } from '../src/mongo/differences.ts';
 import { type Index, type Layout, layoutOf, readLayout } from '../src/mongo/layout.ts';
 import { writeConflict } from '../src/mongo/failures.ts';
 import { backfill, change } from '../src/mongo/migrate/documents.ts';
@@ -823,7 +824,7 @@ describe('npm run migrate', () => {
     expect(await command('up --all', all)).toMatchObject({ text: '0003-add-label-after: applied' });
     expect(await things.countDocuments({ label: 'x' })).toBe(2_501);
     const found = await readLayout(db);
-    expect(found['others']).toEqual(layout['others']);
+    expect(differences(layout, found).filter(({ collection }) => collection === 'others')).toEqual([]);
     expect(found['things']?.schema).toEqual(layout['things']?.schema);
     await down(db, all, { to: '0001' });
     expect(await things.countDocuments({ label: { $exists: true } })).toBe(0);
@@ -926,6 +927,39 @@ describe('npm run migrate', () => {
     expect((await readLayout(db))['things']?.indexes).toEqual(wanted['things']?.indexes);
     await down(db, [...list, ...loaded], { to: '0001' });
     expect((await readLayout(db))['things']?.indexes).toEqual({ n_1: former });
+  });
+
+  test('new builds indexes of another collation beside the former ones, and plan foresees what becomes equal', async () => {
+    const rules = { bsonType: 'object' };
+    const layoutWith = (collation?: mongoose.mongo.CollationOptions) =>
+      layoutOf([
+        { collection: 'things', schema: rules, indexes: [{ key: { word: 1 }, unique: true }], collation },
+        JOURNAL,
+        LOCK,
+      ]);
+    const indexes = [{ key: { word: 1 }, unique: true }];
+    const list = [await file('0001-initial', [createCollection('things', { schema: rules, indexes })])];
+    await up(db, list);
+    const [former, wanted] = [layoutWith(), layoutWith({ locale: 'en', strength: 2 })];
+    expect((await command('status', list, former)).code).toBe(0);
+    expect((await command('status', list, wanted)).text).toContain('the index word_1_en_2 is missing');
+    await things.insertMany([{ word: 'SF' }, { word: 'sf' }, { word: 'x' }] as never[]);
+    const { loaded } = await generate('new words', list, wanted);
+    expect(
+      loaded.map(({ steps, afterDeployment }) => [steps.map(({ up }) => up.title), afterDeployment]),
+    ).toEqual([
+      [['create the index word_1_en_2 of things'], false],
+      [['drop the index word_1 of things'], true],
+    ]);
+    list.push(...loaded);
+    expect((await command('plan', list)).text).toContain('2 documents stand in its way');
+    await expect(up(db, list)).rejects.toThrow('E11000');
+    await things.deleteOne({ word: 'sf' });
+    await up(db, list);
+    expect((await readLayout(db))['things']).toEqual(wanted['things']);
+    await expect(things.insertOne({ word: 'sF' } as never)).rejects.toMatchObject({ code: 11000 });
+    await down(db, list, { to: '0001' });
+    expect((await readLayout(db))['things']).toEqual(former['things']);
   });
 
   test('new, plan and status know rules across fields', async () => {

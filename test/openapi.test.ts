@@ -56,6 +56,10 @@ describe('the catalogue of problems', () => {
   });
 });
 
+test('what operations have in common stands in the document once', () => {
+  expect(JSON.stringify(document).length / operations.length).toBeLessThan(2_200);
+});
+
 describe('pages for people', () => {
   const demo = { username: 'a"<b>@example.org', password: 'known to everybody' };
   let server: Awaited<ReturnType<typeof serve>>;

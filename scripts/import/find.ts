@@ -1,5 +1,6 @@
 import type { Types } from 'mongoose';
 import { record } from '../../src/http/audit.ts';
+import { comparerOf } from '../../src/mongo/collation.ts';
 import { modelOf } from '../../src/schema/model.ts';
 import { objectId } from '../../src/schema/fields.ts';
 import { type AnyResource, noun } from '../../src/schema/resource.ts';
@@ -105,18 +106,14 @@ async function learn(
   await look(lookup, missing);
 }
 
-/** Compares as the target's collection does. Several documents of one name: the oldest. */
+/** Compares as the target's lists do. Several documents of one name: the oldest. */
 async function look({ target, find, known }: Lookup, names: string[]): Promise<void> {
   const found = await modelOf(target)
     .find({ [find]: { $in: names } }, { [find]: 1 })
     .sort({ _id: 1 })
     .lean<({ _id: Types.ObjectId } & Json)[]>();
-  const { locale, strength = 3 } = target.collation ?? {};
-  const sensitivity = strength === 1 ? 'base' : strength === 2 ? 'accent' : 'variant';
-  const { compare } = new Intl.Collator(locale, { sensitivity });
-  const isSame = locale
-    ? (one: unknown, other: string) => typeof one === 'string' && compare(one, other) === 0
-    : (one: unknown, other: string) => one === other;
+  const compare = comparerOf(target.collation);
+  const isSame = (one: unknown, other: string) => typeof one === 'string' && compare?.(one, other) === 0;
   const exact = new Map(found.toReversed().map((document) => [document[find], document]));
   for (const name of names) {
     const match = exact.get(name) ?? found.find((document) => isSame(document[find], name));

@@ -86,10 +86,6 @@ function write(draft: Draft, difference: Difference, renames: Rename[], all: Dif
     }
     case 'validation':
       return before.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
-    case 'collation':
-      return before.comment(
-        `The collation of ${collection} cannot change: make a new collection, and move the documents.`,
-      );
   }
 }
 
@@ -115,7 +111,7 @@ function writeUnique(
 ): void {
   const { key, ...options } = (wanted ?? found) as IndexLayout;
   const filter = Object.fromEntries(Object.keys(key).map((path) => [path, { $exists: true }]));
-  const partial = withName(indexName({ key, where: filter } as Index), {
+  const partial = withName(indexName({ key, where: filter } as Index, options['collation'] as never), {
     key,
     ...options,
     partialFilterExpression: filter,

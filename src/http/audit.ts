@@ -51,6 +51,8 @@ export const AuditEntry = resource('AuditEntry', {
     documents: z.array(objectId()).describe('Their ids, to filter by'),
   },
   policy: { create: [], update: [], remove: [] },
+  // Names and numbers, which nobody sorts by.
+  collation: { locale: 'simple' },
   indexes: [
     { key: { createdAt: 1 }, expireAfterSeconds: KEPT },
     { key: { actor: 1, _id: 1 } },

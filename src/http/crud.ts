@@ -115,7 +115,7 @@ export const replace = <R extends AnyResource>(
     operationId: `replace${resource.name}`,
     summary: `Replace ${a(resource)}`,
     description:
-      'Replaces every field that a client may write; a field that the body leaves out gets its default. Read-only fields may be present if they are unchanged.',
+      'Replaces every field that a client may write; a field that the body leaves out gets its default.',
     policy: accessTo('update', resource),
     body: { schema: resource.bodies.replace, example },
     answer: { status: 200, ...theDocument(resource, example) },

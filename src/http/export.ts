@@ -21,7 +21,7 @@ const STREAM_TIME = 10 * 60_000;
 /** GET /books/export: all documents that a list would show on its pages, as a stream. */
 export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
   const { collection } = resource;
-  const { standard, filtering, problems, orderOf, conditionsOf } = search(resource, listing);
+  const { declared, standard, filtering, problems, orderOf, conditionsOf } = search(resource, listing);
   const show = showing(resource);
   return route({
     method: 'get',
@@ -29,12 +29,13 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
     operationId: `export${capital(collection)}`,
     tag: collection,
     summary: `Export ${collection}`,
-    description: `All ${collection} that meet the filters, one a line: as JSON, or as CSV by \`Accept: text/csv\` or \`format=csv\`. Not a snapshot: what is written meanwhile may be in it or not.`,
+    description: `All ${collection} that meet the filters, one a line, as JSON or CSV. Not a snapshot: what is written meanwhile may be missing.`,
     policy: accessTo('read', resource),
     query: z
       .strictObject({ ...standard, ...filtering, ...CSV_PARAMETERS })
       .superRefine(refuseOutOfReach(resource))
       .superRefine(refuseWithoutCsv),
+    lists: { resource, filters: declared },
     answer: { status: 200, description: `All ${collection}` },
     problems: ['too_many_streams', ...problems],
     forms: streams(collection, {

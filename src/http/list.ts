@@ -173,7 +173,7 @@ function pages<R extends AnyResource>(
   return {
     method: 'get' as const,
     policy: accessTo('read', resource),
-    description: `A page of ${collection}, the newest first unless \`sort\` says otherwise. Pass \`page.next\` as \`after\` to go on.`,
+    description: `A page of ${collection}.`,
     query: z
       .strictObject({ ...standard, ...PAGING, ...facetParameters(known), ...filtering })
       .superRefine(refuseContradictions)

@@ -7,7 +7,7 @@ import { isObjectId } from '../schema/fields.ts';
 import type { Showing } from '../schema/include.ts';
 import { valueOf } from '../schema/json/elements.ts';
 import { type Row, type Rows, writeAll } from '../schema/json/read.ts';
-import { modelOf, QUERY_TIME } from '../schema/model.ts';
+import { BY_ID, modelOf, OF_THE_COLLECTION, QUERY_TIME } from '../schema/model.ts';
 import { isOf } from '../schema/nodes.ts';
 import { type Path, valueAt } from '../schema/paths.ts';
 import type { AnyResource } from '../schema/resource.ts';
@@ -151,7 +151,11 @@ async function search(
         { $limit: limit + 1 },
         ...(projection ? [{ $project: { ...projection, [SCORE]: 1 } }] : []),
       ],
-      { maxTimeMS: timeFor(conditions), raw: true },
+      {
+        maxTimeMS: timeFor(conditions),
+        ...(resource.collation && { collation: resource.collation }),
+        raw: true,
+      },
     );
   const { documents, isCut } = await readSome(cursor);
   const { rows, hasMore } = await writeAll(documents.slice(0, limit), joins, answer);
@@ -164,7 +168,15 @@ export const query = (
   conditions: object[],
   order: SortField[],
   projection: Record<string, 1> | undefined,
-) => modelOf(resource).find(all(conditions), projection).sort(sortOf(order)).maxTimeMS(timeFor(conditions));
+) => {
+  const isById = order[0]?.field === '_id';
+  const isWhole = conditions.length === 0;
+  const found = modelOf(resource)
+    .find(all(isById && !isWhole ? [...conditions, BY_ID] : conditions), projection)
+    .sort(sortOf(order))
+    .maxTimeMS(timeFor(conditions));
+  return isById && isWhole ? found.collation(OF_THE_COLLECTION) : found;
+};
 
 const sortOf = (order: SortField[]): Record<string, 1 | -1> =>
   Object.fromEntries(order.map(({ field, direction }) => [field, direction]));

@@ -35,7 +35,7 @@ export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType
     }),
     fields: oneOrMore(
       selectable(resource),
-      'The fields to show, beside the id and what is included; the answer then lacks the others. `*` is all, `etag` the entity tag, `author.name` a field of what is included',
+      'Only these fields, beside the id and what is included. `*` is all, `etag` the entity tag',
     ).optional(),
   };
 };

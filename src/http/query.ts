@@ -46,8 +46,6 @@ export const flag = () =>
     })
     .meta({ type: 'boolean' });
 
-export const LIST = { style: 'form', explode: true } as const;
-
 /** Of a list: whether an escaped comma is a part of a value, because values may have commas. */
 export const lists = z.registry<{ keepsCommas: boolean }>();
 
@@ -57,7 +55,6 @@ export const several = <T extends z.ZodType>(value: T, field: z.ZodType = value)
     .array(value)
     .min(1, 'must have a value')
     .max(100)
-    .meta({ param: LIST })
     .register(lists, { keepsCommas: mayHaveCommas(field) });
 
 /** Asked for each operator of a field, in each of its lists: it takes a while, and is told once. */
@@ -81,4 +78,4 @@ function admitsCommas(schema: z.ZodType): boolean {
 export const oneOrMore = (words: string[], description: string) =>
   setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length)
     .min(1, 'must have a value')
-    .meta({ description, uniqueItems: true, param: LIST });
+    .meta({ description, uniqueItems: true });

@@ -86,7 +86,7 @@ export interface Form {
   send: (ctx: Context, input: Input) => void | Promise<void>;
 }
 
-/** What a list of documents can be filtered by, for whatever else shows the same documents. */
+/** Which documents it shows, and by what they can be filtered. */
 interface Listed {
   resource: AnyResource;
   filters: Filter[];
@@ -133,6 +133,7 @@ export interface Definition<
   forms?: Record<string, Form>;
   /** Serves a client that asks for a WebSocket. Other routes answer it as if it had not asked. */
   socket?: Form['send'];
+  /** OpenAPI declares the filters of a resource once: at its list, if it has one. */
   lists?: Listed;
   /** MongoDB may have to read whole collections for it: it gets one of the few places for that. */
   expensive?: true;
@@ -173,6 +174,10 @@ export const route = <
 export const byId = (resource: AnyResource, example = resource.example.id) =>
   z.strictObject({ id: objectId().meta({ description: 'Its id', example }) });
 
+/** Whether it is the list of a resource: GET /books. */
+export const isList = ({ lists, path }: Route): boolean =>
+  lists !== undefined && path === `/${lists.resource.collection}`;
+
 /** Every write is one transaction; see endpoint(). */
 export const writes = ({ method }: Route): boolean => method !== 'get';
 
@@ -194,9 +199,10 @@ export const queryOf = (route: Route): z.ZodObject =>
     ? z.strictObject({ dryRun })
     : (route.query ?? z.strictObject({}));
 
-/** What any request may be refused with, whatever it asks for: OpenAPI says it once, and not with each operation. */
+/** What many requests may be refused with, whatever they are about: OpenAPI says it once, and not with each operation. */
 export const ANYWHERE: readonly ProblemCode[] = [
   'malformed_query',
+  'invalid_cursor',
   'malformed_json',
   'unauthenticated',
   'forbidden',
@@ -209,12 +215,15 @@ export const ANYWHERE: readonly ProblemCode[] = [
   'unknown_parameter',
   'validation_failed',
   'rate_limited',
+  'too_many_feeds',
+  'too_many_streams',
   'write_conflict',
   'outcome_unknown',
   'database_unavailable',
   'migrations_pending',
   'database_ahead',
   'query_timeout',
+  'search_unavailable',
   'overloaded',
   'misdirected_request',
   'internal_error',
@@ -228,7 +237,6 @@ export function problemsOf(route: Route): ProblemCode[] {
   return [
     ...new Set<ProblemCode>([
       ...problems.filter((code) => !ANYWHERE.includes(code)),
-      ...(isConditional(route) ? (['precondition_failed'] as const) : []),
       ...(alternative ? (['patch_test_failed'] as const) : []),
       ...(params ? (['not_found'] as const) : []),
       ...(isIdempotent(route) ? (['idempotency_key_reused'] as const) : []),

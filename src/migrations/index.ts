@@ -11,6 +11,8 @@ import { readings } from './0009-readings.ts';
 import { accountStates } from './0010-account-states.ts';
 import { patterns } from './0011-patterns.ts';
 import { readingsImages } from './0012-readings-images.ts';
+import { alphabetical } from './0013-alphabetical.ts';
+import { alphabeticalAfter } from './0014-alphabetical-after.ts';
 
 /** All migrations, in the order in which they are applied. One that has been applied anywhere never changes. */
 export const migrations: Migration[] = [
@@ -26,4 +28,6 @@ export const migrations: Migration[] = [
   accountStates,
   patterns,
   readingsImages,
+  alphabetical,
+  alphabeticalAfter,
 ];

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { isSimple } from './collation.ts';
 import type { CollectionLayout, Expression, IndexLayout, JsonSchema, Layout, View } from './layout.ts';
 
 /** One thing in which a database is not as the definitions want it; what it should not have, or lacks, is undefined. */
@@ -37,7 +38,7 @@ export type Difference =
       found: View | undefined;
     }
   | {
-      what: 'collation' | 'validation' | 'images';
+      what: 'validation' | 'images';
       collection: string;
       wanted: unknown;
       found: unknown;
@@ -53,8 +54,6 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
     }
     if (!isSame(want.view, have.view))
       all.push({ what: 'view', collection, wanted: want.view, found: have.view });
-    if (!isSame(want.collation, have.collation))
-      all.push({ what: 'collation', collection, wanted: want.collation, found: have.collation });
     if (!isSame(want.schema, have.schema))
       all.push({ what: 'validator', collection, wanted: want.schema, found: have.schema });
     for (const name of keysOf(want.rules ?? {}, have.rules ?? {})) {
@@ -88,17 +87,21 @@ function underFoundNames(wanted: Indexes, found: Indexes): Indexes {
 
 const keysOf = (...objects: object[]): string[] => [...new Set(objects.flatMap(Object.keys))];
 
-/** In the key of an index the order of the fields counts; elsewhere it does not, nor does that of `required`. */
+/**
+ * In the key of an index the order of the fields counts; elsewhere it does not, nor does that of `required`. MongoDB
+ * reports no collation of an index that has the simple one.
+ */
 export const isSame = (a: unknown, b: unknown): boolean => isDeepStrictEqual(canonical(a), canonical(b));
 
 function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);
   if (value === null || typeof value !== 'object' || value instanceof Date) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([name, inner]) => {
-      if (name === 'key') return [name, JSON.stringify(inner)];
-      if (name === 'required' && Array.isArray(inner)) return [name, new Set(inner)];
-      return [name, canonical(inner)];
+    Object.entries(value).flatMap(([name, inner]) => {
+      if (name === 'collation' && isSimple(inner)) return [];
+      if (name === 'key') return [[name, JSON.stringify(inner)]];
+      if (name === 'required' && Array.isArray(inner)) return [[name, new Set(inner)]];
+      return [[name, canonical(inner)]];
     }),
   );
 }

@@ -9,6 +9,8 @@ import { database } from './connect.ts';
 export interface Reading {
   collection: string;
   condition?: object | undefined;
+  /** How the condition compares texts. */
+  collation?: mongo.CollationOptions | undefined;
   projection?: Record<string, 1> | undefined;
   /** Milliseconds that MongoDB may take. */
   maxTimeMS: number;
@@ -60,7 +62,7 @@ export interface Found {
 
 /** Reads documents by their ids, whatever their size if `most` is Infinity: then the caller bounds it. */
 export async function readNow(reading: Reading, keys: Iterable<Key>, most = MAX_BYTES): Promise<Found> {
-  const { collection, condition, projection, maxTimeMS } = reading;
+  const { collection, condition, collation, projection, maxTimeMS } = reading;
   const ids = Array.from(keys, idOf);
   if (batches.hasSubscribers) batches.publish({ size: ids.length });
   const cursor = database()
@@ -71,6 +73,8 @@ export async function readNow(reading: Reading, keys: Iterable<Key>, most = MAX_
       // All at once: a second round trip would not be tried again.
       batchSize: ids.length + 1,
       ...(projection && { projection }),
+      // With none, an id is found by the shortest way.
+      ...(condition && collation && { collation }),
     });
   const { documents, isCut } = await readSome(cursor, most);
   return { documents: new Map(documents.map((document) => [keyIn(document), document])), isCut };

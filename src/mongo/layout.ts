@@ -1,5 +1,5 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { mongo } from 'mongoose';
+import { isSimple, withoutDefaults } from './collation.ts';
 
 /**
  * How a database is laid out: its collections, with what MongoDB checks and how strings compare in them, and their
@@ -8,6 +8,7 @@ import type { mongo } from 'mongoose';
 export type Layout = Record<string, CollectionLayout>;
 
 export interface CollectionLayout extends Validator {
+  /** How texts compare where neither a query nor an index says so. Definitions leave it out: it can never be changed. */
   collation?: mongo.CollationOptions;
   /** By name. */
   indexes: Record<string, IndexLayout>;
@@ -36,7 +37,7 @@ export interface View {
   pipeline: object[];
 }
 
-/** An index as createIndexes takes it. */
+/** An index as createIndexes takes it. Its collation stands in it even if its collection has the same. */
 export type IndexLayout = { key: Record<string, unknown> } & Record<string, unknown>;
 
 /** A schema in MongoDB's dialect of JSON Schema. */
@@ -71,6 +72,7 @@ export interface Index {
 /** A collection as a definition declares it. */
 export interface Collection extends Validator {
   collection: string;
+  /** How its indexes, and the queries that they serve, compare texts. */
   collation?: mongo.CollationOptions | undefined;
   indexes: readonly Index[];
   /** Whether its changes can be followed. */
@@ -86,13 +88,12 @@ export const layoutOf = (collections: Collection[], views: Record<string, View> 
     collections.map(({ collection, collation, schema, rules, changes, indexes, search = [] }) => [
       collection,
       {
-        ...(collation && { collation }),
         ...(schema && { schema }),
         ...(rules && { rules }),
         ...(changes && { images: true }),
         indexes: Object.fromEntries([
-          ...indexes.map((index) => [indexName(index), layoutOfIndex(index, collation)]),
-          ...(search.length > 0 ? [['search', layoutOfIndex({ key: textKey(search) }, collation)]] : []),
+          ...indexes.map((index) => [indexName(index, collation), layoutOfIndex(index, collation)]),
+          ...(search.length > 0 ? [['search', layoutOfIndex({ key: textKey(search) })]] : []),
         ]),
       },
     ]),
@@ -133,11 +134,18 @@ export const nameOf = (key: object): string =>
     .join('_');
 
 /**
- * The name of an index: `book_1`, and with a filter `book_1_where_{"returnedAt":null}`, because a collection can have
- * several indexes with one key. Of two filters that say the same it is the same.
+ * The name of an index: `book_1`, with a filter `book_1_where_{"returnedAt":null}`, with a collation `title_1_en`. A
+ * collection can have several indexes with one key: those of two versions of the program, for instance, that compare
+ * texts differently. Of two filters that say the same it is the same.
  */
-export const indexName = ({ key, where }: Index): string =>
-  where ? `${nameOf(key)}_where_${JSON.stringify(ordered(where))}` : nameOf(key);
+export const indexName = ({ key, where }: Index, collation?: mongo.CollationOptions): string =>
+  [
+    nameOf(key),
+    ...(where ? ['where', JSON.stringify(ordered(where))] : []),
+    ...(collation && !isSimple(collation) && !isOfText(key) ? Object.values(collation) : []),
+  ].join('_');
+
+const isOfText = (key: object): boolean => Object.values(key).includes('text');
 
 /** A filter in the one of its forms that MongoDB compares. */
 function ordered(filter: unknown): unknown {
@@ -149,14 +157,15 @@ function ordered(filter: unknown): unknown {
   return Object.fromEntries(entries.map(([name, inner]) => [name, ordered(inner)]));
 }
 
-function layoutOfIndex(index: Index, collation: object | undefined): IndexLayout {
+function layoutOfIndex(index: Index, collation?: mongo.CollationOptions): IndexLayout {
   const { key, unique, where, expireAfterSeconds } = index;
   return {
     key,
     ...(unique && { unique }),
     ...(where && { partialFilterExpression: where }),
     ...(expireAfterSeconds !== undefined && { expireAfterSeconds }),
-    ...(Object.values(key).includes('text') && { ...TEXT, ...(collation && { collation: SIMPLE }) }),
+    ...(collation && { collation }),
+    ...(isOfText(key) && TEXT),
   };
 }
 
@@ -167,9 +176,7 @@ const textKey = (paths: readonly string[]): Index['key'] =>
  * No language, so that every word counts as it stands, and none is taken from the document: MongoDB would read its
  * field `language`, and refuse a document whose language it does not know. It knows no collation either.
  */
-const TEXT = { default_language: 'none', language_override: '_none' };
-
-const SIMPLE = { locale: 'simple' };
+const TEXT = { default_language: 'none', language_override: '_none', collation: { locale: 'simple' } };
 
 /** The layout that a database has; with a name, that of one collection. */
 export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
@@ -195,7 +202,7 @@ export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
       indexes: Object.fromEntries(
         indexes
           .filter(({ name, key }) => name !== '_id_' && !isForSharding(key))
-          .map((index) => [index.name as string, indexLayout(index, collation)]),
+          .map((index) => [index.name as string, indexLayout(index)]),
       ),
     };
   }
@@ -207,16 +214,12 @@ const isForSharding = (key: object): boolean => Object.values(key).includes('has
 
 type Options = { validator?: mongo.Document; validationLevel?: string; validationAction?: string };
 
-function indexLayout(
-  index: mongo.IndexDescriptionInfo,
-  inherited: mongo.CollationOptions | undefined,
-): IndexLayout {
+function indexLayout(index: mongo.IndexDescriptionInfo): IndexLayout {
   const { v, name, key, weights, textIndexVersion, collation, ...options } = index as mongo.Document;
-  const own = collation ? withoutDefaults(collation) : inherited && SIMPLE;
   return {
     key: weights ? readTextKey(key, weights) : key,
     ...options,
-    ...(own && !isDeepStrictEqual(own, inherited) && { collation: own }),
+    ...(collation && { collation: withoutDefaults(collation) }),
   };
 }
 
@@ -231,20 +234,3 @@ const readTextKey = (key: object, weights: object): Record<string, unknown> =>
         .map((weighed) => [weighed, 'text']);
     }),
   );
-
-/** MongoDB fills in what was not said. */
-const COLLATION: Record<string, unknown> = {
-  caseLevel: false,
-  caseFirst: 'off',
-  strength: 3,
-  numericOrdering: false,
-  alternate: 'non-ignorable',
-  maxVariable: 'punct',
-  normalization: false,
-  backwards: false,
-};
-
-const withoutDefaults = (collation: object): mongo.CollationOptions =>
-  Object.fromEntries(
-    Object.entries(collation).filter(([name, value]) => name !== 'version' && COLLATION[name] !== value),
-  ) as unknown as mongo.CollationOptions;

@@ -9,8 +9,8 @@ export interface Wanted {
   ids: readonly unknown[];
   /** What they must meet. */
   condition?: mongo.Document | undefined;
-  /** Whether the collection has a collation, by which the condition compares texts. */
-  collated?: boolean;
+  /** How the condition compares texts. */
+  collation?: mongo.CollationOptions | undefined;
   /** Only their ids are needed. */
   idOnly?: true;
   /** What comes along with each document. */
@@ -33,8 +33,8 @@ export const joining = ({ from, field, as }: Join): mongo.Document => ({
  * transaction whose first read is a $lookup on another shard fails there (error 51113).
  */
 export async function readMany(wanted: Wanted[], session: ClientSession): Promise<mongo.Document[][]> {
-  // A $lookup compares by no collation.
-  const isSeparate = ({ condition, collated }: Wanted) => condition !== undefined && collated;
+  // All parts of one aggregation compare alike, and the guards by the bytes of their ids.
+  const isSeparate = ({ condition, collation }: Wanted) => condition !== undefined && collation !== undefined;
   const isApart = await isSharded();
   const together = isApart ? [] : wanted.filter((want) => !isSeparate(want));
   const found = new Map<Wanted, mongo.Document[]>();
@@ -62,12 +62,15 @@ async function readTogether(wanted: Wanted[], session: ClientSession): Promise<m
 
 function readOne(want: Wanted, session: ClientSession): Promise<mongo.Document[]> {
   const collection = database().collection(want.collection);
+  const options = {
+    session,
+    maxTimeMS: QUERY_TIME,
+    ...(want.condition && want.collation && { collation: want.collation }),
+  };
   if (want.join)
-    return collection
-      .aggregate([{ $match: filterOf(want) }, joining(want.join)], { session, maxTimeMS: QUERY_TIME })
-      .toArray();
+    return collection.aggregate([{ $match: filterOf(want) }, joining(want.join)], options).toArray();
   const projection = want.idOnly && { projection: { _id: 1 } };
-  return collection.find(filterOf(want), { session, maxTimeMS: QUERY_TIME, ...projection }).toArray();
+  return collection.find(filterOf(want), { ...options, ...projection }).toArray();
 }
 
 /** The same without a $lookup. */

@@ -184,9 +184,7 @@ export const bodyFields = (
     }
     const seen = read.grants.get(path);
     if (seen && isClosed(seen)) return undefined;
-    return describe(schema.optional(), schema, 'Read-only: accepted if it is unchanged').meta({
-      readOnly: true,
-    });
+    return schema.optional().meta({ ...schema.meta(), readOnly: true });
   });
 
 /** What a create leaves out, because the caller may not write it, must come from somewhere. */

@@ -12,7 +12,7 @@ export function faultsOfIndexes(
   search: readonly string[],
   paths: Paths,
 ): string[] {
-  const names = indexes.map(indexName);
+  const names = indexes.map((index) => indexName(index));
   const count = indexes.length + Number(search.length > 0);
   const texts = indexes.filter(isOfText).length + Number(search.length > 0);
   return [

@@ -7,7 +7,7 @@ import { isObjectId } from './fields.ts';
 import { remove } from './integrity.ts';
 import { changing, isEntry, valuesAt } from './places.ts';
 import type { AnyResource, Reference } from './resource.ts';
-import { modelOf } from './model.ts';
+import { modelOf, OF_THE_COLLECTION } from './model.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 
 /**
@@ -44,6 +44,7 @@ export async function* checkReferences(
 ): AsyncGenerator<{ read: number; dangling: Dangling[] }> {
   const cursor = modelOf(resource)
     .find({}, projection(resource))
+    .collation(OF_THE_COLLECTION)
     .sort({ _id: 1 })
     .lean<Found[]>()
     .cursor({ batchSize: BATCH });

@@ -45,7 +45,7 @@ export async function lookUpTargets(
     ids: targets.flatMap(({ resource, id }) => (resource === kind ? id : [])),
     // What the caller may not see is not there.
     condition: visible(kind),
-    collated: kind.collation !== undefined,
+    collation: kind.collation,
     idOnly: true,
   }));
   if (targets.length > 0) parts.push(wantedGuards([...guards.ids, ...guards.mains]));

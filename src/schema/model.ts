@@ -1,4 +1,4 @@
-import mongoose, { type Model, Schema, type SchemaDefinition } from 'mongoose';
+import mongoose, { type Model, type mongo, Schema, type SchemaDefinition } from 'mongoose';
 import { inOrder } from '../mongo/collected.ts';
 import { type Bytes, queryMethods } from './json/read.ts';
 import { memoized } from './memoized.ts';
@@ -42,14 +42,24 @@ function schemaType(node: Node): any {
 
 export { QUERY_TIME } from '../mongo/times.ts';
 
+/**
+ * Beside other conditions, where documents are read in the order of their ids: the index of the ids has the collation of
+ * the collection, and MongoDB sorts by it under another one only if no id that is looked for can be a text.
+ */
+export const BY_ID = { _id: { $gte: new mongoose.Types.ObjectId('0'.repeat(24)) } };
+
+/** Where all documents are read in that order, nothing is compared: the collation that the index has does. */
+export const OF_THE_COLLECTION = undefined as unknown as mongo.CollationOptions;
+
 /** The Mongoose model of a resource, whose queries can end in JSON: see Bytes. */
 export const modelOf = <R extends AnyResource>(resource: R): Model<DocumentOf<R>, Bytes> =>
   models(resource) as unknown as Model<DocumentOf<R>, Bytes>;
 
 /** Made when it is first needed. Settings are the same for all; collections and indexes are made before the server listens. */
-const models = memoized(({ name, collection, nodes }: AnyResource): Model<any> => {
+const models = memoized(({ name, collection, nodes, collation }: AnyResource): Model<any> => {
   const schema: Schema = new Schema(toMongoose(nodes), {
     collection,
+    ...(collation && { collation }),
     strict: 'throw',
     strictQuery: 'throw',
     timestamps: true,

@@ -172,10 +172,8 @@ export function describeAccess({ role, owner, scope, credentials }: Access): str
   const key =
     scope === undefined
       ? '; not with an API key.'
-      : scope === 'none'
-        ? '.'
-        : scope === 'each'
-          ? '; an API key needs the scope of each operation.'
-          : `; an API key needs the scope \`${scope}\`.`;
+      : scope === 'each'
+        ? '; an API key needs the scope of each operation.'
+        : '.';
   return who + key;
 }

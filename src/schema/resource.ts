@@ -12,7 +12,7 @@ import { partOf } from './merge.ts';
 import type { IndexOf } from './indexes.ts';
 import { formersOf, type Renamed } from './former-values.ts';
 import { nodesOf } from './nodes.ts';
-import { type PathOf, pathsOf } from './paths.ts';
+import { type PathOf, type Paths, pathsOf } from './paths.ts';
 import { type AccessPolicy, policyOf } from './policy.ts';
 import { byEitherName, formerFields, formerNames, formerReaders, latest } from './renamed.ts';
 import { describeRules, type Rule } from './rules.ts';
@@ -91,7 +91,7 @@ interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> 
   link?: readonly [keyof F & string, keyof F & string];
   /** The texts in which `q=` searches, by their paths. */
   search?: readonly PathOf<F>[];
-  /** How its strings compare in unique indexes, filters and sorts. */
+  /** How its texts compare in filters, sorts and unique indexes, unless as ALPHABETICAL says. */
   collation?: mongo.CollationOptions;
   /** Whether its changes can be followed: MongoDB keeps what a document was before each, which writes pay for. */
   changes?: boolean;
@@ -119,7 +119,6 @@ export function resource<
     indexes = [],
     link,
     search = [],
-    collation,
     changes = false,
     example,
   } = definition;
@@ -131,6 +130,7 @@ export function resource<
   const formers = formersOf(renamed as Record<string, Renamed>);
   const formerly = formerNames(renamed as Record<string, Renamed>, computed);
   const former = formerFields(fields, formerly, formers);
+  const paths = pathsOf(fields);
   const derived = Object.fromEntries([
     ...Object.entries(computed as Record<string, Computed>).map(([field, one]) => [
       field,
@@ -141,7 +141,7 @@ export function resource<
   const policy = policyOf(definition.policy ?? {});
   const restrictions = restrictionsOf({ ...access, ...formerReaders(access, formerly) });
   const shown = answerFields(
-    { ...latest(fields, formers, pathsOf(fields)), ...derived },
+    { ...latest(fields, formers, paths), ...derived },
     restrictions,
     (): Restricted => made,
     policy.owner,
@@ -178,7 +178,7 @@ export function resource<
     /** What they are, as read from Zod. */
     nodes: nodesOf(fields),
     /** The same, and the fields inside them, by their paths. */
-    paths: pathsOf(fields),
+    paths,
     /** The fields that everybody sees who sees the document. */
     readable: Object.keys(fields).filter((field) => !restrictions.read.grants.has(field)),
     policy,
@@ -196,7 +196,9 @@ export function resource<
     indexes: indexes as readonly Index[],
     link: link as readonly [string, string] | undefined,
     search: search as readonly string[],
-    collation,
+    /** Goes with each of its indexes and each query. There is none where it would have nothing to compare. */
+    collation:
+      definition.collation ?? (hasTexts(indexes as readonly Index[], paths) ? ALPHABETICAL : undefined),
     changes,
     example: {
       ...example,
@@ -226,6 +228,17 @@ export function resource<
   };
   return made;
 }
+
+/**
+ * The order of a dictionary, in which `emile` stands beside `Émile` and `Ångström` after `angel`. Texts are equal only
+ * if case and accents are. MongoDB uses an index only for queries with its collation, so filters and sorts share one.
+ */
+const ALPHABETICAL: mongo.CollationOptions = { locale: 'en' };
+
+const hasTexts = (indexes: readonly Index[], paths: Paths): boolean =>
+  indexes.some(({ key }) =>
+    Object.entries(key).some(([path, direction]) => direction !== 'text' && paths.get(path)?.kind === 'text'),
+  );
 
 const readOnly = (document: z.ZodObject, writable: Fields): Fields =>
   Object.fromEntries(

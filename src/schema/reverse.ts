@@ -92,7 +92,8 @@ export async function referring(
       },
       { $project: { newest: 1 } },
     ])
-    .option({ maxTimeMS: QUERY_TIME });
+    // That of what refers: the index that finds the newest has it.
+    .option({ maxTimeMS: QUERY_TIME, collation: from.collation ?? { locale: 'simple' } });
   const fitting = fit(found);
   const other = otherSide(reference);
   const joins = other ? [join(other.field, other.target, `${name}.${other.field}`, selection)] : [];

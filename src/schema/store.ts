@@ -138,7 +138,7 @@ export async function update<R extends AnyResource>(
     collection: resource.collection,
     ids: [id],
     condition: writable(resource, 'update'),
-    collated: resource.collation !== undefined,
+    collation: resource.collation,
   });
   if (!found) return refuse(resource, id);
   const known = withFormerValues(resource.renamed, found);

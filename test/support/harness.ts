@@ -67,7 +67,9 @@ export const standardDocument = async (): Promise<any> =>
 export const inPlace = (document: any): any =>
   JSON.parse(JSON.stringify(document), (_, value) => {
     const [, kind, name] = /^#\/components\/(parameters|responses)\/(.*)$/.exec(value?.$ref) ?? [];
-    return kind && name ? document.components[kind][name] : value;
+    const found = kind && name ? document.components[kind][name] : value;
+    const [, schema] = (found?.in && /^#\/components\/schemas\/(.*)$/.exec(found.schema?.$ref)) || [];
+    return schema ? { ...found, schema: document.components.schemas[schema] } : found;
   });
 
 /**
@@ -173,8 +175,9 @@ function readContract(document: any): Contract {
   const quick = { inlineRefs: false, validateSchema: false, code: { optimize: false } };
   const ajv = new Ajv2020({ strict: false, allErrors: true, ...quick });
   formats.default(ajv);
-  ajv.addSchema(document, 'openapi');
-  ajv.addSchema(withoutRequired(document), 'partial');
+  const exact = withoutOthers(document);
+  ajv.addSchema(exact, 'openapi');
+  ajv.addSchema(withoutRequired(exact), 'partial');
   const validators = new Map<string, ValidateFunction>();
   const validator = (ref: string, of: 'openapi' | 'partial' = 'openapi'): ValidateFunction => {
     const id = `${of}#${ref}`;
@@ -230,6 +233,15 @@ function readContract(document: any): Contract {
         throw new Error(`${where}: the code ${code} is not declared`);
     },
   };
+}
+
+/** The same schemas without members that they do not name: clients must take those of later versions, ours has none. */
+function withoutOthers(schema: any): any {
+  if (Array.isArray(schema)) return schema.map(withoutOthers);
+  if (schema === null || typeof schema !== 'object') return schema;
+  const parts = Object.entries(schema).map(([name, part]) => [name, withoutOthers(part)]);
+  const isObject = schema.type === 'object' && schema.properties;
+  return { ...(isObject && { additionalProperties: false }), ...Object.fromEntries(parts) };
 }
 
 /** The same schemas for documents of which only some members are shown, and of the objects in them. */

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import { allRoutes } from '../../src/app.ts';
 import { type Role, ROLES } from '../../src/auth/caller.ts';
 import type { Route } from '../../src/http/route.ts';
 import { constantsOf } from '../../src/schema/defaults.ts';
@@ -44,12 +45,15 @@ export function operationsOf(
   document: any,
   { resources, routes, seeds }: { resources: AnyResource[]; routes: Route[]; seeds: Seed[] },
 ): Operation[] {
+  const policies = new Map(
+    allRoutes({ resources, routes }).map(({ operationId, policy }) => [operationId, policy]),
+  );
   const all = seeds.flatMap(([resource, documents]) =>
     documents.map((one) => ({ resource, stored: { ...defaultsOf(resource), ...one } as Values })),
   );
   return Object.entries<object>(document.paths).flatMap(([path, item]) =>
     Object.entries<any>(item).map(([method, operation]) => {
-      const { operationId, parameters = [], requestBody, 'x-policy': policy } = operation;
+      const { operationId, parameters = [], requestBody } = operation;
       const [type, content] = Object.entries<any>(requestBody?.content ?? {})[0] ?? [];
       const ids = parameters.filter((one: any) => one.in === 'path').map(({ example }: any) => example);
       const { about, current } = routes.find((route) => route.operationId === operationId) ?? {};
@@ -63,7 +67,7 @@ export function operationsOf(
         operationId,
         method: method.toUpperCase(),
         path,
-        policy,
+        policy: policies.get(operationId) as Access,
         parameters,
         ids,
         type,

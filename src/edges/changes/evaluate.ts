@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import mongoose, { type mongo } from 'mongoose';
 import { compareDecimals, isDecimal } from '../../schema/decimal.ts';
+import { comparerOf as textComparerOf } from '../../mongo/collation.ts';
 import type { Stored } from './commits.ts';
 
 /**
@@ -14,7 +15,7 @@ type Condition = Record<string, unknown>;
 type Test = (value: unknown) => boolean;
 type Compare = (a: unknown, b: unknown) => number | undefined;
 
-/** Compiles a filter for the documents of a collection with this collation. */
+/** Compiles a filter for documents whose texts compare by this collation. */
 export function compile(filter: object, collation?: mongo.CollationOptions): Predicate {
   return filterOf(filter as Condition, comparerOf(collation));
 }
@@ -145,7 +146,8 @@ function reaches(value: unknown, [first, ...rest]: string[], test: Test): boolea
 
 /** Values of different types neither equal nor follow each other; then the order is undefined. */
 function comparerOf(collation: mongo.CollationOptions | undefined): Compare {
-  const strings = collation ? collated(collation) : compareBytes;
+  const strings = textComparerOf(collation);
+  if (!strings) throw unknown(`the collation ${JSON.stringify(collation)}`);
   return (a, b) => {
     if (typeof a === 'string' && typeof b === 'string') return strings(a, b);
     if (isDecimal(a) && isDecimal(b)) return compareDecimals(a, b);
@@ -168,22 +170,6 @@ function ordinal(value: unknown): { type: string; value: number | string } | und
   if (value instanceof Date) return { type: 'date', value: value.getTime() };
   if (value instanceof mongoose.mongo.ObjectId) return { type: 'id', value: value.toHexString() };
   return undefined;
-}
-
-const compareBytes = (a: string, b: string): number =>
-  a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
-
-const SENSITIVITY = { 1: 'base', 2: 'accent', 3: 'variant' } as const;
-
-function collated({
-  locale,
-  strength = 3,
-  ...others
-}: mongo.CollationOptions): (a: string, b: string) => number {
-  const sensitivity = SENSITIVITY[strength as 1 | 2 | 3];
-  if (!sensitivity || Object.keys(others).length > 0)
-    throw unknown(`the collation ${JSON.stringify({ locale, strength, ...others })}`);
-  return new Intl.Collator(locale, { sensitivity }).compare;
 }
 
 interface Scope {

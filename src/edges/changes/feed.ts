@@ -5,7 +5,7 @@ import { askedBy, EXPRESSION } from '../../http/filter/conditions.ts';
 import type { Filter } from '../../http/filter/filters.ts';
 import { filterParameter } from '../../http/filter/parameter.ts';
 import { integer, oneOrMore } from '../../http/query.ts';
-import type { Route } from '../../http/route.ts';
+import { isList, type Route } from '../../http/route.ts';
 import { instant, text } from '../../schema/fields.ts';
 import { type Access, accessTo } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
@@ -19,6 +19,7 @@ export interface Feed {
   /** undefined: of all resources that the caller may read. */
   resource: AnyResource | undefined;
   resources: AnyResource[];
+  filters: Filter[];
   access: Access;
   query: z.ZodObject;
   questionOf: (query: any) => Question;
@@ -41,9 +42,9 @@ const PARAMETERS = {
 
 /** The feed of each resource that has a list and whose changes are kept, and that of all of them. */
 export function feedsOf(resources: AnyResource[], routes: Route[]): Feed[] {
-  const listed = routes.flatMap(({ lists, path }) =>
-    lists?.resource.changes && path === `/${lists.resource.collection}` && resources.includes(lists.resource)
-      ? [lists]
+  const listed = routes.flatMap((route) =>
+    route.lists?.resource.changes && isList(route) && resources.includes(route.lists.resource)
+      ? [route.lists]
       : [],
   );
   if (listed.length === 0) return [];
@@ -54,6 +55,7 @@ export function feedsOf(resources: AnyResource[], routes: Route[]): Feed[] {
       path: '/changes',
       resource: undefined,
       resources: all,
+      filters: [],
       access: { role: 'anyone', scope: 'each', credentials: 'ticket' },
       query: once(z.strictObject(PARAMETERS)),
       questionOf: () => ({ views: all.map((resource) => ({ resource, conditions: () => [] })) }),
@@ -71,6 +73,7 @@ const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
   path: `/${resource.collection}/changes`,
   resource,
   resources: [resource],
+  filters,
   access: { ...accessTo('read', resource), credentials: 'ticket' },
   query: once(
     z.strictObject({

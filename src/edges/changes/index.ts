@@ -51,16 +51,17 @@ export function changes(surroundings: Surroundings): Edge {
 }
 
 function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<typeof serve>): Route {
-  const { path, resource, resources, access, query } = feed;
+  const { path, resource, resources, filters, access, query } = feed;
   return route({
     method: 'get',
     path,
     operationId: `follow${resource ? `${resource.name}Changes` : 'Changes'}`,
     tag: 'changes',
     summary: resource ? `Follow the changes of ${resource.collection}` : 'Follow all changes',
-    description: DESCRIPTION,
+    description: resource ? `As \`GET /changes\`, of ${resource.collection} alone.` : DESCRIPTION,
     policy: access,
     secret: true,
+    ...(resource && { lists: { resource, filters } }),
     query,
     answer: {
       status: 200,

@@ -136,13 +136,15 @@ export function requireFilterable(resource: AnyResource, used: Filter[]): void {
     if (elsewhere) requireReadable(elsewhere.resource, [{ parameter, paths: elsewhere.paths }]);
 }
 
-const describe = (schema: z.ZodType, description: string) => schema.meta({ ...schema.meta(), description });
+const describe = (schema: z.ZodType, description: string | undefined) =>
+  schema.meta({ ...schema.meta(), description });
 
-/** Of a list, that it is not this means that none of its entries is. */
-function inWords(name: string, { many }: Path, operator: Operator): string {
-  if (many && operator === 'ne') return `None of the ${name} is this`;
-  if (many && operator === 'nin') return `None of the ${name} is one of these`;
-  return `${many && operator !== 'all' ? `One of the ${name}` : name} ${OPERATORS[operator].words}`;
+/** Where the operator does not say it: of a list, that it is not this means that none of its entries is. */
+function inWords(name: string, { many }: Path, operator: Operator): string | undefined {
+  if (!many) return undefined;
+  if (operator === 'ne') return `None of the ${name} is this`;
+  if (operator === 'nin') return `None of the ${name} is one of these`;
+  return operator === 'all' ? `The ${name} have each of these` : undefined;
 }
 
 function operandOf(operator: Operator, path: Path): z.ZodType {

@@ -1,6 +1,7 @@
 import { isRestricted } from '../../schema/access.ts';
 import { valueAt } from '../../schema/paths.ts';
 import type { AnyResource } from '../../schema/resource.ts';
+import { OPERATORS } from '../operators.ts';
 import { expression } from './expression.ts';
 import type { Filter } from './filters.ts';
 import { unled } from './leads.ts';
@@ -29,8 +30,20 @@ function exampleOf(resource: AnyResource, declared: Filter[]): string | undefine
   return conditions.length > 0 ? conditions.slice(0, 2).join(' or ') : undefined;
 }
 
-/** The language of expressions, for people who write them. */
-export const EXPRESSIONS = `\
+/** How filters are written, for people: the parameters, and the language of expressions. */
+export const FILTERS = `\
+### Filters
+
+A filter of a list is a field, with an operator in brackets unless it is equality: \`year=1961\`, \`year[gte]=1960\`.
+
+${Object.entries(OPERATORS)
+  .filter(([operator]) => operator !== 'eq')
+  .map(([operator, { words }]) => `\`[${operator}]\`: ${words}`)
+  .join('; ')}.
+
+A list has several values, by repetition (\`language[in]=en&language[in]=fr\`) or commas. Of a field that is a list, one
+element must fit; \`[all]\` asks for each of the values, \`[ne]\` and \`[nin]\` for no element that fits.
+
 ### Expressions
 
 \`filter\` takes an expression over the filters of a list, beside its parameters; all of them must hold:

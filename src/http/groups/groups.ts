@@ -28,7 +28,7 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
   const measures = new Map(
     measuresOf(resource, names, measured).map((measure) => [measure.name, measure] as const),
   );
-  const { standard, filtering, conditionsOf } = search(resource, listing);
+  const { declared, standard, filtering, conditionsOf } = search(resource, listing);
   const references = [...known].flatMap(([name, { reference }]) => (reference ? [name] : []));
   return route({
     method: 'get',
@@ -60,6 +60,7 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
         ...filtering,
       })
       .superRefine(refuseContradictions),
+    lists: { resource, filters: declared },
     answer: {
       status: 200,
       description: 'The groups',

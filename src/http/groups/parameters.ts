@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LIST, lists } from '../query.ts';
+import { lists } from '../query.ts';
 import type { Groupable } from './keys.ts';
 
 /** The parameters of groups that no list has, and what goes together. */
@@ -20,7 +20,7 @@ export function byParameter(known: Map<string, Groupable>, description: string) 
     )
     .min(1, 'must have a value')
     .max(3, 'must have at most 3 values')
-    .meta({ description: `${description}: ${examples.join(', ')}`, param: LIST })
+    .meta({ description: `${description}: ${examples.join(', ')}` })
     .register(lists, { keepsCommas: false });
 }
 
@@ -37,7 +37,6 @@ export const sortParameter = (names: string[]) =>
     .meta({
       default: ['-count'],
       description: 'The order, by what `show` can tell or by fields in `by`; `-` is descending',
-      param: LIST,
     })
     .register(lists, { keepsCommas: false });
 

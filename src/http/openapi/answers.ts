@@ -37,13 +37,7 @@ const headersOf = ({ answer, secret }: Route): Pick<ResponseConfig, 'headers'> =
 /** What else a success may look like, if a header asked for it. */
 export const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
   if (!route.answer.schema) return {};
-  if (!writes(route))
-    return {
-      304: {
-        description: 'The client has this version already',
-        headers: { ETag: ETAG },
-      },
-    };
+  if (!writes(route)) return { 304: { description: 'The client has this version already' } };
   return {
     ...(route.answer.creates && {
       201: { ...success(route), description: `${route.answer.description}, which is new` },
@@ -53,12 +47,6 @@ export const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
         204: { description: 'Done; Prefer asked for no document', ...headersOf(route) },
       }),
   };
-};
-
-const ETAG = {
-  description: 'Its version: strong for a document as it is, weak for lists and other shapes',
-  schema: { type: 'string' as const },
-  example: '"Q8yWlIe7XJ0V2c1mB5nT9A"',
 };
 
 const NO_STORE = {

@@ -8,14 +8,14 @@ import {
   type Body,
   isConditional,
   isIdempotent,
+  isList,
   isPreferable,
   JSON_TYPE,
   problemsOf,
   queryOf,
   type Route,
-  writes,
 } from '../route.ts';
-import { EXPRESSIONS } from '../filter/parameter.ts';
+import { FILTERS } from '../filter/parameter.ts';
 import { otherSuccess, success } from './answers.ts';
 import { example, hasExample } from './examples.ts';
 import { refusals } from './problems.ts';
@@ -33,7 +33,8 @@ export function openapi(routes: Route[], tags: Tag[]) {
   for (const [name, scheme] of Object.entries(SCHEMES))
     registry.registerComponent('securitySchemes', name, scheme);
   for (const code of codes) if (hasExample(code)) registry.registerComponent('examples', code, example(code));
-  for (const route of routes) registry.registerPath(operation(route));
+  const lists = new Map(routes.flatMap((route) => (isList(route) ? [[route.lists?.resource, route]] : [])));
+  for (const route of routes) registry.registerPath(operation(route, lists.get(route.lists?.resource)));
   const header = {
     openapi: '3.1.0',
     info: {
@@ -105,10 +106,15 @@ const CONVENTIONS = `\
 What holds for every operation:
 
 - An \`id\` is 24 hexadecimal digits; a time is RFC 3339, and always UTC in answers.
+- A list shows the newest first unless \`sort\` says otherwise, texts in alphabetical order; \`page.next\` goes into
+  \`after\` to go on.
+- Read-only fields may be present in the body of a PUT if they are unchanged.
+- An answer to a GET has an \`ETag\`: strong for a document as it is, weak for lists and other shapes. Sent in
+  \`If-None-Match\`, it makes the answer 304, without a body, as long as nothing has changed (RFC 9110).
 - A field or parameter that the operation does not know is refused, never ignored.
 - Everybody may read; writing needs a login: press Authorize on this page, or call POST /auth/token. Each operation says
-  who may call it. A document that the caller may not read returns 404; one that the caller may read but not change
-  returns 403.
+  who may call it. An API key needs the scope of what it reads or writes, such as \`books:read\` or \`books:write\`. A
+  document that the caller may not read returns 404; one that the caller may read but not change returns 403.
 - Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
 - The number of requests a minute is limited; \`RateLimit\` says how many are left and when the limit starts anew
   (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
@@ -117,20 +123,22 @@ What holds for every operation:
 
 This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.
 
-${EXPRESSIONS}`;
+${FILTERS}`;
 
-const operation = (route: Route) => ({
+/** `list`: where the filters of the documents that the route shows are declared, unless here. */
+const operation = (route: Route, list = route) => ({
   method: route.method,
   path: route.path,
   operationId: route.operationId,
   tags: [route.tag],
   summary: route.summary,
-  description: `${route.description} ${describeAccess(route.policy)}`,
+  description: [route.description, filtersOf(route, list), describeAccess(route.policy)]
+    .filter(Boolean)
+    .join(' '),
   ...securityOf(route.policy),
-  'x-policy': route.policy,
   request: {
     params: route.params,
-    query: queryOf(route),
+    query: list === route ? queryOf(route) : withoutFilters(route),
     headers: z.object(requestHeaders(route)),
     ...(route.body && {
       body: {
@@ -145,6 +153,19 @@ const operation = (route: Route) => ({
     ...refusals(route),
   },
 });
+
+/** What takes the filters of a list takes `filter` too, which can say all that they say. */
+const withoutFilters = (route: Route): z.ZodObject => {
+  const filters = new Set(route.lists?.filters.map(({ parameter }) => parameter));
+  const shape = Object.entries(queryOf(route).shape as Record<string, z.ZodType>);
+  return z.strictObject(Object.fromEntries(shape.filter(([name]) => !filters.has(name))));
+};
+
+function filtersOf(route: Route, list: Route): string | undefined {
+  if (list === route) return undefined;
+  const isLess = (route.lists?.filters.length ?? 0) < (list.lists?.filters.length ?? 0);
+  return `Takes the filters of \`GET ${list.path}\` as parameters, too${isLess ? ', except those that look at other documents' : ''}.`;
+}
 
 const idempotencyKey = z
   .string()
@@ -172,16 +193,11 @@ const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
   ...(isIdempotent(route) && { 'Idempotency-Key': idempotencyKey }),
   ...(isConditional(route) && { 'If-Match': ifMatch }),
   ...(isPreferable(route) && { Prefer: prefer }),
-  ...(!writes(route) && route.answer.schema && { 'If-None-Match': ifNoneMatch }),
 });
 
 const ifMatch = z
   .string()
   .describe('Change it only if it still has this entity tag: the `ETag` of an earlier answer (RFC 9110)')
-  .optional();
-const ifNoneMatch = z
-  .string()
-  .describe('Answer 304 if it still has this entity tag: the `ETag` of an earlier answer (RFC 9110)')
   .optional();
 const prefer = z
   .enum(['return=minimal', 'return=representation'])

@@ -100,7 +100,7 @@ const RETRY_AFTER = {
 const ELSE: ResponseConfig = {
   ...refusal(
     ANYWHERE,
-    `What any request may be refused with: ${ANYWHERE.map((code) => `\`${code}\` (${problems[code].status})`).join(', ')}.`,
+    `What requests may be refused with: ${ANYWHERE.map((code) => `\`${code}\` (${problems[code].status})`).join(', ')}.`,
   ),
   headers: {
     ...RETRY_AFTER,

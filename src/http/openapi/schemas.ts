@@ -22,11 +22,18 @@ export function loosen(paths: Json, schemas: Json): void {
     }
   };
   for (const { parameters, requestBody } of operationsOf(paths)) follow([parameters, requestBody]);
-  for (const [name, schema] of Object.entries(schemas)) if (!sent.has(name)) withoutBounds(schema);
+  for (const [name, schema] of Object.entries(schemas)) {
+    if (!sent.has(name)) withoutBounds(schema);
+    // What is sent back must be what it was, whatever its form.
+    for (const member of Object.values<Json>(schema['properties'] ?? {}))
+      if (member['readOnly']) withoutBounds(member);
+  }
 }
 
 function withoutBounds(schema: Json): void {
   for (const bound of BOUNDS) delete schema[bound];
+  // A later version may show more.
+  if (schema['additionalProperties'] === false) delete schema['additionalProperties'];
   const { properties = {}, items, additionalProperties, anyOf = [], oneOf = [], allOf = [] } = schema;
   const parts = [
     ...Object.values<Json>(properties),
@@ -39,6 +46,15 @@ function withoutBounds(schema: Json): void {
   for (const part of parts) if (part !== null && typeof part === 'object') withoutBounds(part);
 }
 
+/** A PUT takes what a read has given; OpenAPI's readOnly would say that a request should not have it. */
+export function acceptWhatWasRead(paths: Json, schemas: Json): void {
+  for (const { put } of Object.values<Json>(paths))
+    for (const { schema } of Object.values<Json>(put?.requestBody?.content ?? {})) {
+      const { properties = {} } = schemas[schema.$ref?.split('/').at(-1)] ?? schema;
+      for (const member of Object.values<Json>(properties)) delete member['readOnly'];
+    }
+}
+
 /** Moves the examples of answers into the schemas that they refer to; a schema keeps the first that it gets. */
 export function moveExamples(paths: Json, schemas: Json): void {
   for (const { responses } of operationsOf(paths))
@@ -49,6 +65,13 @@ export function moveExamples(paths: Json, schemas: Json): void {
         schema.examples ??= [media['example']];
         delete media['example'];
       }
+}
+
+/** The constants in them tell the kinds of a union apart: a discriminator would say the same again. */
+export function withoutDiscriminators(part: unknown): void {
+  if (part === null || typeof part !== 'object') return;
+  if ('oneOf' in part && 'discriminator' in part) delete part.discriminator;
+  for (const inner of Object.values(part)) withoutDiscriminators(inner);
 }
 
 export const operationsOf = (paths: Json): Json[] =>

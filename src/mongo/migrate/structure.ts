@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { mongo } from 'mongoose';
+import { isSame } from '../differences.ts';
 import {
   type CollectionLayout,
   type Expression,
@@ -80,28 +81,37 @@ export const dropCollection = (name: string): Step => ({
   down: 'Its documents are gone.',
 });
 
-export const createIndex = (collection: string, index: Index): Step => ({
-  up: makeIndex(collection, index),
-  down: removeIndex(collection, index),
+/** Several are built in one pass through the collection. */
+export const createIndex = (collection: string, ...indexes: Index[]): Step => ({
+  up: makeIndexes(collection, indexes),
+  down: removeIndexes(collection, indexes),
 });
 
 /** Names the whole index, so that it can be made again. */
-export const dropIndex = (collection: string, index: Index): Step => ({
-  up: removeIndex(collection, index),
-  down: makeIndex(collection, index),
+export const dropIndex = (collection: string, ...indexes: Index[]): Step => ({
+  up: removeIndexes(collection, indexes),
+  down: makeIndexes(collection, indexes),
 });
 
-const makeIndex = (collection: string, index: Index): Structure => {
-  const { name } = named(index);
-  return adding(!index['unique'])(
-    `create the index ${name} of ${collection}`,
+const makeIndexes = (collection: string, indexes: Index[]): Structure =>
+  adding(!indexes.some((index) => index['unique']))(
+    `create ${inWords(indexes)} of ${collection}`,
     collection,
     async (db) => {
-      await db.collection(collection).createIndexes([named(index)]);
+      await db.collection(collection).createIndexes(indexes.map(named));
     },
-    (db) => foreseeIndex(db, collection, index),
+    async (db) => {
+      const foreseen: Foresight[] = [];
+      for (const index of indexes) foreseen.push(await foreseeIndex(db, collection, index));
+      const ids = foreseen.flatMap(({ ids = [] }) => ids).slice(0, SHOWN);
+      const conflict = foreseen.find((one) => one.conflict)?.conflict;
+      const refused = foreseen.reduce((sum, one) => sum + (one.refused ?? 0), 0);
+      return { ...(refused > 0 && { refused, ids }), ...(conflict && { conflict }) };
+    },
   );
-};
+
+const inWords = (indexes: Index[]): string =>
+  `the ${indexes.length === 1 ? 'index' : 'indexes'} ${indexes.map((index) => named(index).name).join(', ')}`;
 
 async function foreseeIndex(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {
   const conflict = await indexConflict(db, collection, index);
@@ -124,9 +134,9 @@ async function indexConflict(db: mongo.Db, collection: string, index: Index): Pr
   const isOfTexts = (key: object) => Object.values(key).includes('text');
   for (const [other, { key: otherKey, ...otherOptions }] of Object.entries(indexes)) {
     const isSameKey = JSON.stringify(otherKey) === JSON.stringify(key);
-    if (other === name && isSameKey && isDeepStrictEqual(options, otherOptions)) return undefined;
+    if (other === name && isSameKey && isSame(options, otherOptions)) return undefined;
     if (other === name) return `${collection} has another index ${name}: drop it by a step before this one.`;
-    if (isSameKey && isDeepStrictEqual(identity(options), identity(otherOptions)))
+    if (isSameKey && isSame(identity(options), identity(otherOptions)))
       return `The index ${other} of ${collection} has the same key: drop it by a step before this one.`;
     if (isOfTexts(key) && isOfTexts(otherKey as object))
       return `The index ${other} of ${collection} is of texts, of which there can be one: drop it by a step before this one.`;
@@ -134,12 +144,11 @@ async function indexConflict(db: mongo.Db, collection: string, index: Index): Pr
   return undefined;
 }
 
-const removeIndex = (collection: string, index: Index): Structure => {
-  const { name } = named(index);
-  return structure(`drop the index ${name} of ${collection}`, collection, async (db) => {
-    await db.collection(collection).dropIndex(name).catch(ignore(INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND));
+const removeIndexes = (collection: string, indexes: Index[]): Structure =>
+  structure(`drop ${inWords(indexes)} of ${collection}`, collection, async (db) => {
+    for (const { name } of indexes.map(named))
+      await db.collection(collection).dropIndex(name).catch(ignore(INDEX_NOT_FOUND, NAMESPACE_NOT_FOUND));
   });
-};
 
 const named = (index: Index) =>
   ({ name: nameOf(index.key), ...index }) as unknown as mongo.IndexDescription & { name: string };
@@ -296,22 +305,25 @@ const adding =
 const mayRefer = ({ _id, ...fields }: JsonSchema['properties'] = {}): boolean =>
   JSON.stringify(fields).includes('"objectId"');
 
-/** Documents that have a value in common which is to be unique. */
+/** Documents that have a value in common which is to be unique, as the index compares them. */
 async function duplicates(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {
   const groups = await db
     .collection(collection)
-    .aggregate([
-      { $match: index['partialFilterExpression'] ?? {} },
-      {
-        $group: {
-          _id: Object.keys(index.key).map((field) => ({ $ifNull: [`$${field}`, null] })),
-          count: { $sum: 1 },
-          ids: { $push: '$_id' },
+    .aggregate(
+      [
+        { $match: index['partialFilterExpression'] ?? {} },
+        {
+          $group: {
+            _id: Object.keys(index.key).map((field) => ({ $ifNull: [`$${field}`, null] })),
+            count: { $sum: 1 },
+            ids: { $push: '$_id' },
+          },
         },
-      },
-      { $match: { count: { $gt: 1 } } },
-      { $group: { _id: null, refused: { $sum: '$count' }, ids: { $first: '$ids' } } },
-    ])
+        { $match: { count: { $gt: 1 } } },
+        { $group: { _id: null, refused: { $sum: '$count' }, ids: { $first: '$ids' } } },
+      ],
+      index['collation'] ? { collation: index['collation'] as mongo.CollationOptions } : {},
+    )
     .toArray();
   return { refused: groups[0]?.['refused'] ?? 0, ids: groups[0]?.['ids']?.slice(0, SHOWN) ?? [] };
 }

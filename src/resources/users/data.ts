@@ -3,6 +3,7 @@ import { callerId } from '../../auth/caller.ts';
 import { AuditEntry } from '../../http/audit.ts';
 import { type Route, route } from '../../http/route.ts';
 import { streams } from '../../http/stream.ts';
+import { expanded } from '../../schema/include.ts';
 import { modelOf, QUERY_TIME } from '../../schema/model.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { type Shape, shapeOf } from '../../schema/shape.ts';
@@ -19,13 +20,19 @@ const sources = (): [AnyResource, string][] => [
   [AuditEntry, 'actor'],
 ];
 
+/** An entry of the trail as its list shows it: OpenAPI has one schema of it. */
+const shownAs = (resource: AnyResource): z.ZodObject =>
+  resource === AuditEntry ? expanded(resource) : resource.document;
+
 export const data = (): Route[] => {
   const resources = [...new Set(sources().map(([resource]) => resource))];
   const item = z
     .discriminatedUnion(
       'resource',
-      resources.map(({ name, collection, document }) =>
-        z.strictObject({ resource: z.literal(collection), document }).meta({ id: `${name}Data` }),
+      resources.map((resource) =>
+        z
+          .strictObject({ resource: z.literal(resource.collection), document: shownAs(resource) })
+          .meta({ id: `${resource.name}Data` }),
       ) as unknown as [z.ZodObject, z.ZodObject],
     )
     .meta({

@@ -117,10 +117,11 @@ function found(query: AnyQuery): Promise<Some> {
 }
 
 async function named(query: AnyQuery, keys: Key[]): Promise<Some> {
-  const { maxTimeMS } = query.getOptions();
+  const { maxTimeMS, collation } = query.getOptions();
   const reading = {
     collection: query.model.collection.name,
     condition: conditionOf(query),
+    collation,
     projection: query.projection() as Reading['projection'],
     maxTimeMS: maxTimeMS as number,
   };
@@ -218,6 +219,7 @@ async function joinedTo(
   const reading = {
     collection: (model as Model<unknown>).collection.name,
     condition: match as object | undefined,
+    collation: (model as Model<unknown>).schema.get('collation'),
     projection: select as Reading['projection'],
     maxTimeMS: options?.['maxTimeMS'] as number,
   };
