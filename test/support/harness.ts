@@ -177,7 +177,7 @@ function readContract(document: any): Contract {
   formats.default(ajv);
   const exact = withoutOthers(document);
   ajv.addSchema(exact, 'openapi');
-  ajv.addSchema(withoutRequired(exact), 'partial');
+  ajv.addSchema(partly(exact), 'partial');
   const validators = new Map<string, ValidateFunction>();
   const validator = (ref: string, of: 'openapi' | 'partial' = 'openapi'): ValidateFunction => {
     const id = `${of}#${ref}`;
@@ -245,6 +245,28 @@ function withoutOthers(schema: any): any {
 }
 
 /** The same schemas for documents of which only some members are shown, and of the objects in them. */
+function partly(document: any): any {
+  const shared = document.components.schemas;
+  /** The names of those that documents refer to. */
+  const inside = new Set<string>();
+  const look = (schema: any, isInside: boolean): void => {
+    if (schema === null || typeof schema !== 'object') return;
+    const name = isInside && /^#\/components\/schemas\/(.*)$/.exec(schema.$ref)?.[1];
+    if (name && !inside.has(name)) {
+      inside.add(name);
+      look(shared[name], true);
+    }
+    const isDocument = Array.isArray(schema.required) && schema.required.includes('id');
+    for (const part of Object.values(schema)) look(part, isInside || isDocument);
+  };
+  look(shared, false);
+  const schemas = Object.entries(shared).map(([name, one]) => [name, withoutRequired(one, inside.has(name))]);
+  return {
+    ...withoutRequired(document),
+    components: { ...document.components, schemas: Object.fromEntries(schemas) },
+  };
+}
+
 function withoutRequired(schema: any, isInside = false): any {
   if (Array.isArray(schema)) return schema.map((one) => withoutRequired(one, isInside));
   if (schema === null || typeof schema !== 'object') return schema;

@@ -20,6 +20,6 @@ export const initial = migration(import.meta.url, [
       required: ['_id', 'title', 'author', 'createdAt', 'updatedAt'],
       additionalProperties: false,
     },
-    indexes: [{ key: { title: 1, _id: 1 } }],
+    indexes: [{ key: { title: 1, _id: 1 }, collation: { locale: 'en' } }],
   }),
 ]);
