@@ -23,14 +23,19 @@ export async function fight(ofEach: number, send: Send): Promise<Fought[]> {
   const places = await arenas(all.length);
   const fought: Fought[] = [];
   const queue = all.entries();
+  // On a busy machine a request may find no turn within its time; nothing was written, and clients send it again.
+  const insist: Send = async (server, request) => {
+    const answer = await send(server, request);
+    return answer.body?.code === 'write_conflict' ? send(server, request) : answer;
+  };
   const worker = async () => {
     for (const [index, duel] of queue) {
       const arena = places[index] as Arena;
       const hesitate = () => sleep(Math.random() * 12);
       const [referred, removed] = await Promise.all([
-        hesitate().then(() => send(index % 2, duel.refer(arena))),
+        hesitate().then(() => insist(index % 2, duel.refer(arena))),
         // Half of them on the same server.
-        hesitate().then(() => send((index >> 1) % 2, duel.remove(arena))),
+        hesitate().then(() => insist((index >> 1) % 2, duel.remove(arena))),
       ]);
       fought.push({
         duel,
