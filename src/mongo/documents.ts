@@ -35,18 +35,13 @@ export interface Some {
 export async function readSome(cursor: mongo.AbstractCursor, most = MAX_BYTES): Promise<Some> {
   const documents: Buffer[] = [];
   let bytes = 0;
-  try {
-    // What MongoDB has sent at once is taken at once: to wait for each document costs more than to read it.
-    while (await cursor.hasNext())
-      for (const document of cursor.readBufferedDocuments() as unknown as Buffer[]) {
-        documents.push(document);
-        bytes += document.length;
-        if (bytes > most) return { documents, isCut: true };
-      }
-    return { documents, isCut: false };
-  } finally {
-    await cursor.close();
+  for await (const document of cursor as AsyncIterable<Buffer>) {
+    documents.push(document);
+    bytes += document.length;
+    // Leaving the loop closes the cursor.
+    if (bytes > most) return { documents, isCut: true };
   }
+  return { documents, isCut: false };
 }
 
 /** An id as the key of a map: its twelve bytes. */
