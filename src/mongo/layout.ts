@@ -145,7 +145,8 @@ export const indexName = ({ key, where }: Index, collation?: mongo.CollationOpti
     ...(collation && !isSimple(collation) && !isOfText(key) ? Object.values(collation) : []),
   ].join('_');
 
-const isOfText = (key: object): boolean => Object.values(key).includes('text');
+/** Whether an index with this key is one of texts, of which a collection has one at most. */
+export const isOfText = (key: object): boolean => Object.values(key).includes('text');
 
 /** A filter in the one of its forms that MongoDB compares. */
 function ordered(filter: unknown): unknown {

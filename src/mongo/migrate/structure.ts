@@ -7,6 +7,7 @@ import {
   type IndexLayout,
   isChecked,
   type JsonSchema,
+  isOfText,
   nameOf,
   readLayout,
   toMongo,
@@ -131,14 +132,13 @@ async function indexConflict(db: mongo.Db, collection: string, index: Index): Pr
     unique,
     sparse,
   });
-  const isOfTexts = (key: object) => Object.values(key).includes('text');
   for (const [other, { key: otherKey, ...otherOptions }] of Object.entries(indexes)) {
     const isSameKey = JSON.stringify(otherKey) === JSON.stringify(key);
     if (other === name && isSameKey && isSame(options, otherOptions)) return undefined;
     if (other === name) return `${collection} has another index ${name}: drop it by a step before this one.`;
     if (isSameKey && isSame(identity(options), identity(otherOptions)))
       return `The index ${other} of ${collection} has the same key: drop it by a step before this one.`;
-    if (isOfTexts(key) && isOfTexts(otherKey as object))
+    if (isOfText(key) && isOfText(otherKey))
       return `The index ${other} of ${collection} is of texts, of which there can be one: drop it by a step before this one.`;
   }
   return undefined;
