@@ -29,7 +29,8 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
     operationId: `export${capital(collection)}`,
     tag: collection,
     summary: `Export ${collection}`,
-    description: `All ${collection} that meet the filters, one a line, as JSON or CSV. Not a snapshot: what is written meanwhile may be missing.`,
+    description:
+      'The whole list as NDJSON or CSV. Not a snapshot: documents written meanwhile may be missing.',
     policy: accessTo('read', resource),
     query: z
       .strictObject({ ...standard, ...filtering, ...CSV_PARAMETERS })

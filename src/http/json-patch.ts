@@ -29,12 +29,9 @@ const value = z
 
 // Not strict: members that an operation does not define are ignored (RFC 6902, section 4).
 const operation = z.discriminatedUnion('op', [
-  z.object({ op: z.literal('add'), path, value }).meta({ id: 'AddPatch' }),
-  z.object({ op: z.literal('replace'), path, value }).meta({ id: 'ReplacePatch' }),
-  z.object({ op: z.literal('test'), path, value }).meta({ id: 'TestPatch' }),
+  z.object({ op: z.enum(['add', 'replace', 'test']), path, value }).meta({ id: 'ValuePatch' }),
   z.object({ op: z.literal('remove'), path }).meta({ id: 'RemovePatch' }),
-  z.object({ op: z.literal('move'), path, from: path }).meta({ id: 'MovePatch' }),
-  z.object({ op: z.literal('copy'), path, from: path }).meta({ id: 'CopyPatch' }),
+  z.object({ op: z.enum(['move', 'copy']), path, from: path }).meta({ id: 'MovePatch' }),
 ]);
 const operations = z.array(operation).max(100).meta({
   id: 'JsonPatch',

@@ -78,4 +78,4 @@ function admitsCommas(schema: z.ZodType): boolean {
 export const oneOrMore = (words: string[], description: string) =>
   setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length)
     .min(1, 'must have a value')
-    .meta({ description, uniqueItems: true });
+    .meta({ description, uniqueItems: true, maxItems: undefined });

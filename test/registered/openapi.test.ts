@@ -221,13 +221,14 @@ test.each(operations)(
       where === 'query' ? [example ?? follow(schema).default ?? []].flat().map((value) => [name, value]) : [],
     );
     const isForm = type === 'application/x-www-form-urlencoded';
+    const given = body?.example ?? follow(body?.schema)?.examples[0];
     const { status, body: problem } = await api.call(
       method,
       `${target}?${String(new URLSearchParams(query))}`,
       {
         as,
         ...(type && {
-          ...(isForm ? { raw: new URLSearchParams(body.example).toString() } : { body: body.example }),
+          ...(isForm ? { raw: new URLSearchParams(given).toString() } : { body: given }),
           headers: { 'content-type': type },
         }),
       },

@@ -51,6 +51,7 @@ export function operationsOf(
   const all = seeds.flatMap(([resource, documents]) =>
     documents.map((one) => ({ resource, stored: { ...defaultsOf(resource), ...one } as Values })),
   );
+  const inSchema = (content: any) => document.components.schemas[content?.schema.$ref.split('/').at(-1)];
   return Object.entries<object>(document.paths).flatMap(([path, item]) =>
     Object.entries<any>(item).map(([method, operation]) => {
       const { operationId, parameters = [], requestBody } = operation;
@@ -71,7 +72,7 @@ export function operationsOf(
         parameters,
         ids,
         type,
-        body: content?.example,
+        body: content?.example ?? inSchema(content)?.examples[0],
         resource: created ?? found?.resource,
         stored: found?.stored,
         isLink: current !== undefined,

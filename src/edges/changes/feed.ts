@@ -29,7 +29,9 @@ const MAX_WAIT = 60;
 
 const PARAMETERS = {
   after: text(1, 100)
-    .describe('Only what happened after this position: the `id` of an event, or the `position` of an answer')
+    .describe(
+      'Only what happened after this position: the `id` of an event, or the `position` of an answer. Without one, JSON has no changes but the current position',
+    )
     .optional(),
   from: instant().describe('Instead: what happened since this time').optional(),
   wait: integer(0, MAX_WAIT)

@@ -65,7 +65,7 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
     query,
     answer: {
       status: 200,
-      description: 'The changes after a position; without one, none and the current position',
+      description: 'A page of changes',
       schema: changesOf(resource ? `${resource.name}Changes` : 'Changes', resources),
     },
     forms: {

@@ -14,7 +14,7 @@ export const filterParameter = (
 ) =>
   expression(declared, (tree) => (indexed ? unled(resource, tree) : []))
     .meta({
-      description: 'Only where this expression holds, over the same filters: see *Expressions* at the top',
+      description: 'An expression over these filters: see *Expressions* at the top',
       ...(exampleOf(resource, declared) && { example: exampleOf(resource, declared) }),
     })
     .optional();

@@ -36,7 +36,7 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
     operationId: `group${capital(collection)}`,
     tag: collection,
     summary: `Group ${collection}`,
-    description: `How many ${collection} have each value of the fields in \`by\`, and what \`show\` asks for, under the filters of the list. Times are UTC; a list counts for each of its elements. At most ${MAX_GROUPS} groups.`,
+    description: `Counts and measures the ${collection} that have the same values of the fields in \`by\`. Times are UTC; a document counts for each element of a list. At most ${MAX_GROUPS} groups.`,
     policy: accessTo('read', resource),
     query: z
       .strictObject({

@@ -46,7 +46,7 @@ export function openapi(routes: Route[], tags: Tag[]) {
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/', description: 'This server' }],
-    security: OPEN,
+    security: LOGIN,
     tags,
   };
   const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
@@ -99,7 +99,7 @@ type Security = Record<string, string[]>[];
 /** What an operation requires, if that is not what most do. */
 const securityOf = ({ role, credentials }: Access): { security?: Security } => {
   if (credentials === 'body' || credentials === 'none') return { security: [] };
-  return role === 'anyone' ? {} : { security: LOGIN };
+  return role === 'anyone' ? { security: OPEN } : {};
 };
 
 const CONVENTIONS = `\
@@ -164,7 +164,7 @@ const withoutFilters = (route: Route): z.ZodObject => {
 function filtersOf(route: Route, list: Route): string | undefined {
   if (list === route) return undefined;
   const isLess = (route.lists?.filters.length ?? 0) < (list.lists?.filters.length ?? 0);
-  return `Takes the filters of \`GET ${list.path}\` as parameters, too${isLess ? ', except those that look at other documents' : ''}.`;
+  return `Also takes the filters of \`GET ${list.path}\`${isLess ? ', except those that look at other documents' : ''}.`;
 }
 
 const idempotencyKey = z

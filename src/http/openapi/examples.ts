@@ -15,7 +15,6 @@ export const examplesOf = (codes: readonly ProblemCode[]) => {
 };
 
 export const example = (code: ProblemCode) => ({
-  summary: problems[code].title,
   value: isOAuthCode(code)
     ? oauthDocument(code, `${problems[code].title}.`)
     : new Problem(code, `${problems[code].title}.`, MEMBERS[code]).toDocument(

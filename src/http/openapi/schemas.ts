@@ -1,27 +1,36 @@
+import type { Json } from './components.ts';
+
 /**
  * Schemas of answers, shorter than those of requests: bounds say what a client may send, and documents that are older
  * than a bound, or that another tool wrote, are shown all the same. An example stands in the schema that it is of, once.
  */
 
-type Json = Record<string, any>;
-
 const BOUNDS = ['minLength', 'maxLength', 'pattern', 'minItems', 'maxItems', 'uniqueItems'];
 
-/** Takes the bounds out of all schemas that no request refers to. */
-export function loosen(paths: Json, schemas: Json): void {
-  const sent = new Set<string>();
+/** The names of the schemas that parts of the document refer to, directly or not. */
+function referredBy(parts: unknown[], schemas: Json): Set<string> {
+  const names = new Set<string>();
   const follow = (part: unknown): void => {
     if (part === null || typeof part !== 'object') return;
     for (const [key, value] of Object.entries(part)) {
       const name = key === '$ref' ? String(value).split('/').at(-1) : undefined;
       if (name === undefined) follow(value);
-      else if (!sent.has(name)) {
-        sent.add(name);
+      else if (!names.has(name)) {
+        names.add(name);
         follow(schemas[name]);
       }
     }
   };
-  for (const { parameters, requestBody } of operationsOf(paths)) follow([parameters, requestBody]);
+  follow(parts);
+  return names;
+}
+
+/** Takes the bounds out of all schemas that no request refers to. */
+export function loosen(paths: Json, schemas: Json): void {
+  const sent = referredBy(
+    operationsOf(paths).map(({ parameters, requestBody }) => [parameters, requestBody]),
+    schemas,
+  );
   for (const [name, schema] of Object.entries(schemas)) {
     if (!sent.has(name)) withoutBounds(schema);
     // What is sent back must be what it was, whatever its form.
@@ -46,25 +55,52 @@ function withoutBounds(schema: Json): void {
   for (const part of parts) if (part !== null && typeof part === 'object') withoutBounds(part);
 }
 
-/** A PUT takes what a read has given; OpenAPI's readOnly would say that a request should not have it. */
+/**
+ * A PUT takes what a read has given, which OpenAPI's readOnly would deny. Other requests do without what is read-only: not
+ * all clients leave it out.
+ */
 export function acceptWhatWasRead(paths: Json, schemas: Json): void {
   for (const { put } of Object.values<Json>(paths))
     for (const { schema } of Object.values<Json>(put?.requestBody?.content ?? {})) {
       const { properties = {} } = schemas[schema.$ref?.split('/').at(-1)] ?? schema;
       for (const member of Object.values<Json>(properties)) delete member['readOnly'];
     }
+  const shown = referredBy(
+    operationsOf(paths).map(({ responses }) => responses),
+    schemas,
+  );
+  for (const [name, schema] of Object.entries<Json>(schemas)) if (!shown.has(name)) withoutReadOnly(schema);
 }
 
-/** Moves the examples of answers into the schemas that they refer to; a schema keeps the first that it gets. */
+function withoutReadOnly(part: unknown): void {
+  if (part === null || typeof part !== 'object') return;
+  const { properties = {} } = part as Json;
+  for (const [name, member] of Object.entries<Json>(properties))
+    if (member['readOnly']) delete properties[name];
+  for (const inner of Object.values(part)) withoutReadOnly(inner);
+}
+
+/**
+ * Moves the examples of answers into the schemas that they refer to; a schema keeps the first that it gets. That of a
+ * body follows where several media types of it say the same.
+ */
 export function moveExamples(paths: Json, schemas: Json): void {
-  for (const { responses } of operationsOf(paths))
-    for (const { content = {} } of Object.values<Json>(responses))
-      for (const media of Object.values<Json>(content)) {
-        const schema = schemas[media['schema']?.$ref?.split('/').at(-1)];
-        if (!schema || media['example'] === undefined) continue;
-        schema.examples ??= [media['example']];
-        delete media['example'];
-      }
+  for (const { requestBody, responses } of operationsOf(paths)) {
+    const answers = Object.values<Json>(responses).flatMap(({ content = {} }) =>
+      Object.values<Json>(content),
+    );
+    const bodies = Object.values<Json>(requestBody?.content ?? {});
+    const nameOf = (media: Json): string => media['schema']?.$ref?.split('/').at(-1);
+    const repeated = bodies.filter((one) =>
+      bodies.some((other) => one !== other && nameOf(one) === nameOf(other)),
+    );
+    for (const media of [...answers, ...repeated]) {
+      const schema = schemas[nameOf(media)];
+      if (!schema || media['example'] === undefined) continue;
+      schema.examples ??= [media['example']];
+      delete media['example'];
+    }
+  }
 }
 
 /** The constants in them tell the kinds of a union apart: a discriminator would say the same again. */
@@ -72,6 +108,22 @@ export function withoutDiscriminators(part: unknown): void {
   if (part === null || typeof part !== 'object') return;
   if ('oneOf' in part && 'discriminator' in part) delete part.discriminator;
   for (const inner of Object.values(part)) withoutDiscriminators(inner);
+}
+
+/** One of some words or null: generators make an enum of texts of it, in which null has no place. */
+export function withoutNullWords(part: unknown): void {
+  if (part === null || typeof part !== 'object') return;
+  for (const inner of Object.values(part)) withoutNullWords(inner);
+  const { type, enum: words } = part as Json;
+  if (!Array.isArray(words) || !words.includes(null)) return;
+  const value = {
+    type: [type].flat().find((one) => one !== 'null'),
+    enum: words.filter((word) => word !== null),
+  };
+  const schema = part as Json;
+  delete schema['type'];
+  delete schema['enum'];
+  schema['anyOf'] = [value, { type: 'null' }];
 }
 
 export const operationsOf = (paths: Json): Json[] =>
