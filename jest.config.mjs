@@ -9,5 +9,6 @@ export default {
   globalTeardown: '<rootDir>/dist/test/support/global-teardown.js',
   // Several files wait for processes and time limits most of the time.
   maxWorkers: 4,
-  testTimeout: 30_000,
+  // A limit for what hangs. How long the migrations of a project take grows with their number.
+  testTimeout: 120_000,
 };

@@ -8,5 +8,4 @@ export default {
   globalSetup: '<rootDir>/dist/test/sharded/global-setup.js',
   globalTeardown: '<rootDir>/dist/test/sharded/global-teardown.js',
   maxWorkers: 1,
-  testTimeout: 60_000,
 };

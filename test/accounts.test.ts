@@ -9,7 +9,8 @@ import { modelOf } from '../src/schema/model.ts';
 import { aCaller, admin } from './support/callers.ts';
 import { aPost } from './sample/factories.ts';
 import { useApi } from './support/harness.ts';
-import { anAddress, from, logins, PASSWORD, someone } from './support/logins.ts';
+import { anAddress, from } from './support/addresses.ts';
+import { logins, PASSWORD, someone } from './support/logins.ts';
 
 /** What a token alone must not do, and what people and admins do with accounts. */
 

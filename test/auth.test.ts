@@ -14,7 +14,8 @@ import { aCaller, admin, aSession, TOKEN_KEYS, tokenOf } from './support/callers
 import { aBook, aPost, aUser } from './sample/factories.ts';
 import { forge, now, own } from './support/forge.ts';
 import { type Answer, useApi } from './support/harness.ts';
-import { anAddress, logins, PASSWORD, passwordHash, someone } from './support/logins.ts';
+import { anAddress } from './support/addresses.ts';
+import { logins, PASSWORD, passwordHash, someone } from './support/logins.ts';
 import { modelOf } from '../src/schema/model.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 

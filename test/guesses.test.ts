@@ -5,7 +5,8 @@ import { User } from '../src/resources/users/user.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aCaller } from './support/callers.ts';
 import { type Answer, serve, useApi } from './support/harness.ts';
-import { anAddress, from, logins, PASSWORD, passwordHash, someone } from './support/logins.ts';
+import { anAddress, from } from './support/addresses.ts';
+import { logins, PASSWORD, passwordHash, someone } from './support/logins.ts';
 
 /** What a guesser, or a shared address, can do with what everybody may. */
 

@@ -173,7 +173,7 @@ describe('the address of a client', () => {
     const first = await left(alone, '203.0.113.10');
     expect(await left(alone, '203.0.113.11')).toBe(first - 1);
     expect(await left(url(), 'unknown')).toBe(first - 2);
-    expect(standing(await get('/', { as: '' })).left).toBe(first - 3);
+    expect(standing(await fetch(`${url()}/`)).left).toBe(first - 3);
   });
 
   test.each([

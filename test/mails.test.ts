@@ -12,7 +12,8 @@ import { Session } from '../src/resources/sessions/session.ts';
 import { User } from '../src/resources/users/user.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { useApi } from './support/harness.ts';
-import { anAddress, from, logins, PASSWORD, someone } from './support/logins.ts';
+import { anAddress, from } from './support/addresses.ts';
+import { logins, PASSWORD, someone } from './support/logins.ts';
 
 /** Mails about accounts, as an SMTP server gets them. */
 

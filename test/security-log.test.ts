@@ -9,7 +9,8 @@ import { User } from '../src/resources/users/user.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aCaller, admin } from './support/callers.ts';
 import { dbName, mongoUri, useApi } from './support/harness.ts';
-import { anAddress, from, logins, PASSWORD } from './support/logins.ts';
+import { anAddress, from } from './support/addresses.ts';
+import { logins, PASSWORD } from './support/logins.ts';
 import { runScript } from './support/process.ts';
 
 /** Nobody acts unseen: what concerns the security of accounts is in the log, and in the audit trail. */

@@ -9,6 +9,7 @@ import { createApp } from '../../src/app.ts';
 import { drain, httpServer, TIMES } from '../../src/http/server.ts';
 import { database } from '../../src/mongo/connect.ts';
 import { collections, resources, routes } from '../../src/resources/api.ts';
+import { anAddress, from } from './addresses.ts';
 import { admin, CREDENTIALS, letIn } from './callers.ts';
 import { modelOf } from '../../src/schema/model.ts';
 import { renewDatabase } from './database.ts';
@@ -95,6 +96,8 @@ export function useApi(
   let base: string;
   let contract: Contract;
   let server: ReturnType<typeof httpServer> | undefined;
+  // Requests are counted by process, and files share one.
+  const address = own.trustProxy ? from(anAddress()) : {};
 
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, ...connection });
@@ -128,6 +131,7 @@ export function useApi(
     const response = await fetch(base + path, {
       method,
       headers: {
+        ...address,
         ...(body !== undefined && { 'content-type': 'application/json' }),
         ...credentials(as),
         ...headers,

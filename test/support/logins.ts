@@ -1,4 +1,5 @@
 import { hashPassword } from '../../src/auth/passwords.ts';
+import { anAddress, from } from './addresses.ts';
 import { aUser } from './factories.ts';
 import type { Answer, useApi } from './harness.ts';
 
@@ -6,11 +7,6 @@ import type { Answer, useApi } from './harness.ts';
 
 export const PASSWORD = 'a long way to a small, angry planet';
 export const passwordHash = await hashPassword(PASSWORD);
-
-let clients = 0;
-/** Another one each time, so that no test meets the limits of another. */
-export const anAddress = (): string => `203.0.${++clients >> 8}.${clients & 255}`;
-export const from = (address: string) => ({ 'x-forwarded-for': address });
 
 export const someone = (fields: object = {}) => aUser({ passwordHash, ...fields });
 
