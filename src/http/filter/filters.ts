@@ -124,7 +124,7 @@ function existence(reference: Reference): Filter {
     parameter: `${name}[exists]`,
     paths: [],
     elsewhere: { resource: from, paths: [field] },
-    schema: describe(flag(), described),
+    schema: describe(FLAG, described),
     condition: (value) => ({ _id: { [value ? '$in' : '$nin']: new IdsOf(from, {}, { field, lists }) } }),
   };
 }
@@ -137,7 +137,7 @@ export function requireFilterable(resource: AnyResource, used: Filter[]): void {
 }
 
 const describe = (schema: z.ZodType, description: string | undefined) =>
-  schema.meta({ ...schema.meta(), description });
+  description ? schema.meta({ ...schema.meta(), description }) : schema;
 
 /** Where the operator does not say it: of a list, that it is not this means that none of its entries is. */
 function inWords(name: string, { many }: Path, operator: Operator): string | undefined {
@@ -147,9 +147,18 @@ function inWords(name: string, { many }: Path, operator: Operator): string | und
   return operator === 'all' ? `The ${name} have each of these` : undefined;
 }
 
+/** Of these each operator of each field would make its own, and schemas take a large part of the start. */
+const ANY_INTEGER = integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+const ANY_FRACTION = fraction();
+const ANY_DECIMAL = anyDecimal();
+const FLAG = flag();
+const PART = text(2, 100);
+const ANY_TEXT = text(0, 1000);
+const SOME_TEXT = text(1, 1000);
+
 function operandOf(operator: Operator, path: Path): z.ZodType {
-  if (operator === 'exists') return flag();
-  if (operator === 'contains') return text(2, 100);
+  if (operator === 'exists') return FLAG;
+  if (operator === 'contains') return PART;
   const value = valueOf(path);
   return ['in', 'nin', 'all'].includes(operator) ? several(value, path.schema) : value;
 }
@@ -158,15 +167,15 @@ function operandOf(operator: Operator, path: Path): z.ZodType {
 function valueOf({ kind, schema }: Path): z.ZodType {
   switch (kind) {
     case 'text':
-      return text(schema.safeParse('').success ? 0 : 1, 1000);
+      return schema.safeParse('').success ? ANY_TEXT : SOME_TEXT;
     case 'integer':
-      return integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+      return ANY_INTEGER;
     case 'number':
-      return fraction();
+      return ANY_FRACTION;
     case 'decimal':
-      return anyDecimal();
+      return ANY_DECIMAL;
     case 'boolean':
-      return flag();
+      return FLAG;
     case 'enum':
       return valueAmong([...((schema as z.ZodLiteral)._zod.values as Set<string>)]);
     default:

@@ -113,11 +113,12 @@ function schemaOf(kind: Path['kind'], { schema }: Path): z.ZodType {
   return (kind === 'decimal' ? z.string() : schema).nullable();
 }
 
+const [DECIMAL, UNKNOWN] = [anyDecimal(), z.unknown()];
 /** The path of a measure among the fields of a group. */
 const placeOf = (path: string, kind: Path['kind']): Path => ({
   path,
   kind,
-  schema: kind === 'decimal' ? anyDecimal() : z.unknown(),
+  schema: kind === 'decimal' ? DECIMAL : UNKNOWN,
   lists: [],
   many: false,
   nullable: true,
