@@ -14,7 +14,7 @@ import { collections } from './resources/api.ts';
 import { databaseOf } from './schema/layout.ts';
 import { answerPrimary, askWorkers } from './workers.ts';
 
-/** What this process tells operators, if ADMIN_PORT is set. */
+/** Metrics and health for operators, if ADMIN_PORT is set. */
 export interface Admin {
   metrics: Metrics | undefined;
   /** To be called when the database is connected. */
@@ -22,7 +22,7 @@ export interface Admin {
   close: () => void;
 }
 
-/** Loads what measures only where somebody will ask for it. A worker tells its primary, which has the port. */
+/** Loads the instrumentation only if it is used. A worker reports to its primary, which has the port. */
 export async function adminOf(config: Config): Promise<Admin> {
   if (config.ADMIN_PORT === undefined) return { metrics: undefined, open: async () => {}, close: () => {} };
   const [{ createMetrics }, { watchHealth }] = await Promise.all([
@@ -56,7 +56,7 @@ export async function adminOf(config: Config): Promise<Admin> {
 
 type Say = (line: string) => void;
 
-/** The port of a process with workers: their metrics together, and the health of the worst of them. */
+/** The port of a process with workers: their merged metrics, and the health of the worst of them. */
 export async function openAdminOfWorkers(config: Config, logger: Logger, say: Say): Promise<() => void> {
   if (config.ADMIN_PORT === undefined) return () => {};
   const { AggregatorRegistry } = await import('prom-client');
@@ -77,7 +77,7 @@ async function openPort(
   say: Say,
 ): Promise<() => void> {
   const { openAdmin } = await import('./edges/metrics/admin.ts');
-  // Where only this machine can connect, pages of other sites that its browsers show could, too (DNS rebinding).
+  // Even if only this machine can connect, pages of other sites in its browsers could (DNS rebinding).
   const isOwnHost = isLoopback(host) ? isLoopback : () => true;
   const { url, close } = await openAdmin({ host, port, isOwnHost }, sources, logger);
   say(`Metrics are at      ${url}/metrics`);
@@ -92,7 +92,7 @@ const NO_WORKER: Health = {
   differences: { checkedAt: new Date(0).toISOString(), found: [] },
 };
 
-/** How long what was found of the layout holds, in milliseconds: to read it takes a while. */
+/** How long a result of the layout check is valid, in milliseconds: it takes a while. */
 const LAYOUT_HOLDS = 5 * 60 * 1_000;
 
 function inspector(requireReady: () => void): () => Promise<Health> {

@@ -35,31 +35,31 @@ interface Api {
 
 interface Settings {
   logger: Logger;
-  /** Web origins whose pages may call the API; '*' is all of them. */
+  /** Web origins whose pages may call the API; '*' means all. */
   corsOrigins?: string[];
-  /** Requests that a client may send in a minute. */
+  /** Requests that a client may send per minute. */
   rateLimit: number;
-  /** How many proxies stand in front; what they say of a client is believed. */
+  /** The number of trusted proxies in front. */
   trustProxy?: number;
-  /** Throws the problem that resources answer with as long as the database is not as this version needs it. */
+  /** Throws the problem to answer with until the database is as this version needs it. */
   requireReady?: () => void;
-  /** A login that everybody knows, of a development set-up. */
+  /** A well-known login of a development setup. */
   demo?: DemoLogin | undefined;
-  /** Where requests are counted. */
+  /** Receives the measurements of requests. */
   metrics?: Metrics | undefined;
-  /** What traces are told to. */
+  /** Receives traces. */
   tracing?: Tracing | undefined;
-  /** Everybody may see how long things took. */
+  /** Everybody gets Server-Timing, not only admins. */
   isDevelopment?: boolean;
-  /** Whether a Host header names this server; without it every host does. */
+  /** Whether a Host header names this server; without it all hosts are accepted. */
   isOwnHost?: ((host: string) => boolean) | undefined;
   /** The contact for reports of vulnerabilities, in /.well-known/security.txt: a URL. */
   securityContact?: string | undefined;
-  /** Pages of a development set-up. */
+  /** Pages of a development setup. */
   mountOwn?: ((router: Router) => void) | undefined;
 }
 
-/** The application; nothing of it needs the database before the first request. */
+/** The application. It needs no database before the first request. */
 export function createApp({
   logger,
   corsOrigins = [],
@@ -89,12 +89,11 @@ export function createApp({
     mount(route, whenReady(requireReady));
   let isStopping = false;
   const requireServing = () => {
-    if (isStopping)
-      throw new Problem('shutting_down', 'The process is about to stop: send requests elsewhere.');
+    if (isStopping) throw new Problem('shutting_down', 'The process is about to stop: retry on another one.');
     requireReady();
   };
   for (const route of systemRoutes(api, requireServing)) mount(route);
-  // Made when it is first asked for: it takes longer than all the rest of a start.
+  // Created on the first request: it takes longer than the rest of the start.
   let document: Buffer | undefined;
   router.get('/openapi.json', async (ctx) => {
     await limit(ctx);
@@ -113,7 +112,7 @@ export function createApp({
 
   const app = new Koa({ proxy: trustProxy > 0, maxIpsCount: trustProxy });
   app.on('error', (error: NodeJS.ErrnoException, ctx) => {
-    // A client that leaves a stream is no error; the request's own line tells of it.
+    // A client that leaves a stream is not an error; the request's own log line records it.
     if (['ERR_STREAM_PREMATURE_CLOSE', 'EPIPE', 'ECONNRESET'].includes(error.code ?? '')) return;
     logger.error({ err: error, requestId: ctx?.state.origin?.request }, error.message);
   });
@@ -127,12 +126,12 @@ export function createApp({
   if (corsOrigins.length > 0) app.use(crossOrigin(corsOrigins));
   app.use(options);
   app.use(routing(router));
-  // What leads to no route counts all the same.
+  // Requests without a route count too.
   app.use((ctx) => limit(ctx));
   return app;
 }
 
-/** What there is beyond requests and answers. Each line can be taken away, and its folder with it. */
+/** Capabilities beyond requests and answers. Each line can be removed together with its folder. */
 const edgesOf = (api: Api, settings: EdgeSettings): Edge[] => [
   traces(settings),
   metrics(settings),
@@ -144,31 +143,31 @@ type EdgeSettings = Required<
   Pick<Settings, 'logger' | 'corsOrigins' | 'metrics' | 'tracing' | 'isDevelopment'>
 >;
 
-/** /books/export and /books/changes before /books/{id}, wherever they stand in their lists. */
+/** Literal paths first: /books/export and /books/changes before /books/{id}, regardless of their order. */
 const literalFirst = (a: Route, b: Route): number => (sortable(a) < sortable(b) ? -1 : 1);
 const sortable = ({ path }: Route): string => path.replace(/\{\w+\}/g, '\uffff');
 
-/** The OpenAPI document of everything that the application answers; it needs no database. */
+/** The OpenAPI document of the whole application; needs no database. */
 export function describeApi(api: Api) {
   const edges = describedEdges(api);
   const byName = (one: Tag, other: Tag): number => (one.name < other.name ? -1 : 1);
   return openapi(
     allRoutes(api, edges),
-    // In the order in which they are of use.
+    // In the order in which readers need them.
     [
       ...api.resources
         .map(({ collection, description }) => ({ name: collection, description }))
         .toSorted(byName),
-      { name: 'auth', description: 'Logging in, and what belongs to oneself' },
+      { name: 'auth', description: 'Logging in, and your own account' },
       ...edges.flatMap(({ tag }) => tag ?? []),
       { name: 'batch', description: 'Several writes in one transaction' },
-      { name: 'audit', description: 'What was changed, by whom and when' },
+      { name: 'audit', description: 'Who changed what, and when' },
       { name: 'system', description: 'Links, health and the kinds of problem' },
     ],
   );
 }
 
-/** Those that the application serves: of its edges, its resources and the system. */
+/** The edges that the application serves: in addition to resources and the system. */
 export const allRoutes = (api: Api, edges: Edge[] = describedEdges(api)): Route[] => [
   ...edges.flatMap(({ routes }) => routes),
   ...api.routes,

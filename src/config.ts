@@ -19,7 +19,7 @@ const whole = (least: number, most: number) =>
 
 const MOST_WORKERS = 64;
 
-/** Whether a browser may send it in the header Origin: another spelling would never match. */
+/** Whether a browser may send it in the Origin header: another spelling would never match. */
 const isOrigin = (text: string): boolean =>
   /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
 
@@ -43,7 +43,7 @@ const environment = z.object({
       error: 'must start with mongodb:// or mongodb+srv:// and name a host',
       abort: true,
     })
-    // Without one the driver takes "test", where nobody looks for the data.
+    // Without a name the driver uses "test", where nobody looks for the data.
     .regex(/^[^:]+:\/\/(.*@)?[^/@]+\/[^/?]+/, 'must name a database: mongodb://host/shelfmark')
     .optional(),
   DATA_DIR: z.string().default('.data'),
@@ -72,14 +72,14 @@ const environment = z.object({
       }
     })
     .optional(),
-  /** `iss` and `aud` of access tokens, where other services expect values of their own. */
+  /** `iss` and `aud` of access tokens, if other services expect certain values. */
   TOKEN_ISSUER: z
     .url({ protocol: /^https?$/, error: 'must be an address like https://login.example.org' })
     .optional(),
   TOKEN_AUDIENCE: z.string().max(200).optional(),
   ADMIN_EMAIL: email().optional(),
   ADMIN_PASSWORD: password().optional(),
-  /** Sends the mails about accounts. */
+  /** The server for mails about accounts. */
   SMTP_URL: z
     .string()
     .regex(/^smtps?:\/\/[^/\s]+$/, 'must be like smtp://user:password@mail.example.org:587')
@@ -96,19 +96,19 @@ const environment = z.object({
       'must be like mailto:security@example.org or https://…',
     )
     .optional(),
-  /** Requests that a client may send in a minute. */
+  /** Requests that a client may send per minute. */
   RATE_LIMIT: whole(1, 1_000_000_000).default(1_200),
-  /** How many proxies stand in front; what they say of a client is believed. */
+  /** The number of trusted proxies in front. */
   TRUST_PROXY: whole(0, 10).default(0),
-  /** Where operators and Prometheus ask; without a port nowhere. */
+  /** The port for operators and Prometheus; none by default. */
   ADMIN_PORT: whole(0, 65_535).optional(),
   ADMIN_HOST: z.string().default('127.0.0.1'),
-  /** Whether OpenTelemetry is told of each request. */
+  /** Whether requests are reported to OpenTelemetry. */
   TRACES: z
     .enum(['true', 'false'], 'must be true or false')
     .default('false')
     .transform((text) => text === 'true'),
-  /** Processes that share the port; `auto` is one for each core. */
+  /** Processes that share the port; `auto` means one per core. */
   WORKERS: z
     .union(
       [
@@ -120,15 +120,15 @@ const environment = z.object({
       },
     )
     .default(1),
-  /** Connections to MongoDB at most. */
+  /** The most connections to MongoDB. */
   POOL_SIZE: whole(5, 1_000).default(50),
-  /** Seconds in which a request is answered, and those that MongoDB may take for one query. */
+  /** Time limits in seconds: for an answer, and for one query in MongoDB. */
   ANSWER_TIME: whole(2, 600).default(9),
   QUERY_TIME: whole(1, 300).default(2),
-  /** Feeds of changes and exports that are open at most. */
+  /** The most open feeds of changes and exports. */
   MAX_FEEDS: whole(0, 100_000).default(8_000),
   MAX_EXPORTS: whole(0, 10_000).default(50),
-  /** Seconds in which a process that is stopped is no longer ready, but goes on serving. */
+  /** Seconds for which a stopping process is not ready but keeps serving. */
   DRAIN_DELAY: whole(0, 600).default(5),
   /** Seconds that requests under way may take after that. */
   DRAIN_TIME: whole(1, 3_600).default(10),
@@ -137,7 +137,7 @@ const environment = z.object({
 
 export type Config = z.output<typeof environment>;
 
-/** What is not wrong by itself, but beside what else is set. */
+/** Checks between variables. */
 function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
   const fault = (name: string, message: string) => ctx.addIssue({ code: 'custom', path: [name], message });
   const { HOST, MONGODB_URI, NODE_ENV, ADMIN_EMAIL, ADMIN_PASSWORD, SMTP_URL, MAIL_FROM, PUBLIC_URL } =
@@ -145,39 +145,36 @@ function checkTogether(config: Config, ctx: z.core.$RefinementCtx): void {
   if (!MONGODB_URI && !LOOPBACK.test(HOST))
     fault(
       'HOST',
-      'must be a loopback address as long as MONGODB_URI is not set: the embedded database has demo accounts, whose passwords everybody knows',
+      'must be a loopback address unless MONGODB_URI is set: the embedded database has demo accounts with a public password',
     );
   if (!MONGODB_URI && NODE_ENV === 'production')
-    fault(
-      'MONGODB_URI',
-      'must be set where NODE_ENV is production: the embedded database is for development',
-    );
+    fault('MONGODB_URI', 'must be set if NODE_ENV is production: the embedded database is for development');
   const isFaulty = (name: string) => ctx.issues.some(({ path }) => path?.[0] === name);
   if (!MONGODB_URI)
     for (const name of openingsOf(config).filter((name) => !isFaulty(name)))
       fault(
         name,
-        'must not be set as long as MONGODB_URI is not: it opens the API to others, and the embedded database has demo accounts, whose passwords everybody knows',
+        'must not be set unless MONGODB_URI is: it opens the API to others, and the embedded database has demo accounts with a public password',
       );
   if (config.QUERY_TIME >= config.ANSWER_TIME)
     fault('QUERY_TIME', 'must be less than ANSWER_TIME: the request would be refused before its query ends');
-  if (SMTP_URL && !MAIL_FROM) fault('MAIL_FROM', 'must be set where SMTP_URL is: mails need a sender');
+  if (SMTP_URL && !MAIL_FROM) fault('MAIL_FROM', 'must be set if SMTP_URL is: mails need a sender');
   if (SMTP_URL && !PUBLIC_URL)
-    fault('PUBLIC_URL', 'must be set where SMTP_URL is: the links in mails lead there');
+    fault('PUBLIC_URL', 'must be set if SMTP_URL is: the links in mails lead there');
   if (ADMIN_EMAIL && !ADMIN_PASSWORD)
-    fault('ADMIN_PASSWORD', 'must be set where ADMIN_EMAIL is: the first admin needs both');
+    fault('ADMIN_PASSWORD', 'must be set if ADMIN_EMAIL is: the first admin needs both');
   if (ADMIN_PASSWORD && !ADMIN_EMAIL)
-    fault('ADMIN_EMAIL', 'must be set where ADMIN_PASSWORD is: the first admin needs both');
+    fault('ADMIN_EMAIL', 'must be set if ADMIN_PASSWORD is: the first admin needs both');
 }
 
-/** Whether others may depend on it, or reach it: then nothing that everybody knows may open it. */
+/** Whether others can reach it or depend on it: then well-known passwords and keys are refused. */
 export const isProduction = (config: Config): boolean =>
   config.NODE_ENV === 'production' ||
   !isLoopback(config.HOST) ||
   (config.MONGODB_URI !== undefined && !isLocal(config.MONGODB_URI)) ||
   openingsOf(config).length > 0;
 
-/** What lets others in though HOST is a loopback address: a proxy in front, or web pages from other machines. */
+/** Settings that admit others even if HOST is a loopback address: a proxy in front, or web pages of other machines. */
 const openingsOf = ({ TRUST_PROXY, CORS_ORIGINS }: Config): string[] => [
   ...(TRUST_PROXY > 0 ? ['TRUST_PROXY'] : []),
   ...(CORS_ORIGINS.some((origin) => !isOrigin(origin) || !isLoopback(new URL(origin).host))
@@ -186,28 +183,29 @@ const openingsOf = ({ TRUST_PROXY, CORS_ORIGINS }: Config): string[] => [
 ];
 
 /**
- * Whether a Host header names this machine. After DNS rebinding, the name of an attacker's page leads here, and the
- * browser takes the server for that page's own; the Host header still has the attacker's name.
+ * Whether a Host header names this machine. After DNS rebinding, an attacker's host name resolves to this machine and
+ * the browser treats the server as that page's own origin; the Host header still contains the attacker's name.
  */
 export const isOwnHost =
   (config: Config) =>
   (host: string): boolean =>
     isLoopback(host) || host === new URL(addressOf(config)).host;
 
-/** An @ behind the hosts could be read as the end of a password: then it is not certain which the hosts are. */
+/** An @ after the hosts could belong to a password: then the hosts are uncertain. */
 const isLocal = (uri: string): boolean => !/:\/\/.*[/?].*@/.test(uri) && hostsOf(uri).every(isLoopback);
 
-/** A port follows a name, or an IPv6 address in brackets; of a bare IPv6 address the end is none. */
+/** A port follows a name or a bracketed IPv6 address; the end of a bare IPv6 address is not a port. */
 export const isLoopback = (host: string): boolean =>
   LOOPBACK.test(host.replace(/^([^:]*|\[.*\]):\d+$/, '$1'));
 
-/** Where clients reach the API, as far as the configuration knows. */
+/** Where clients reach the API, as far as the configuration says. */
 export const addressOf = ({ PUBLIC_URL, HOST, PORT }: Config): string =>
   PUBLIC_URL ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
 
 /**
- * The configuration that the environment gives; an empty variable counts as one that is not set.
- * A secret may stand in a file, whose path the variable with _FILE at its end gives. Throws an Error that names every faulty variable and what is wrong with it, never its value.
+ * Reads the configuration from the environment; an empty variable counts as not set. A secret may be in a file whose
+ * path is in the variable with the suffix _FILE. Throws an Error that names every invalid variable and its fault, never
+ * its value.
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
@@ -216,10 +214,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (result.success && faults.length === 0) return result.data;
   const issues = result.error?.issues ?? [];
   const lines = [...faults, ...issues.map(({ path, message }) => `${path.join('.')} ${message}`)];
-  throw new Error(`The environment is not usable:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+  throw new Error(`The environment is invalid:\n${lines.map((line) => `  ${line}`).join('\n')}`);
 }
 
-/** The configuration of this process: the environment, and what an .env file adds to it; there need not be one. */
+/** The configuration of this process: the environment, plus an .env file if there is one. */
 export function loadConfig(): Config {
   try {
     process.loadEnvFile();

@@ -1,11 +1,11 @@
 import cluster from 'node:cluster';
 import { type Logger, pino } from 'pino';
 
-/** JSON lines for machines; on a terminal, lines for people. */
+/** JSON lines for machines; readable lines on a terminal. */
 export async function createLogger(level: string): Promise<Logger> {
   const base = cluster.worker ? { worker: cluster.worker.id } : null;
   if (!process.stdout.isTTY) return pino({ level, base });
-  // Only here: loading it would make every other start longer.
+  // Loaded here: it would slow down every other start.
   const { default: pretty } = await import('pino-pretty');
   const messageFormat = '{req.method} {req.path} {res.status} {msg}';
   return pino({ level }, pretty({ ignore: 'pid,hostname', messageFormat }));

@@ -38,7 +38,7 @@ const say = (line: string): void => {
   if (speaks()) console.log(line);
 };
 
-const STOPPING = 'Stopping: the requests under way may end.';
+const STOPPING = 'Stopping: requests under way may finish.';
 
 async function main(): Promise<void> {
   const config = loadConfig();
@@ -96,7 +96,7 @@ async function main(): Promise<void> {
       if (cluster.isPrimary) say(STOPPING);
     } finally {
       readiness.stop();
-      // On one's own machine nobody sends requests elsewhere.
+      // A development machine has no load balancer to wait for.
       const delay = database.embedded && !isReplaced ? 0 : config.DRAIN_DELAY * 1_000;
       if (server) await drain(server, { delay, patience: config.DRAIN_TIME * 1_000, isReplaced });
       await mailsSent(3_000);
@@ -107,7 +107,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** What the processes of one start have in common: the embedded database, and the port for operators. */
+/** The shared parts of all processes of one start: the embedded database, and the port for operators. */
 async function supervise(config: Config, logger: Logger, stop: AbortSignal): Promise<void> {
   stop.addEventListener('abort', () => say(STOPPING));
   const database = config.MONGODB_URI ? undefined : await openDatabase(config, say);
@@ -121,7 +121,7 @@ async function supervise(config: Config, logger: Logger, stop: AbortSignal): Pro
   }
 }
 
-/** What the environment says of times and numbers. */
+/** Times and limits from the environment. */
 function useLimits({ QUERY_TIME, POOL_SIZE, MAX_FEEDS, MAX_EXPORTS }: Config): void {
   useQueryTime(QUERY_TIME * 1_000);
   usePlaces(POOL_SIZE);
@@ -134,20 +134,20 @@ const configuredMailer = async ({ SMTP_URL, MAIL_FROM }: Config) =>
 async function prepareEmbedded(): Promise<void> {
   if (!(await migrate())) return;
   if (differences(databaseOf(collections), await readLayout(db())).length > 0)
-    say('The database is not as the definitions say: npm run migrate -- status');
+    say('The database differs from the definitions: npm run migrate -- status');
   await seed(seeds, say);
 }
 
 /**
- * The embedded database migrates itself. `npm run dev` starts anew with every change of a file, so there a migration may
- * still be edited: it is applied when somebody says so. Answers whether the database has all of them.
+ * The embedded database migrates itself. `npm run dev` restarts on every change of a file, so a migration may still be
+ * edited: there it must be applied explicitly. Returns whether all migrations are applied.
  */
 async function migrate(): Promise<boolean> {
   const { entries, pending } = await readHistory(db(), migrations);
   if (process.argv.includes('--dev') && entries.size > 0 && pending.length > 0) {
     say(
-      `Not applied, because npm run dev does not know whether it is finished: ${pending.map(({ id }) => id).join(', ')}. ` +
-        'When it is: npm run migrate -- up --all',
+      `Pending, and not applied automatically under npm run dev, because it may still change: ${pending.map(({ id }) => id).join(', ')}. ` +
+        'To apply: npm run migrate -- up --all',
     );
     return false;
   }
@@ -156,7 +156,7 @@ async function migrate(): Promise<boolean> {
 }
 
 function tellDemoAccounts(accounts: DemoAccount[]): void {
-  say(`This is a development set-up: everybody knows these logins, all with the password ${DEMO_PASSWORD}`);
+  say(`This is a development setup with well-known logins, all with the password ${DEMO_PASSWORD}:`);
   for (const { email, role } of accounts) say(`  ${email} (${role})`);
 }
 
@@ -166,7 +166,9 @@ const listen = (config: Config, app: Koa, logger: Logger): Promise<Server> =>
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
-          ? new Error(`Port ${config.PORT} is in use: set PORT to another one, or stop what listens there.`)
+          ? new Error(
+              `Port ${config.PORT} is in use: set PORT to another one, or stop the program that uses it.`,
+            )
           : new Error(`Cannot listen at ${config.HOST}:${config.PORT} (HOST, PORT): ${error.message}`),
       ),
     );

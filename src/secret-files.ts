@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 
-/** Secrets that stand in files, as Docker and Kubernetes mount them: MONGODB_URI_FILE in place of MONGODB_URI. */
+/** Secrets in files, as Docker and Kubernetes mount them: MONGODB_URI_FILE instead of MONGODB_URI. */
 
 const SECRETS = ['MONGODB_URI', 'TOKEN_KEYS', 'ADMIN_PASSWORD', 'SMTP_URL'];
 
-/** What the files contain, by variable, and what is wrong; never a part of a file. */
+/** The contents of the files, by variable, and faults, which never quote a file. */
 export function readSecretFiles(env: Record<string, string | undefined>) {
   const secrets: Record<string, string> = {};
   const faults: string[] = [];

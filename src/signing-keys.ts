@@ -5,15 +5,15 @@ import { makeKey, readKeys, type SigningKey } from './auth/tokens.ts';
 import { type Config, isProduction } from './config.ts';
 
 /**
- * The keys that sign access tokens: those of TOKEN_KEYS or, for development, one that is made at the first start and
- * kept beside the embedded database's data, so that a restart logs nobody out.
+ * The keys that sign access tokens: those of TOKEN_KEYS or, in development, one that is created at the first start and
+ * kept beside the embedded database's data, so that logins survive a restart.
  */
 export async function signingKeys(config: Config): Promise<SigningKey[]> {
   if (config.TOKEN_KEYS) return config.TOKEN_KEYS;
   if (isProduction(config))
     throw new Error(
-      'TOKEN_KEYS must be set in production (NODE_ENV is production, or MONGODB_URI names another host): a key that ' +
-        'the server makes by itself would be another one on each host. Make one by: openssl genpkey -algorithm ed25519',
+      'TOKEN_KEYS must be set in production (NODE_ENV is production, or MONGODB_URI names another host): a key ' +
+        'that the server creates itself would differ between hosts. Create one with: openssl genpkey -algorithm ed25519',
     );
   const file = join(config.DATA_DIR, 'token-key.pem');
   try {
@@ -25,7 +25,7 @@ export async function signingKeys(config: Config): Promise<SigningKey[]> {
   }
 }
 
-/** Of two processes that start at the same moment one makes the key, and both read it. */
+/** If two processes start at the same moment, one creates the key and both read it. */
 async function make(file: string): Promise<string> {
   await mkdir(join(file, '..'), { recursive: true });
   const own = `${file}.${randomUUID()}`;

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 
 /**
- * Aborts at the first Ctrl-C or SIGTERM, with the exit code of what a signal ends as its reason; another one ends the
- * process at once. Whoever starts us, as npm does, may pass on a signal that the terminal has sent us too: what comes
- * within half a second is the same request.
+ * Aborts at the first SIGINT or SIGTERM, with the matching exit code as its reason; a second signal ends the process at
+ * once. A parent such as npm may forward a signal that the terminal has already sent: signals within half a second
+ * count as one.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
@@ -19,7 +19,7 @@ export function stopSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** npm passes a signal to the shell that it runs a script in, and that one ends without passing it on. */
+/** npm passes a signal to the shell that runs the script, which ends without forwarding it. */
 function whenParentEnds(stop: () => void): void {
   const parent = process.ppid;
   const watch = setInterval(() => {

@@ -5,19 +5,19 @@ import type { Logger } from 'pino';
 
 /**
  * Several processes that share one port (WORKERS). The primary serves no requests: it starts the workers, replaces those
- * that end, and ends after the last of them. Each new connection goes to the next worker.
+ * that end, and exits after the last one. Connections are distributed round-robin.
  */
 
-/** Milliseconds before a worker that has failed is replaced; twice as long each time, until one stays up. */
+/** Milliseconds before a failed worker is replaced, doubled each time until one stays up. */
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
-/** Milliseconds after which a worker counts as one that stays up. */
+/** Milliseconds after which a worker counts as stable. */
 const STABLE = 60_000;
 /** Milliseconds that a worker may take to answer the primary. */
 const PATIENCE = 2_000;
 
 type Question = 'metrics' | 'health';
-/** What the primary sends. A worker answers a question with its id; it ends after LEAVE. */
+/** Messages from the primary. A worker answers a question with its id; LEAVE ends it. */
 type Message = { id: number; question: Question } | typeof LEAVE;
 interface Answer {
   id: number;
@@ -26,30 +26,30 @@ interface Answer {
 const LEAVE = 'leave';
 
 const workers = (): Worker[] => Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
-/** Those that take connections. */
+/** Workers that accept connections. */
 const listening = new Set<Worker>();
 
 function start(): Worker {
   const worker = cluster.fork();
   worker.once('listening', () => listening.add(worker));
   worker.once('exit', () => listening.delete(worker));
-  // A message to one that is about to end is lost; its exit tells.
+  // A message to a worker that is about to end is lost; its exit will be noticed.
   worker.on('error', () => {});
   return worker;
 }
 
-/** Resolves with whether the worker takes connections, or has ended before. */
+/** Resolves to whether the worker accepts connections, or has ended before. */
 const comesUp = (worker: Worker): Promise<boolean> =>
   new Promise((resolve) => worker.once('listening', () => resolve(true)).once('exit', () => resolve(false)));
 
 const gone = (worker: Worker): Promise<void> =>
   new Promise((resolve) => (worker.isDead() ? resolve() : worker.once('exit', () => resolve())));
 
-/** Runs so many workers until `stop` is aborted; answers the exit code. */
+/** Runs so many workers until `stop` is aborted; returns the exit code. */
 export async function runWorkers(count: number, stop: AbortSignal, logger: Logger): Promise<number> {
   const stopped = once(stop, 'abort');
   stop.addEventListener('abort', () => workers().forEach((worker) => worker.process.kill('SIGTERM')));
-  // The first one alone: it does what is to be done once, and says what is to be said.
+  // The first one starts alone: it does the one-time work, and prints the output of the start.
   const first = start();
   if (!(await comesUp(first))) return first.process.exitCode ?? 1;
 
@@ -61,7 +61,10 @@ export async function runWorkers(count: number, stop: AbortSignal, logger: Logge
       if (stop.aborted || leaving.delete(worker)) return;
       if (performance.now() - since > STABLE) failures = 0;
       const wait = Math.min(FIRST_WAIT * 2 ** failures++, LONGEST_WAIT);
-      logger.error({ worker: worker.id, code, signal, wait }, 'A worker has ended; another one will start.');
+      logger.error(
+        { worker: worker.id, code, signal, wait },
+        'A worker has ended; a replacement will start.',
+      );
       sleep(wait, undefined, { signal: stop }).then(
         () => keep(start()),
         () => {},
@@ -71,7 +74,7 @@ export async function runWorkers(count: number, stop: AbortSignal, logger: Logge
   keep(first);
   for (let i = 1; i < count; i++) keep(start());
 
-  /** Replaces the workers one after the other; a new one takes connections before a former one leaves. */
+  /** Replaces the workers one by one; each new one accepts connections before the former one leaves. */
   const exchange = async (): Promise<void> => {
     const formers = [...listening];
     for (const former of formers) {
@@ -79,7 +82,7 @@ export async function runWorkers(count: number, stop: AbortSignal, logger: Logge
       leaving.add(former);
       const next = start();
       if (!(await comesUp(next))) {
-        logger.error({ worker: next.id }, 'The new worker has ended at once: the former ones stay.');
+        logger.error({ worker: next.id }, 'The new worker ended at once: the former workers stay.');
         if (!leaving.delete(former)) keep(start());
         return;
       }
@@ -100,7 +103,7 @@ export async function runWorkers(count: number, stop: AbortSignal, logger: Logge
 
 let asked = 0;
 
-/** The answers of the workers that take connections, without those that take too long. */
+/** The answers of workers that accept connections, without those that take too long. */
 export async function askWorkers<T>(question: Question): Promise<T[]> {
   const answers = await Promise.all([...listening].map((worker) => ask(worker, question)));
   return answers.filter((answer) => answer !== undefined) as T[];
@@ -121,7 +124,7 @@ function ask(worker: Worker, question: Question): Promise<unknown> {
   });
 }
 
-/** In a worker: answers what the primary asks. */
+/** In a worker: answers the primary's questions. */
 export function answerPrimary(answers: Record<Question, () => Promise<unknown>>): void {
   process.on('message', (message: Message) => {
     if (message === LEAVE) return;
@@ -133,11 +136,11 @@ export function answerPrimary(answers: Record<Question, () => Promise<unknown>>)
   });
 }
 
-/** Resolves when another worker has taken the place of this one; never where there are none. */
+/** Resolves when another worker has replaced this one; never without workers. */
 export const replaced = (): Promise<void> =>
   new Promise((resolve) => {
     if (cluster.isWorker) process.on('message', (message: Message) => message === LEAVE && resolve());
   });
 
-/** Whether this process is to say what a start has to say: it is alone, or the first of the workers. */
+/** Whether this process prints the output of a start: it is alone, or the first worker. */
 export const speaks = (): boolean => cluster.isPrimary || cluster.worker?.id === 1;

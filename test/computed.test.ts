@@ -164,7 +164,7 @@ describe('a definition is refused at start', () => {
     [
       'a source with a typo',
       { size: { ...size, from: ['naem'] } },
-      'is made from "naem", which is no stored field',
+      'is computed from "naem", which is not a stored field',
     ],
     ['no source', { size: { ...size, from: [] } }, 'computed.size lacks "from"'],
     ['no schema', { size: { ...size, schema: undefined } }, 'computed.size lacks "schema"'],
@@ -178,7 +178,7 @@ describe('a definition is refused at start', () => {
     const made = { size: { ...size, from: ['secret'] } };
     const access = { secret: { read: ['admin'] } };
     expect(() => define(made, { access })).toThrow(
-      'computed.size is made from secret, which not everybody may read: say in access.size who may read it.',
+      'computed.size is computed from secret, which some callers may not read: add access.size to say who may read it.',
     );
     expect(() => define(made, { access: { ...access, size: { read: ['admin'] } } })).not.toThrow();
   });

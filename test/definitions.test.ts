@@ -136,70 +136,70 @@ describe('a definition is refused at start', () => {
   });
 
   test.each([
-    ['an access list', { access: { naem: { read: [] } } }, 'access names "naem", which is no field'],
+    ['an access list', { access: { naem: { read: [] } } }, 'access names "naem", which is not a field'],
     ['a part of an access', { access: { name: { raed: [] } } }, 'access.name has no part "raed"; there are'],
     ['an access', { access: { name: 'hidden' } }, 'access.name has two lists'],
     [
       'who reads a field',
       { access: { name: { read: ['owners'] } } },
-      'access.name.read has entries among anyone, owner, member, editor, admin; not "owners".',
+      'access.name.read takes anyone, owner, member, editor, admin, not "owners".',
     ],
     [
       'who writes a field',
       { access: { name: { write: [{ kind: 'a' }] } } },
-      'access.name.write has entries among anyone, owner, member, editor, admin; not {"kind":"a"}.',
+      'access.name.write takes anyone, owner, member, editor, admin, not {"kind":"a"}.',
     ],
-    ['a list', { policy: { read: 'anyone' } }, 'policy.read is a list, not "anyone".'],
+    ['a list', { policy: { read: 'anyone' } }, 'policy.read must be a list, not "anyone".'],
     [
       'who reads',
       { policy: { read: ['owners'] } },
-      'policy.read has entries among anyone, owner, member, editor, admin, or a condition such as',
+      'policy.read takes anyone, owner, member, editor, admin, or a condition such as',
     ],
     ['who creates', { policy: { create: ['everyone'] } }, 'not "everyone".'],
     [
       'who updates',
       { policy: { update: [{ kind: 'a' }] } },
-      'policy.update has entries among anyone, owner, member, editor, admin; not {"kind":"a"}.',
+      'policy.update takes anyone, owner, member, editor, admin, not {"kind":"a"}.',
     ],
     ['who removes', { policy: { remove: ['editorr'] } }, 'not "editorr".'],
-    ['an owner', { policy: { owner: 'naem' } }, 'policy.owner names "naem", which is no field'],
+    ['an owner', { policy: { owner: 'naem' } }, 'policy.owner names "naem", which is not a field'],
     ['whose it is', { policy: { owner: 'name' } }, 'policy.owner names "name", which is not the id of one'],
     [
       'an owner that none is before',
       { policy: { owner: 'id', create: ['owner'] } },
-      'nobody is the user before that user is created',
+      'a user cannot create itself',
     ],
     [
       'an owner that there is none of',
       { policy: { read: ['owner'] } },
-      'policy.read names the owner, and policy.owner names no field.',
+      'policy.read names the owner, but policy.owner is missing.',
     ],
     [
       'a condition',
       { policy: { read: [{ knid: 'a' }] } },
-      'policy.read names "knid", which is no field; there are id, name, kind, place, place.city,',
+      'policy.read names "knid", which is not a field; there are id, name, kind, place, place.city,',
     ],
     ['a value of a condition', { policy: { read: [{ kind: 'c' }] } }, 'policy.read: kind is never "c".'],
     [
       'what is searched, though not everybody may read it',
       { access: { name: { read: ['admin'] } } },
-      'search names "name", and not everybody may read name',
+      'search names "name", and not every caller may read name',
     ],
     [
       'who writes what is part of an object, and cannot be left out',
       { access: { 'place.city': { write: ['admin'] } }, policy: { update: ['editor'] } },
-      'access.place.city.write leaves those without a value to write who may not: give it a default.',
+      'access.place.city.write keeps some callers from writing a required field: give it a default.',
     ],
-    ['a default', { defaults: { naem: null } }, 'defaults names "naem", which is no field'],
-    ['what is searched', { search: ['naem'] }, 'search names "naem", which is no field'],
+    ['a default', { defaults: { naem: null } }, 'defaults names "naem", which is not a field'],
+    ['what is searched', { search: ['naem'] }, 'search names "naem", which is not a field'],
     [
       'an index',
       { indexes: [{ key: { naem: 1, _id: 1 } }] },
-      'The index { key: { naem: 1, _id: 1 } } names "naem", which is no field',
+      'The index { key: { naem: 1, _id: 1 } } names "naem", which is not a field',
     ],
     ['a part', { acces: {} }, 'It has no part "acces".'],
     ['a part of the policy', { policy: { raed: ['admin'] } }, 'policy has no part "raed"; there are owner,'],
-    ['the id of an example', { example: { id: 'x' } }, 'example.id is 24 hexadecimal digits'],
+    ['the id of an example', { example: { id: 'x' } }, 'example.id must be 24 hexadecimal digits'],
   ])('for a typo in %s', (_, faulty, fault) => {
     const fields = {
       name: text(1, 9),
@@ -219,7 +219,7 @@ describe('a definition is refused at start', () => {
 
   test('with all that is wrong, and a collection that another has', () => {
     const faulty = { access: { b: { read: [] } }, policy: { owner: 'a' } } as object;
-    expect(() => define({ name: text(1, 9) }, faulty)).toThrow(/Thing\d+ is not usable:\n.*"a".*\n.*"b"/);
+    expect(() => define({ name: text(1, 9) }, faulty)).toThrow(/Thing\d+ is invalid:\n.*"a".*\n.*"b"/);
     const [one, twin] = [define({}, { collection: 'twins' }), define({}, { collection: 'twins' })];
     expect(() => connect([one, twin])).toThrow('has the collection twins, and so has another.');
   });

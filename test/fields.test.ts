@@ -217,7 +217,7 @@ describe('references inside objects and lists', () => {
       },
     });
     expect((await api.get(`/trips?fields=stops.lead.name`)).body.detail).toContain(
-      'only where that is included',
+      'which needs that document in include',
     );
     expect((await api.get(`/trips?fields=payment.by`)).status).toBe(422);
   });

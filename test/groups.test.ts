@@ -216,7 +216,7 @@ test('more than 1,000 groups are refused', async () => {
             in: 'query',
             parameter: 'by',
             code: 'too_many_groups',
-            message: 'makes more than 1000 groups: round it, or narrow it by filters or having',
+            message: 'makes more than 1000 groups: round the values, or narrow them with filters or having',
           },
         ],
       ]);

@@ -228,7 +228,7 @@ describe('an index that MongoDB refuses, or later each document, is refused at s
     [{ tags: { $size: 1 } }, 'has $size in its filter'],
     [{ $or: [] }, 'has an empty $or'],
     [{ $and: [{ $or: [{ count: { $mod: [2, 0] } }] }] }, 'has $mod in its filter'],
-    [{ at: { $type: 'time' } }, 'has a $type of at that is none of'],
+    [{ at: { $type: 'time' } }, 'has a $type for at that is not one of'],
   ])('because of its filter: %j', async (where, message) => {
     const index = { key: { title: 1 }, where };
     expect(() => define({ indexes: [index] })).toThrow(message);
@@ -257,7 +257,7 @@ describe('an index that MongoDB refuses, or later each document, is refused at s
       'one per',
     );
     const index = { key: { at: 1, title: 1 }, expireAfterSeconds: 5 };
-    expect(() => define({ indexes: [index] })).toThrow('needs a key of one instant()');
+    expect(() => define({ indexes: [index] })).toThrow('needs a key with a single instant()');
     expect(await takenByMongo(index)).toBe(false);
   });
 });
@@ -266,20 +266,20 @@ describe('an index that could not do what it is for is refused at start', () => 
   test.each<[object, string]>([
     [
       { key: { title: 1, 'size.innr.note': 1 } },
-      'names "size.innr.note", which is no field; there are id, title',
+      'names "size.innr.note", which is not a field; there are id, title',
     ],
     [
       { key: { title: 1, size: 1 } },
-      'names "size", which is not one value: name what it contains, such as size.width',
+      'names "size", which is not a single value: name a path inside it, such as size.width',
     ],
-    [{ key: { labels: 1 } }, 'names "labels", which is not one value and has no paths'],
+    [{ key: { labels: 1 } }, 'names "labels", which is not a single value and has no paths'],
     [{ key: { id: 1 } }, 'names "id", which MongoDB stores as _id'],
-    [{ key: { _id: 1 } }, 'is superfluous'],
-    [{ key: { count: 'text' } }, 'searches "count", which is not text'],
+    [{ key: { _id: 1 } }, 'is redundant'],
+    [{ key: { count: 'text' } }, 'searches "count", which is not a text'],
     [{ key: { title: 1 }, where: {} }, 'has an empty filter'],
     [
       { key: { title: 1 }, where: { 'size.depth': 1 } },
-      'has a filter that names "size.depth", which is no field',
+      'has a filter that names "size.depth", which is not a field',
     ],
     [{ key: { title: 1 }, where: { count: '1' } }, "compares count with '1', which is no integer"],
     [{ key: { title: 1 }, where: { state: 'opn' } }, "compares state with 'opn', which it never is"],
@@ -287,14 +287,14 @@ describe('an index that could not do what it is for is refused at start', () => 
     [{ key: { title: 1 }, where: { at: { $gt: null } } }, 'compares with nothing'],
     [{ key: { title: 1 }, where: { fee: 0.5 } }, 'compares fee with 0.5, which is no whole number'],
     [{ key: { title: 1 }, where: { size: { width: 1 } } }, 'compares size: of an object, only null'],
-    [{ key: { title: 1 }, where: { state: { $in: [] } } }, 'has no values in $in of state'],
-    [{ key: { title: 1 }, unique: false }, 'has another "unique" than true'],
+    [{ key: { title: 1 }, where: { state: { $in: [] } } }, 'has an empty $in for state'],
+    [{ key: { title: 1 }, unique: false }, 'has a "unique" that is not true'],
     [
       { key: { title: 1 }, sparse: true },
       'has no part "sparse"; there are key, unique, where, expireAfterSeconds',
     ],
-    [{ key: { title: 1 }, expireAfterSeconds: 5 }, 'needs a key of one instant()'],
-    [{ key: { at: 1 }, expireAfterSeconds: -1 }, 'no whole number of seconds'],
+    [{ key: { title: 1 }, expireAfterSeconds: 5 }, 'needs a key with a single instant()'],
+    [{ key: { at: 1 }, expireAfterSeconds: -1 }, 'that is not a whole number'],
   ])('%j', (index, message) => {
     expect(() => define({ indexes: [index] })).toThrow(message);
   });
@@ -315,14 +315,14 @@ describe('an index that could not do what it is for is refused at start', () => 
     ).toThrow('is declared twice');
     expect(() => define({ indexes: [{ key }, { key, unique: true }] })).toThrow('is declared twice');
     expect(() => define({ search: ['size.width'] })).toThrow(
-      'search searches "size.width", which is not text',
+      'search searches "size.width", which is not a text',
     );
     expect(() => define({ search: ['size.inner.nte'] })).toThrow(
-      'search names "size.inner.nte", which is no field',
+      'search names "size.inner.nte", which is not a field',
     );
     const access = { size: { read: ['admin'] } };
     expect(() => define({ access, search: ['size.inner.note'] })).toThrow(
-      'search names "size.inner.note", and not everybody may read size',
+      'search names "size.inner.note", and not every caller may read size',
     );
   });
 
@@ -338,7 +338,7 @@ describe('an index that could not do what it is for is refused at start', () => 
       // @ts-expect-error Nothing to search in.
       () => resource('None', { ...definition, search: ['size.innr.note'] }),
     ];
-    for (const fault of faults) expect(fault).toThrow('is not usable');
+    for (const fault of faults) expect(fault).toThrow('is invalid');
   });
 
   test('a text index, and one of some documents, serve no filter, sort or reference', () => {

@@ -425,9 +425,9 @@ describe('policies that the shipped resources do not use', () => {
     };
     expect(faults([A, B])).toEqual([
       'A.to refers to Nowhere, which is not a resource.',
-      'B.a is required and not a list, so nothing can be detached from it: make it nullable.',
-      'B.a leads no index, so what refers to a A could not be found: add one.',
-      'B.others leads no index, so what refers to a B could not be found: add one.',
+      'B.a is required and not a list, so it cannot be detached: make it nullable.',
+      'B.a leads no index, so referrers of a A could not be found: add one.',
+      'B.others leads no index, so referrers of a B could not be found: add one.',
     ]);
     const Nowhere = resource('Nowhere', {
       ...definition,

@@ -335,14 +335,14 @@ test('what is no link is refused at start, with all that is wrong', () => {
   const OddHiker = resource('OddHiker', { ...definition, collection: 'oddhikers', fields: {} });
   const started = (rest: object) => () => connect([OddHiker, define(rest)]);
   expect(started({ link: ['hiker', 'peak'] })).toThrow(
-    /Odd\.peak is a side of a link, and no required reference to one document\.\n.*may have a pair twice: add { key: { hiker: 1, peak: 1 }, unique: true } to its indexes/,
+    /Odd\.peak is a side of a link, so it must be a required reference to one document\.\n.*pairs must be unique: add { key: { hiker: 1, peak: 1 }, unique: true } to its indexes/,
   );
   expect(started({ link: ['hiker', 'name'] })).toThrow(
-    'Odd.name is a side of a link, and no required reference',
+    'Odd.name is a side of a link, so it must be a required reference',
   );
   expect(started({ link: ['hiker', 'hiker'] })).toThrow('Odd links hiker to itself: name two fields.');
-  expect(started({ link: ['hiker', 'what'] })).toThrow('link names "what", which is no field');
+  expect(started({ link: ['hiker', 'what'] })).toThrow('link names "what", which is not a field');
   expect(() => linked(define({}), { example: {}, listing: { filter: [], sort: [] } })).toThrow(
-    'Odd is no link: its definition does not say `link: [ …, … ]`.',
+    'Odd is not a link: its definition has no `link: [ …, … ]`.',
   );
 });

@@ -116,7 +116,7 @@ describe('what is pending', () => {
     const answers = await Promise.all([1, 2, 3].map(() => up(db, list, { say })));
     expect(answers.flat()).toEqual(['0001-slow']);
     expect(times).toBe(1);
-    expect(said.join()).toMatch(/Waiting: process \d+ on .* migrates this database/);
+    expect(said.join()).toMatch(/Waiting: process \d+ on .* is migrating this database/);
   });
 
   test('does not wait for the transaction that a frozen runner has left open', async () => {
@@ -197,9 +197,13 @@ describe('what is pending', () => {
     [
       'a missing one',
       () => file('0003-c', []),
-      '0002-b was applied, and its file is gone: put the file back',
+      '0002-b was applied, but its file is gone: put the file back',
     ],
-    ['an unknown one', undefined, '0002-b was applied by a newer version of the program: deploy that one'],
+    [
+      'an unknown one',
+      undefined,
+      '0002-b was applied by a newer version of the program: deploy that version',
+    ],
   ])('is refused beside %s, with what to do', async (what, other, message) => {
     const [a, b] = [await file('0001-a', []), await file('0002-b', [])];
     await up(db, [a, b]);
@@ -313,7 +317,7 @@ describe('a small migration', () => {
     ]);
     await expect(up(db, [first, second])).rejects.toThrow(/Not yet\.\nIts first 1 of 2 steps are done/);
     await expect(up(db, [first, await file('0002-second', [], 'edited')])).rejects.toThrow(
-      '0002-second was edited while it is half applied',
+      '0002-second was edited while half applied',
     );
     await file('0002-second', []);
     mended = true;
@@ -335,9 +339,9 @@ describe('a small migration', () => {
       ]),
     ];
     await expect(up(db, list)).rejects.toThrow(
-      /Full\.\nUndoing it has failed too: [^]* has 1 documents[^]*It is half undone[^]*migrate -- down goes on/,
+      /Full\.\nUndoing it has failed too: [^]* has 1 documents[^]*It is half undone[^]*continue with npm run migrate -- down/,
     );
-    await expect(up(db, list)).rejects.toThrow('is half undone: npm run migrate -- down');
+    await expect(up(db, list)).rejects.toThrow('is half undone: finish that with npm run migrate -- down');
     await things.deleteMany();
     expect(await down(db, list)).toEqual(['0001-a']);
     expect(await states()).toEqual([]);
@@ -471,7 +475,7 @@ describe('a step that was done but not noted', () => {
   });
 });
 
-describe('a runner that another one has taken over from', () => {
+describe('a runner that another process has taken over from', () => {
   const takeOver = (owner: typeof db) =>
     owner.collection<any>(LOCK.collection).updateMany({}, { $inc: { fence: 1 }, $set: { beats: 0 } });
 
@@ -489,7 +493,7 @@ describe('a runner that another one has taken over from', () => {
   test('says what may have come too late', async () => {
     const late = run('make it', { up: async (db) => void (await takeOver(db)), down: never });
     await expect(up(db, [await file('0001-a', [late])])).rejects.toThrow(
-      /taken over the migration. "make it" may have changed what[^]*migrate -- status tells/,
+      /taken over the migration. "make it" may have changed what[^]*migrate -- status shows/,
     );
   });
 
@@ -579,7 +583,7 @@ describe('a backfill', () => {
     await last.works;
     for (const { child } of frozen) child.kill('SIGCONT');
     expect(await last.ended).toContain('applied 1');
-    for (const { ended } of frozen) expect(await ended).toMatch(/another one has taken over|applied 0/);
+    for (const { ended } of frozen) expect(await ended).toMatch(/another process has taken over|applied 0/);
     expect(await things.countDocuments({ n: 1 })).toBe(COUNT);
     expect(await states()).toEqual([['runner.mjs', 'applied', 1]]);
   }, 60_000);
@@ -684,9 +688,9 @@ describe('npm run migrate', () => {
       expect(code).toBe(1);
       expect(text).toContain('change documents of things: 2 documents change');
       expect(text).toContain('- { _id: 2, n: 0 }\n    + { _id: 2, n: 7 }');
-      expect(text).toMatch(/index n_1 of things\n +3 documents stand in its way/);
+      expect(text).toMatch(/index n_1 of things\n +3 documents block it/);
       expect(text).toMatch(
-        /require n in things\n +3 documents stand in its way unless a step before it changes them, such as 1, 2, 3: n\.minimum/,
+        /require n in things\n +3 documents block it unless a step before it changes them, such as 1, 2, 3: n\.minimum/,
       );
     }
     expect(JSON.parse((await command('plan --json', list)).text).pending[0].steps).toHaveLength(3);
@@ -714,10 +718,7 @@ describe('npm run migrate', () => {
         createCollection('things', { indexes: [{ key: { n: 1 } }] }),
         'The index other of things has the same',
       ],
-      [
-        createCollection('things', { indexes: [{ key: { n: -1 }, unique: true }] }),
-        '2 documents stand in its',
-      ],
+      [createCollection('things', { indexes: [{ key: { n: -1 }, unique: true }] }), '2 documents block it'],
     ] as const) {
       const migrations = [...list, await file('0002-b', [step, burn])];
       expect((await command('plan', migrations)).text).toContain(reason);
@@ -952,7 +953,7 @@ describe('npm run migrate', () => {
       [['drop the index word_1 of things'], true],
     ]);
     list.push(...loaded);
-    expect((await command('plan', list)).text).toContain('2 documents stand in its way');
+    expect((await command('plan', list)).text).toContain('2 documents block it');
     await expect(up(db, list)).rejects.toThrow('E11000');
     await things.deleteOne({ word: 'sf' });
     await up(db, list);
@@ -991,7 +992,7 @@ describe('npm run migrate', () => {
     const rule = (parts: object) => changeRule('things', 'n_even', parts);
     const strict = await file('0002-even', [rule({ to: even })]);
     expect((await command('plan', [...list, strict])).text).toMatch(
-      /check the rule n_even in things\n +3 documents stand in its way/,
+      /check the rule n_even in things\n +3 documents block it/,
     );
     await expect(up(db, [...list, strict])).rejects.toThrow('3 documents of things break the new rules');
     list.push(await file('0002-even', [toEven, rule({ to: even })]));

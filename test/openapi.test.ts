@@ -159,7 +159,7 @@ describe('pages for people', () => {
     expect(rows).toEqual(
       expect.arrayContaining([
         ['posts', 'author', 'users', '* to 1', 'refused'],
-        ['posts', 'tags', 'tags', '* to *', 'the reference goes'],
+        ['posts', 'tags', 'tags', '* to *', 'the reference is removed'],
       ]),
     );
     const lines = html.match(/class="relation"/g);

@@ -141,14 +141,14 @@ test('what cannot work is refused at start, with all that is wrong', () => {
     [
       'The parameter borrower of Rental has the name of another parameter.',
       'The parameter sort of Rental has the name of another parameter.',
-      'The parameter Late of Rental is not written as a field is: overdue, dueWithin.',
+      'The parameter Late of Rental needs a name in camelCase, such as overdue or dueWithin.',
       'The parameter Late of Rental lacks "description".',
     ].join('\n'),
   );
   expect(started({ odd, from })).toThrow(
     [
-      'The parameter odd of Rental has no form in a URL: use flag(), integer(), an enum, text() or several().',
-      'The parameter from of Rental names secret, which no answer shows.',
+      'The parameter odd of Rental has a schema that cannot be written in a URL: use flag(), integer(), an enum, text() or several().',
+      'The parameter from of Rental names secret, which no caller can read.',
       'The parameter from of Rental has no index: none of returnedAt, secret leads one. Add { key: { returnedAt: 1, _id: 1 } }.',
     ].join('\n'),
   );

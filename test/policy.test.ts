@@ -58,7 +58,7 @@ test('a route that does not say who may call it is refused at start', () => {
   const nameless = { ...route, policy: undefined } as any;
   expect(() =>
     createApp({ resources, routes: [nameless], logger: pino({ level: 'silent' }), rateLimit: 1 }),
-  ).toThrow(/does not say who may call it/);
+  ).toThrow(/has no policy/);
 });
 
 test('outside of any request nobody is calling, and nothing is read', async () => {

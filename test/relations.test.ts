@@ -283,7 +283,7 @@ describe('is refused at start', () => {
 
   test('an include with the name of a field', () => {
     expect(faultsOf(one('F', { gs: text(1, 9) }), one('G', { f: ref('F', 'cascade') }))).toEqual([
-      'G.f is included in a F as "gs", which is a field of it: rename one.',
+      'G.f is included in a F as "gs", which is also a field: rename one.',
     ]);
   });
 });

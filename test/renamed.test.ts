@@ -267,5 +267,5 @@ test('a former name is one that no field has', () => {
       renamed: { a: 'b' },
       example: { id: '65f000000000000000000e01', a: 'a', b: 'b' },
     }),
-  ).toThrow('renamed.a is the former name of the field');
+  ).toThrow('renamed.a must be a former name');
 });

@@ -312,7 +312,7 @@ describe('a rule across fields holds', () => {
         ],
         () => {},
       ),
-    ).rejects.toThrow('A loan of the seeds breaks a rule:\n  /dueAt must not be before lentAt');
+    ).rejects.toThrow('A loan in the seeds breaks a rule:\n  /dueAt must not be before lentAt');
     expect(await modelOf(Reader).countDocuments()).toBe(0);
     await seed(
       [
@@ -399,11 +399,11 @@ describe('a definition is refused at start', () => {
     } as never);
 
   test.each([
-    ['a code', { code: 'A above B' }, 'rules[0].code is small letters, digits and _'],
+    ['a code', { code: 'A above B' }, 'rules[0].code must consist of lower-case letters, digits and _'],
     [
       'a field',
       { fields: ['c'] },
-      'rules[0].fields names "c", which is no field; there are id, a, b, createdAt, updatedAt.',
+      'rules[0].fields names "c", which is not a field; there are id, a, b, createdAt, updatedAt.',
     ],
     ['no field', { fields: [] }, 'rules[0] lacks "fields"'],
     ['no message', { message: undefined }, 'rules[0] lacks "message"'],
@@ -412,7 +412,7 @@ describe('a definition is refused at start', () => {
     [
       'an expression with a typo',
       { expression: { $gt: ['$a', '$bb'] } },
-      'rules[0].expression names "$bb", which is no field',
+      'rules[0].expression names "$bb", which is not a field',
     ],
     ['the clock', { expression: { $gt: ['$$NOW', '$a'] } }, 'rules[0].expression has $$NOW: '],
     ['chance', { expression: { $gt: [{ $rand: {} }, 0.5] } }, 'rules[0].expression has $rand: '],
@@ -435,6 +435,6 @@ describe('a definition is refused at start', () => {
 
   test('for two rules with one code', () => {
     const twin = { code: 'a_above_b', fields: ['b'], message: 'must be', check: () => true };
-    expect(() => define({}, [twin])).toThrow('rules[1].code is that of another rule');
+    expect(() => define({}, [twin])).toThrow('rules[1].code is already used by another rule');
   });
 });

@@ -154,7 +154,7 @@ describe('the configuration', () => {
     ['CORS_ORIGINS', 'https://example.org, example.net'],
   ])('is refused where %s is %s', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(
-      new RegExp(`^The environment is not usable:\\n  ${name} must [^\\n]+$`),
+      new RegExp(`^The environment is invalid:\\n  ${name} must [^\\n]+$`),
     );
   });
 });
@@ -200,7 +200,7 @@ describe('the start', () => {
     const { exitCode, output } = await failingStart({ PORT: port });
     expect([exitCode, output.trim()]).toEqual([
       1,
-      `Port ${port} is in use: set PORT to another one, or stop what listens there.`,
+      `Port ${port} is in use: set PORT to another one, or stop the program that uses it.`,
     ]);
     expect((await fetch(`${server.url}/health/ready`)).status).toBe(200);
     await server.stop();
@@ -488,8 +488,8 @@ describe('the first run', () => {
       'ADMIN_PASSWORD',
       /easy to guess/,
     ],
-    ['a password alone', { ADMIN_PASSWORD: 'a long way home' }, 'ADMIN_EMAIL', /must be set where/],
-    ['an address alone', { ADMIN_EMAIL: 'a@b.org' }, 'ADMIN_PASSWORD', /must be set where/],
+    ['a password alone', { ADMIN_PASSWORD: 'a long way home' }, 'ADMIN_EMAIL', /must be set if/],
+    ['an address alone', { ADMIN_EMAIL: 'a@b.org' }, 'ADMIN_PASSWORD', /must be set if/],
     ['no address', { ADMIN_EMAIL: 'root', ADMIN_PASSWORD: 'a long way home' }, 'ADMIN_EMAIL', /e-mail/],
     ['the embedded database for all the world', { HOST: '0.0.0.0' }, 'HOST', /loopback.*demo accounts/],
     ['the embedded database by name', { HOST: 'shelf.example.org' }, 'HOST', /loopback/],
@@ -598,7 +598,10 @@ describe('the first run', () => {
       expect(await user('role', 'eve@example.org', 'admin')).toMatchObject({ exitCode: 0 });
       expect((await modelOf(User).findOne().lean())?.role).toBe('admin');
       const last = await user('role', 'eve@example.org', 'member');
-      expect([last.exitCode, last.stderr]).toEqual([2, expect.stringContaining('There must be an admin')]);
+      expect([last.exitCode, last.stderr]).toEqual([
+        2,
+        expect.stringContaining('There must be at least one admin'),
+      ]);
     }, 60_000);
   });
 });

@@ -1,52 +1,55 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Types } from 'mongoose';
 
-/** On whose behalf something is done. It travels with the request, as the session of a transaction does. */
+/**
+ * The caller: on whose behalf code runs. It travels with the request in AsyncLocalStorage, like the transaction's
+ * session.
+ */
 
-/** What users may do; each may what those before it may. */
+/** Roles of users; each includes the rights of those before it. */
 export const ROLES = ['member', 'editor', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface Caller {
-  /** Nobody who has logged in, a user, or a program of the operator, which may do everything. */
+  /** An anonymous client, a user, or a program of the operator, which may do everything. */
   kind: 'anonymous' | 'user' | 'system';
-  /** The user. */
+  /** The user's id. */
   id?: Types.ObjectId;
   role?: Role;
-  /** By what the user has shown who he is: one of the two. */
+  /** The credential: a session or a key. */
   session?: Types.ObjectId;
   key?: Types.ObjectId;
-  /** When the token, the session or the key expires. */
+  /** When the token, session or key expires. */
   expiresAt?: Date;
-  /** When that was last read from the database, by performance.now(). */
+  /** When these were last read from the database, by performance.now(). */
   asOf?: number;
-  /** All that the key may be used for: `books:read`. Without a key there is no such limit. */
+  /** The scopes of the key: `books:read`. Undefined without a key: no such limit. */
   scopes?: readonly string[];
 }
 
 export const ANONYMOUS: Caller = { kind: 'anonymous' };
-/** Scripts, and what the server does at its start. */
+/** Scripts, and the server at its start. */
 export const SYSTEM: Caller = { kind: 'system' };
 
 const callers = new AsyncLocalStorage<Caller>();
 
-/** Who is calling. Code that runs for nobody in particular throws here, rather than run for everybody. */
+/** The caller. Throws if there is none, so that such code does not accidentally run with all rights. */
 export function caller(): Caller {
   const who = callers.getStore();
-  if (!who) throw new Error('This runs inside runAs() only.');
+  if (!who) throw new Error('This must run inside runAs().');
   return who;
 }
 
-/** The user who is calling, where the route has let in nobody else. */
+/** The user who is calling, in routes that only users may call. */
 export function callerId(): Types.ObjectId {
   const { id } = caller();
-  if (!id) throw new Error('This runs on behalf of a user only.');
+  if (!id) throw new Error('This must run on behalf of a user.');
   return id;
 }
 
 export const runAs = <T>(who: Caller, work: () => T): T => callers.run(who, work);
 
-/** Makes the items on behalf of this caller, whoever asks for the next one: a stream is read from elsewhere. */
+/** Produces the items on behalf of this caller, whoever consumes them: a stream is read by other code. */
 export async function* iterateAs<T>(who: Caller, items: AsyncIterable<T>): AsyncGenerator<T> {
   const iterator = items[Symbol.asyncIterator]();
   try {
@@ -64,6 +67,6 @@ export async function* iterateAs<T>(who: Caller, items: AsyncIterable<T>): Async
 export const hasRole = ({ kind, role }: Caller, least: Role): boolean =>
   kind === 'system' || (role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(least));
 
-/** Whether the caller may do this to these documents as far as a key decides it; who may write may read. */
+/** Whether the caller's key (if any) has the scope for these documents; write includes read. */
 export const hasScope = ({ scopes }: Caller, collection: string, right: 'read' | 'write'): boolean =>
   !scopes || scopes.includes(`${collection}:write`) || scopes.includes(`${collection}:${right}`);

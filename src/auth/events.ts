@@ -1,6 +1,6 @@
 import type { ObjectId } from 'bson';
 
-/** What concerns the security of accounts. Each of them is a line in the log, and in an entry of the audit trail. */
+/** Security events of accounts. Each is a line in the log, and in an entry of the audit trail. */
 type EventName =
   | 'login'
   | 'login_failed'
@@ -26,8 +26,8 @@ type EventName =
 
 export interface SecurityEvent {
   event: EventName;
-  /** Whose account it is about, as far as that is known. */
+  /** The account that it is about, if known. */
   account?: ObjectId | undefined;
-  /** In a word or two; never what somebody has typed. */
+  /** In a word or two; never a client's input. */
   reason?: string;
 }

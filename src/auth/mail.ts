@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 
-/** Mails about accounts. Without a mailer none is sent, and nothing demands one. */
+/** Mails about accounts. Without a mailer none are sent, and none are required. */
 
 export interface Mail {
   to: string;
@@ -14,7 +14,7 @@ let mailer: Mailer | undefined;
 /** Mails that are being sent. */
 const pending = new Set<Promise<void>>();
 const MAX_PENDING = 1_000;
-/** Seconds to wait before a mail is tried again. */
+/** Seconds to wait before each retry. */
 const PAUSES = [2, 10, 60];
 
 export function useMailer(own: Mailer | undefined): void {
@@ -24,8 +24,8 @@ export function useMailer(own: Mailer | undefined): void {
 export const sendsMail = (): boolean => mailer !== undefined;
 
 /**
- * Sends mails in the background: an answer that waited for one would tell by its time whether an account exists. What
- * cannot be sent is logged, without the address, and lost: whoever waits for it asks again.
+ * Sends mails in the background: an answer that waited for one would reveal by its duration whether an account exists.
+ * A mail that cannot be sent is logged without its address and dropped: its recipient can request another.
  */
 export function sendMails(mails: Mail[], log: Pick<Logger, 'error'>): void {
   for (const mail of mails) {
@@ -52,6 +52,6 @@ async function send(mailer: Mailer, mail: Mail): Promise<void> {
   return mailer(mail);
 }
 
-/** Resolves when all mails are out, or after so many milliseconds. */
+/** Resolves when all mails are sent, or after so many milliseconds. */
 export const mailsSent = (patience: number): Promise<unknown> =>
   Promise.race([Promise.all(pending), new Promise((resolve) => setTimeout(resolve, patience).unref())]);

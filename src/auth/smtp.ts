@@ -1,8 +1,8 @@
 import type { Mailer } from './mail.ts';
 
-/** Sends mails by an SMTP server: smtp://user:password@host:587, or smtps://…:465. */
+/** Sends mails through an SMTP server: smtp://user:password@host:587, or smtps://…:465. */
 export async function smtpMailer(url: string, from: string): Promise<Mailer> {
-  // Only here: a server without SMTP_URL need not load it.
+  // Loaded here: a server without SMTP_URL does not need it.
   const { createTransport } = await import('nodemailer');
   const transport = createTransport({
     url,
@@ -11,7 +11,7 @@ export async function smtpMailer(url: string, from: string): Promise<Mailer> {
     connectionTimeout: 10_000,
     greetingTimeout: 10_000,
     socketTimeout: 20_000,
-    // A mail never needs a file or an address of the server's network.
+    // Mails never include files or URLs, which could leak data of the server's network.
     disableFileAccess: true,
     disableUrlAccess: true,
   });

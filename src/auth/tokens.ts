@@ -12,37 +12,37 @@ import {
 } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
 
-/** Access tokens: JWTs that live for minutes, signed by one of our own keys (RFC 9068). */
+/** Access tokens: short-lived JWTs (RFC 9068), signed with one of the server's keys. */
 
 export const ACCESS_SECONDS = 15 * 60;
 
 const ALGORITHM = 'EdDSA' as const;
-/** There is one client, whoever logs in: clients are not registered. */
+/** The same for every login: OAuth clients are not registered. */
 const CLIENT = 'shelfmark';
 const TYPE = 'at+jwt';
 
 export interface SigningKey {
-  /** Made from the public key, so that it is the same on every process. */
+  /** Derived from the public key, so that all processes agree. */
   id: string;
   private: KeyObject;
   public: KeyObject;
 }
 
-/** Who a token says is calling, and in which session. */
+/** The user and session that a token claims. */
 export interface Claims {
   user: string;
   session: string;
 }
 
-/** Of a token whose signature is right; `expires` is a time as Date.now() gives it. */
+/** The claims of a verified token; `expires` as Date.now() counts. */
 type Verified = Claims & { expires: number };
 
-/** The keys of this process; the first signs, all verify. */
+/** The keys of this process: the first one signs, all verify. */
 let keys: SigningKey[] = [];
-/** Made from the first key, so that it is the same on every process; no signature tells anything of it. */
+/** Derived from the first key, so that all processes agree; signatures reveal nothing about it. */
 let sealingKey: Buffer | undefined;
 
-/** What tokens say of the server that made them, and whom they are for. */
+/** The issuer and audience of tokens. */
 let names = { address: '', issuer: '', audience: '' };
 
 interface Naming {
@@ -50,7 +50,7 @@ interface Naming {
   audience?: string | undefined;
 }
 
-/** `address` is where clients reach the API; unless told otherwise, its tokens name it as their issuer. */
+/** `address` is where clients reach the API, and the default issuer of its tokens. */
 export function useKeys(
   own: SigningKey[],
   address = 'http://127.0.0.1:3000',
@@ -72,7 +72,7 @@ export const issuer = (): string => names.issuer;
 /** Where clients reach the API. */
 export const ownAddress = (): string => names.address;
 
-/** What verifies our tokens, as JSON (RFC 8037). */
+/** The public keys that verify tokens, as JWKs (RFC 8037). */
 export const publicKeys = () =>
   keys.map(({ id, public: key }) => ({
     kty: 'OKP' as const,
@@ -83,7 +83,7 @@ export const publicKeys = () =>
     alg: ALGORITHM,
   }));
 
-/** The keys of a text of one or more PEMs. Throws an Error that says what is wrong, and never quotes the text. */
+/** Parses one or more private keys in PEM. Throws an Error that says what is wrong without quoting the text. */
 export function readKeys(pems: string): SigningKey[] {
   const blocks = pems.replaceAll('\\n', '\n').match(/-----BEGIN [A-Z ]+-----[^-]+-----END [A-Z ]+-----/g);
   if (!blocks) throw new Error('must be one or more private keys as PEM');
@@ -95,14 +95,14 @@ function toKey(pem: string): SigningKey {
   try {
     key = createPrivateKey(pem);
   } catch {
-    throw new Error('has something that is no private key as PEM, or that needs a passphrase');
+    throw new Error('contains a block that is not a PEM private key, or is encrypted');
   }
-  if (key.asymmetricKeyType !== 'ed25519') throw new Error('must be of Ed25519 keys only');
+  if (key.asymmetricKeyType !== 'ed25519') throw new Error('must contain Ed25519 keys only');
   const shared = createPublicKey(key);
   return { id: sha256(shared.export({ type: 'spki', format: 'der' })), private: key, public: shared };
 }
 
-/** A new key as PEM. */
+/** A new private key in PEM. */
 export const makeKey = (): string =>
   generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 
@@ -120,11 +120,11 @@ export function signToken({ user, session }: Claims): Promise<string> {
     .sign(key.private);
 }
 
-/** Tokens whose signature has been found right, with the time at which they expire; the oldest go first. */
+/** A cache of verified tokens with their expiry times; the oldest are evicted first. */
 const verified = new Map<string, Verified>();
 const MAX_VERIFIED = 5_000;
 
-/** What a token says, if it is one of ours and has not expired. */
+/** The claims of a token, if it is valid and has not expired. */
 export async function verifyToken(token: string): Promise<Verified | 'expired' | undefined> {
   const known = verified.get(token);
   if (known) {
@@ -156,20 +156,22 @@ export async function verifyToken(token: string): Promise<Verified | 'expired' |
 
 const isId = (text: string): boolean => /^[0-9a-f]{24}$/.test(text);
 
-/** By the id alone: a key that the token itself brings or points to is not looked at. */
+/** By the key id alone: keys that the token itself contains or links to are ignored. */
 function publicKey(id: unknown): KeyObject {
   const key = keys.find((key) => key.id === id);
   if (!key) throw new Error('unknown key');
   return key.public;
 }
 
-/** The part that nobody can guess of a refresh token or an API key. Only its digest is stored. */
+/** The random part of a refresh token or API key. Only its digest is stored. */
 export const makeSecret = (): string => randomBytes(32).toString('base64url');
 
-/** Fast, because what it digests has 256 random bits; a password needs more: see passwords.ts. */
+/** A fast digest is enough for 256 random bits; passwords need more: see passwords.ts. */
 export const digestOf = (secret: string): string => sha256(secret);
 
-/** A digest that nobody can check a guess by who does not have our keys; another one when the first key changes. */
+/**
+ * A keyed digest (HMAC), so that guesses cannot be checked without the server's keys; it changes with the first key.
+ */
 export const seal = (text: string): string => {
   if (!sealingKey) throw new Error('There is no key to seal with: see useKeys().');
   return createHmac('sha256', sealingKey).update(text).digest('base64url');

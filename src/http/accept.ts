@@ -5,8 +5,8 @@ import type { Context } from 'koa';
 const PARAMETER = /;\s*(?!q\s*=)[^\s;,="]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^;,]*))?/gi;
 
 /**
- * The one of these media types that the client likes best (RFC 9110, section 12.5.1), false where it likes none.
- * Parameters do not matter: `application/json; charset=utf-8` is JSON, too.
+ * Returns the media type that the client prefers (RFC 9110, section 12.5.1), or false if it accepts none of these.
+ * Parameters are ignored: `application/json; charset=utf-8` matches JSON.
  */
 export function accepted({ req }: Context, types: string[]): string | false {
   const { accept: asked = '*/*' } = req.headers;

@@ -2,15 +2,15 @@ import type Router from '@koa/router';
 import { sendPage } from './page.ts';
 
 /**
- * What a link in a mail opens: it stands behind the #, so that no log and no other server learns of it. Nothing happens
- * until somebody presses the button, because programs that check mail open links, too.
+ * The page that links in mails open. The token is in the fragment (#), so it reaches no log and no other server.
+ * Nothing happens until a button is pressed, because mail scanners open links too.
  */
 export function mountAccountPage(router: Router): void {
   router.get('/account', (ctx) =>
     sendPage(ctx, {
       title: 'Your account',
       body: `
-<p id="what">This page is opened by a link in a mail.</p>
+<p id="what">Open this page by the link in your mail.</p>
 <p id="fault" role="alert" hidden></p>
 <form id="form" hidden>
   <label id="label" hidden>New password <input id="password" type="password" autocomplete="new-password" minlength="10"></label>
@@ -30,7 +30,7 @@ if (token) {
   form.hidden = false;
   label.hidden = !isReset;
   password.required = isReset;
-  what.textContent = isReset ? 'Choose a new password, of at least 10 characters.' : 'Confirm that this e-mail address is yours.';
+  what.textContent = isReset ? 'Choose a new password of at least 10 characters.' : 'Confirm that this e-mail address is yours.';
 }
 const send = async () => {
   const answer = await fetch(isReset ? '/auth/password' : '/auth/verify', {
@@ -45,13 +45,13 @@ const send = async () => {
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
   button.disabled = true;
-  const failure = await send().catch(() => 'The server cannot be reached: try again.');
+  const failure = await send().catch(() => 'The server cannot be reached. Try again.');
   button.disabled = false;
   fault.hidden = !failure;
   fault.textContent = failure ?? '';
   if (failure) return;
   history.replaceState(null, '', location.pathname);
   form.remove();
-  what.textContent = isReset ? 'Your password is changed: you can log in with it.' : 'Your address is confirmed.';
+  what.textContent = isReset ? 'Your password has been changed. You can log in with it now.' : 'Your address is confirmed.';
 });
 `;

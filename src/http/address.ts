@@ -1,11 +1,14 @@
 import { isIP } from 'node:net';
 import type { Context } from 'koa';
 
-/** The address of a client, as far as its proxies are believed; undefined for what is no address. */
+/**
+ * The client's address, taken from `X-Forwarded-For` as far as the proxies are trusted; undefined if it is not an IP
+ * address.
+ */
 export const addressOf = (ctx: Context): string | undefined =>
   plain(ctx.ip) ?? plain(ctx.req.socket.remoteAddress);
 
-/** Without what sockets and some proxies add to it: `::ffff:`, a port, a zone. */
+/** Without the `::ffff:` prefix, port or zone that sockets and some proxies add. */
 function plain(address = ''): string | undefined {
   const v4 = /^(?:::ffff:)?(\d+(?:\.\d+){3})(?::\d+)?$/i.exec(address)?.[1];
   if (v4) return v4;
@@ -14,12 +17,12 @@ function plain(address = ''): string | undefined {
 }
 
 /**
- * The networks that limits count by, the narrowest first: an IPv4 address itself; of an IPv6 address the /64, which a
- * household has, and the /48, which a provider gives to whoever asks.
+ * The networks that limits count by, narrowest first: an IPv4 address itself; for IPv6 the /64 (one household) and the
+ * /48 (which a provider gives to any customer who asks).
  */
 export function networksOf(address: string | undefined): [string, ...string[]] {
   if (address === undefined || isIP(address) !== 6) return [address ?? ''];
-  // A URL has an address in its one short form.
+  // URL parsing turns an address into its one canonical short form.
   const [head = '', tail] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
   const groups = (part = '') => part.split(':').filter(Boolean);
   const zeros = tail === undefined ? 0 : 8 - groups(head).length - groups(tail).length;

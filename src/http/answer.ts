@@ -4,7 +4,7 @@ import { shapeOf } from '../schema/shape.ts';
 import type { Reply } from './reply.ts';
 import { Created, Json, type Route, writes } from './route.ts';
 
-/** Makes the answer of what a handler has returned. */
+/** Builds the answer from the handler's return value. */
 export type Answering = (ctx: Context, result: unknown, query: unknown) => Reply;
 
 /** The last of the four values of a request: status, headers and body of the answer. */

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 
 /**
- * The operations of a JSON Patch (RFC 6902) on JSON. Not by a package: rfc6902 takes `/list/-` and `/list/00` for
- * places to replace, has no way to replace a whole document, and compares lists in the cube of their length.
+ * Applies the operations of a JSON Patch (RFC 6902). Not the package rfc6902: it accepts `/list/-` and `/list/00` as
+ * places to replace, cannot replace a whole document, and its comparison of lists takes cubic time.
  */
 
 export type Operation =
@@ -13,7 +13,7 @@ export type Operation =
 /** Why an operation cannot be done. */
 export type Failure = 'no_such_place' | 'test_failed';
 
-/** Changes `root.document`; what the operation carries or copies is never shared between two places. */
+/** Changes `root.document`; values that an operation carries or copies are never shared between two places. */
 export function apply(root: { document?: unknown }, operation: Operation): Failure | undefined {
   switch (operation.op) {
     case 'add':
@@ -33,7 +33,7 @@ export function apply(root: { document?: unknown }, operation: Operation): Failu
     }
     case 'move': {
       const from = find(root, operation.from);
-      // Nothing can be moved into itself.
+      // A value cannot be moved into itself.
       if (!from || operation.path.startsWith(`${operation.from}/`)) return 'no_such_place';
       if (operation.path === operation.from) return undefined;
       return remove(root, operation.from) ?? add(root, operation.path, from.value);
@@ -41,7 +41,7 @@ export function apply(root: { document?: unknown }, operation: Operation): Failu
   }
 }
 
-/** The size of what stands there, in characters of JSON; 0 where nothing does. */
+/** The size of the value at a place, in characters of JSON; 0 if there is none. */
 export const sizeAt = (root: object, pointer: string): number =>
   JSON.stringify(find(root, pointer)?.value ?? '').length;
 
@@ -51,7 +51,7 @@ interface Place {
   value: unknown;
 }
 
-/** Where a pointer leads; undefined where nothing is, except that a new member or entry may come there. */
+/** Resolves a pointer. Undefined if nothing is there, unless a new member or entry may be added there. */
 function find(root: object, pointer: string, isNew = false): Place | undefined {
   const keys = `/document${pointer}`
     .split('/')
@@ -70,7 +70,7 @@ function find(root: object, pointer: string, isNew = false): Place | undefined {
   return undefined;
 }
 
-/** Without leading zeros, and within the list; a new entry may also stand right behind it. */
+/** An index without leading zeros and within the list; a new entry may also be added right after the last one. */
 const isIndex = (list: unknown[], key: string, mayBeNew: boolean): boolean =>
   (mayBeNew && key === '-') || (/^(0|[1-9]\d*)$/.test(key) && Number(key) < list.length + (mayBeNew ? 1 : 0));
 

@@ -21,7 +21,7 @@ export interface Asked {
   preconditions: Preconditions | undefined;
 }
 
-/** Refuses what cannot be understood or is not as the route says, and names every fault. */
+/** Refuses a request that is malformed or does not fit its route, and names every fault. */
 export function asking(route: Route): (ctx: Context) => Promise<Asked> {
   const { about, alternative, answer, body, forms = {} } = route;
   const types = [...new Set([...(answer.schema ? [JSON_TYPE] : []), ...Object.keys(forms)])];
@@ -35,7 +35,7 @@ export function asking(route: Route): (ctx: Context) => Promise<Asked> {
     const checkedQuery = readQuery(ctx.querystring);
     const query = checkedQuery.data as Asked['input']['query'];
     const type = typeOf(ctx, query?.['format']);
-    if (!type) throw new Problem('not_acceptable', `The answer is given in ${types.join(' or ')} only.`);
+    if (!type) throw new Problem('not_acceptable', `This operation answers in ${types.join(' or ')} only.`);
     const params = readParams(route, ctx.params);
     const preconditions = preconditionsOf(ctx);
     if (writes(route) && !about) refusePreconditions(preconditions);

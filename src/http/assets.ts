@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 
-/** Pages whose scripts and styles are files of this server: a browser loads and runs nothing else. */
+/** Pages that load only scripts and styles of this server (enforced by a Content-Security-Policy). */
 
 const POLICY = [
   "default-src 'none'",
@@ -17,7 +17,7 @@ const POLICY = [
   "base-uri 'none'",
 ].join('; ');
 
-/** Serves a file, and returns its address, which has its digest: what is there never changes. */
+/** Serves a file and returns its path, which contains the file's digest, so the file can be cached forever. */
 export function mountAsset(router: Router, name: string, content: string | Buffer): string {
   const digest = createHash('sha256').update(content).digest('hex').slice(0, 12);
   const address = `/docs/assets/${digest}/${name}`;
@@ -29,7 +29,7 @@ export function mountAsset(router: Router, name: string, content: string | Buffe
   return address;
 }
 
-/** Sends a page that loads such files. What came from others must be escaped in it. */
+/** Sends a page that loads such files. Escape everything in it that came from a client. */
 export function sendLocal(ctx: Context, html: string): void {
   ctx.set({ 'Content-Security-Policy': POLICY, 'Cache-Control': 'no-cache' });
   ctx.type = 'html';

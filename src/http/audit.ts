@@ -12,13 +12,13 @@ import { modelOf } from '../schema/model.ts';
 
 /** How long an entry is kept, in seconds. */
 const KEPT = 90 * 24 * 60 * 60;
-/** An entry names so many changes; a cascade may have made thousands. */
+/** The most changes that one entry lists; a cascade may make thousands. */
 const MAX_NAMED = 100;
 
 /**
- * The audit trail: one entry for each request that has changed something, written by the transaction of the change,
- * so that there is never one without the other; and one for each that concerns the security of accounts, such as a
- * failed login. What the documents contained is not in it.
+ * The audit trail: one entry per request that changed something, written in the transaction of the change, so neither
+ * exists without the other; and one per security event of an account, such as a failed login. Document contents are
+ * not recorded.
  */
 export const AuditEntry = resource('AuditEntry', {
   collection: 'audit',
@@ -47,11 +47,11 @@ export const AuditEntry = resource('AuditEntry', {
         }),
       )
       .describe(`Which, the first ${MAX_NAMED} of them`),
-    /** And that of the account that an event is about. */
+    /** Includes the id of the account that an event is about. */
     documents: z.array(objectId()).describe('Their ids, to filter by'),
   },
   policy: { create: [], update: [], remove: [] },
-  // Names and numbers, which nobody sorts by.
+  // Identifiers and numbers: alphabetical order has no use here.
   collation: { locale: 'simple' },
   indexes: [
     { key: { createdAt: 1 }, expireAfterSeconds: KEPT },
@@ -79,14 +79,14 @@ export const AuditEntry = resource('AuditEntry', {
   },
 });
 
-/** Which operation it is: of a route, or a command that somebody has typed. */
+/** The operation: a route's id, or a command typed in a shell. */
 export interface Operation {
   operation: string;
   method: string;
   path: string;
 }
 
-/** Writes down what a request or a script has done; inside its transaction, if it has changed something. */
+/** Records what a request or script did, inside its transaction if it changed something. */
 export async function record(
   operation: Operation,
   { changes, events }: Pick<Done, 'changes' | 'events'>,
@@ -99,7 +99,7 @@ export async function record(
   const now = new Date();
   const entry = {
     _id: new Types.ObjectId(),
-    // Who logs in is nobody when the request begins.
+    // At a login the caller is still anonymous when the request begins.
     actor: id ?? changes.at(-1)?.by ?? null,
     key: key ?? null,
     ...operation,
@@ -118,7 +118,7 @@ export async function record(
     createdAt: now,
     updatedAt: now,
   };
-  // As it is: all of it is ours, and Mongoose's casting would be a good part of what a write costs.
+  // Stored without Mongoose's casting: the entry is made here, and casting would be a large part of a write's cost.
   if (isInTransaction()) collect({ collection: AuditEntry.collection, statement: { insert: entry } });
   else await modelOf(AuditEntry).insertMany([entry], { lean: true });
 }

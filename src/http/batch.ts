@@ -18,38 +18,38 @@ import { type Route, route } from './route.ts';
 
 const MAX_OPERATIONS = 100;
 const MAX_BYTES = 1024 * 1024;
-/** Creates that cost more than others, as a user's password does. */
+/** Creates that are more expensive than others, such as those that hash a password. */
 const MAX_TAKEN = 10;
 
 type Method = 'create' | 'replace' | 'update' | 'remove';
 
-/** An operation that has been checked: what it says is known to be possible by the looks of it. */
+/** An operation whose input has been checked. */
 interface Planned {
   method: Method;
   resource: AnyResource;
-  /** Of a create too, so that later operations can refer to what it will make. */
+  /** Set for a create too, so that later operations can refer to the new document. */
   id: Types.ObjectId;
   body: Record<string, unknown>;
   ifMatch: Tags | undefined;
 }
 
 /**
- * POST /batch: operations across resources, one after the other in one transaction: all of them, or none.
- * A create may give its document a local name; later operations write `$name` where the id would stand.
+ * POST /batch: operations across resources, in order and in one transaction: all take effect, or none. A create may
+ * give its document a local name; later operations write `$name` in place of its id.
  */
 export function batch(resources: AnyResource[], { example }: { example: Example }): Route {
   resources.forEach(demandDefaults);
   const planning = z
     .strictObject({ operations: z.array(operation(resources)).min(1).max(MAX_OPERATIONS) })
-    .meta({ id: 'Batch', description: 'Operations, in the order in which they are done' })
+    .meta({ id: 'Batch', description: 'Operations, in the order in which they run' })
     .transform(({ operations }, ctx) => plan(resources, operations, ctx));
   return route({
     method: 'post',
     path: '/batch',
     operationId: 'batch',
     tag: 'batch',
-    summary: 'Do several operations, or none of them',
-    description: `Up to ${MAX_OPERATIONS} operations across resources, in order, in one transaction. A create may be named by \`as\`; later operations then write \`$name\` for its id.`,
+    summary: 'Perform several operations in one transaction',
+    description: `Up to ${MAX_OPERATIONS} operations across resources, in order: all take effect, or none. A create may be named by \`as\`; later operations then write \`$name\` for its id.`,
     policy: { role: 'member', scope: 'each' },
     body: { schema: planning, limit: MAX_BYTES, example },
     answer: {
@@ -85,7 +85,7 @@ type Example = { operations: z.input<ReturnType<typeof operation>>[] };
 const operation = (resources: AnyResource[]) => {
   const resource = z.enum(resources.map(({ collection }) => collection));
   const id = z.string().describe('An id, or $name of an earlier create');
-  const body = z.record(z.string(), z.unknown()).describe('As the resource itself takes it');
+  const body = z.record(z.string(), z.unknown()).describe('The body of the same request to the resource');
   const as = z
     .string()
     .regex(/^[A-Za-z]\w{0,39}$/, 'must be a letter, followed by up to 39 letters, digits or _')
@@ -93,7 +93,7 @@ const operation = (resources: AnyResource[]) => {
   const ifMatch = z
     .string()
     .refine((tags) => parseTags(tags) !== undefined, TAGS_EXPECTED)
-    .describe('Only if it still has this entity tag, the ETag of its answer');
+    .describe('Only if the document still has this entity tag (its `ETag`)');
   return z.discriminatedUnion('method', [
     z
       .strictObject({ method: z.literal('create'), resource, as: as.optional(), body })
@@ -119,9 +119,11 @@ const result = (resources: AnyResource[]) =>
       z
         .strictObject({
           resource: z.literal(collection),
-          status: z.int().describe('As the same request on its own would have been answered'),
+          status: z.int().describe('The status of the same request on its own'),
           id: objectId(),
-          document: z.union([document, z.null()]).describe('As the operation left it; null if it removed it'),
+          document: z
+            .union([document, z.null()])
+            .describe('The document after the operation; null if it was removed'),
         })
         .meta({ id: `${name}Result` }),
     ) as unknown as [z.ZodObject, z.ZodObject],
@@ -129,7 +131,7 @@ const result = (resources: AnyResource[]) =>
 
 type Context = Parameters<Parameters<z.ZodObject['transform']>[0]>[1];
 
-/** Checks all operations before the first is done, so that all that is wrong is said at once. */
+/** Checks all operations before the first one runs, so that all faults are reported at once. */
 function plan(resources: AnyResource[], operations: Operation[], ctx: Context): Planned[] {
   const names = new Map<string, Types.ObjectId>();
   const taken = operations.filter(
@@ -139,7 +141,7 @@ function plan(resources: AnyResource[], operations: Operation[], ctx: Context): 
   if (taken.length > MAX_TAKEN)
     fault(ctx, ['operations'], 'too_many', `may have at most ${MAX_TAKEN} creates of ${taken[0]?.resource}`);
   const planned = operations.map((operation, index) => {
-    // No more faults are told.
+    // Further faults are not reported.
     if (ctx.issues.length >= ENOUGH_FAULTS) return z.NEVER;
     const path = ['operations', index];
     const resource = resources.find(({ collection }) => collection === operation.resource) as AnyResource;
@@ -151,7 +153,7 @@ function plan(resources: AnyResource[], operations: Operation[], ctx: Context): 
       operation.method === 'remove' ? {} : checkBody(resource, operation, names, [...path, 'body'], ctx);
     if (operation.method === 'create' && operation.as) {
       if (names.has(operation.as))
-        fault(ctx, [...path, 'as'], 'repeated', 'is the name of an earlier create already');
+        fault(ctx, [...path, 'as'], 'repeated', 'is already the name of an earlier create');
       names.set(operation.as, id);
     }
     const ifMatch = 'ifMatch' in operation ? parseTags(operation.ifMatch ?? '') : undefined;
@@ -187,7 +189,7 @@ function checkBody(
   return z.NEVER;
 }
 
-/** The body with ids for local names; only where the resource refers to others, so that any text stays what it is. */
+/** Replaces local names by ids, only in fields that are references: any other text stays as it is. */
 const resolve = (
   resource: AnyResource,
   body: Record<string, unknown>,
@@ -211,7 +213,7 @@ const resolve = (
 const fault = (ctx: Context, path: PropertyKey[], code: string, message: string) =>
   ctx.addIssue({ code: 'custom', path, message, params: { code } });
 
-/** Some of its writes may be sent, and refused, while a later operation is performed. */
+/** Some of its writes may be sent, and refused, while a later operation runs. */
 async function performAt(operation: Planned, index: number) {
   const explain = (error: unknown) => (isTransient(error) ? error : failed(error, index));
   try {
@@ -237,15 +239,15 @@ async function perform({ method, resource, id, body, ifMatch }: Planned) {
   }
 }
 
-/** Names the operation that was refused, and carries its problem. */
+/** Wraps the problem of the operation that was refused, and names that operation. */
 function failed(error: unknown, operation: number): unknown {
   const problem = error instanceof Problem ? error : databaseProblem(error);
-  // That of another operation, whose writes were sent now.
+  // The problem of another operation, whose writes were sent only now.
   if (problem?.code === 'batch_operation_failed') return problem;
   if (!problem || problem.status >= 500) return error;
   return new Problem(
     'batch_operation_failed',
-    `Operation ${operation} was refused, so none was done: ${problem.message}`,
+    `Operation ${operation} was refused, so none took effect: ${problem.message}`,
     {
       operation,
       problem: problem.describe(),

@@ -6,17 +6,17 @@ import { type Body, FORM_TYPE, JSON_TYPE } from './route.ts';
 
 const MAX_BODY = 100 * 1024;
 const MAX_DEPTH = 20;
-/** Member names make JSON expensive to read: some microseconds each. */
+/** Member names make JSON expensive to parse: some microseconds each. */
 const MAX_NAMES = 10_000;
 const MAX_NAMES_EACH = 1_000;
-/** Lists, objects and their entries, which cost a microsecond each. The largest batch that makes sense has half of them. */
+/** Lists, objects and their entries; each costs about a microsecond. The largest reasonable batch has half of them. */
 const MAX_VALUES = 25_000;
 const MAX_FORM = 100;
 
 /**
- * Compiles what a route takes into the function that reads a body and selects the schema for its media type. Read here
- * rather than by koa-bodyparser, which ignores a body whose Content-Type has a malformed parameter, replaces broken
- * UTF-8, inflates compressed bodies, and takes a JSON value that is no object for broken JSON.
+ * Compiles the body definition of a route into a function that reads a body and selects the schema for its media type.
+ * koa-bodyparser is not used: it ignores a body whose Content-Type has a malformed parameter, replaces broken UTF-8,
+ * inflates compressed bodies, and rejects JSON values that are not objects as malformed.
  */
 export const bodyReader = (bodies: Body<z.ZodType>[]) => {
   const schemas = new Map(
@@ -35,7 +35,7 @@ export const bodyReader = (bodies: Body<z.ZodType>[]) => {
   };
 };
 
-/** Returns the media type of the body if the route takes it. Parameters other than `charset` have no meaning. */
+/** Returns the media type of the body if the route accepts it. Parameters other than `charset` are ignored. */
 function checkMediaType(ctx: Context, types: string[]): string {
   const accepted = { headers: { [ctx.method === 'PATCH' ? 'Accept-Patch' : 'Accept']: types.join(', ') } };
   const [type = '', ...parameters] = (ctx.get('Content-Type') || '')
@@ -45,21 +45,24 @@ function checkMediaType(ctx: Context, types: string[]): string {
   if (!types.includes(type))
     throw new Problem(
       'unsupported_media_type',
-      `${type ? `Content-Type ${JSON.stringify(type.slice(0, 100))} is not taken` : 'The Content-Type is missing'}; send ${types.join(' or ')}.`,
+      `${type ? `Content-Type ${JSON.stringify(type.slice(0, 100))} is not accepted` : 'The Content-Type is missing'}; send ${types.join(' or ')}.`,
       accepted,
     );
   const charsets = parameters.filter((parameter) => parameter.startsWith('charset='));
   if (!charsets.every((charset) => /^charset="?utf-?8"?$/.test(charset)))
-    throw new Problem('unsupported_media_type', 'The body is taken in UTF-8 only.', accepted);
+    throw new Problem('unsupported_media_type', 'The body must be in UTF-8.', accepted);
   const encoding = ctx.get('Content-Encoding').toLowerCase();
   if (encoding !== '' && encoding !== 'identity')
-    throw new Problem('unsupported_media_type', 'Compressed bodies are not taken.', {
+    throw new Problem('unsupported_media_type', 'Compressed bodies are not accepted.', {
       headers: { 'Accept-Encoding': 'identity' },
     });
   return type;
 }
 
-/** Stops at the limit: the rest of a body that is too large is read over, because it would block the connection. */
+/**
+ * Stops at the limit. The rest of a body that is too large is read and discarded, because it would block the
+ * connection.
+ */
 async function readBytes({ req }: Context, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -77,9 +80,10 @@ async function readBytes({ req }: Context, limit: number): Promise<Buffer> {
     if (Number(req.headers['content-length'] ?? 0) > limit) return refuse(tooLarge());
     req.on('data', take);
     req.once('end', () => resolve(Buffer.concat(chunks)));
-    const ended = () => refuse(new Problem('malformed_request', 'The body ended before its length.'));
+    const ended = () =>
+      refuse(new Problem('malformed_request', 'The body is shorter than its Content-Length.'));
     req.once('error', ended);
-    // The client has hung up before its body was asked for: no event will tell.
+    // The client disconnected before its body was read: no further event will fire.
     if (req.destroyed) ended();
   });
 }
@@ -91,8 +95,8 @@ const [QUOTE, BACKSLASH, COLON, COMMA] = ['"', '\\', ':', ','].map((one) => one.
 const [LIST, LIST_END, OBJECT, OBJECT_END] = ['[', ']', '{', '}'].map((one) => one.charCodeAt(0));
 
 /**
- * Refuses JSON that would be expensive to parse, as far as that can be told without parsing it. Compares numbers only: to
- * look each byte up in a list would take longer than to parse.
+ * Refuses JSON that would be expensive to parse, judged by its bytes without parsing it. Compares numbers only:
+ * looking up each byte in a list would take longer than parsing.
  */
 function refuseExpensive(bytes: Buffer): void {
   let [names, values, levels, isInText] = [0, 0, 0, false];
@@ -114,7 +118,7 @@ function refuseExpensive(bytes: Buffer): void {
   }
 }
 
-/** Without a byte order mark. */
+/** Decodes UTF-8; a byte order mark is dropped. */
 function decode(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -128,7 +132,7 @@ function parseJson(text: string): unknown {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    // The parser's own words may quote the body, so they stay behind.
+    // The parser's own message may quote the body, so it is not shown.
     const position = /position (\d+)/.exec((error as Error).message)?.[1];
     throw new Problem(
       'malformed_json',
@@ -143,7 +147,7 @@ function parseJson(text: string): unknown {
 function flawOf(value: unknown): Problem | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (Object.hasOwn(value, '__proto__'))
-    return new Problem('malformed_json', 'The body has a key __proto__, which is not taken.');
+    return new Problem('malformed_json', 'The body has a member named __proto__, which is not accepted.');
   const inner = Object.values(value);
   if (inner.length > MAX_NAMES_EACH && !Array.isArray(value))
     return tooManyNames(MAX_NAMES_EACH, 'An object');
@@ -154,7 +158,7 @@ function flawOf(value: unknown): Problem | undefined {
   return undefined;
 }
 
-/** A name that stands twice has both values, which no schema of a form takes (RFC 6749, section 3.2). */
+/** A repeated name gets both values, which no form schema accepts (RFC 6749, section 3.2). */
 function parseForm(text: string): Record<string, string | string[]> {
   const form = new URLSearchParams(text);
   if (form.size > MAX_FORM) throw tooManyNames(MAX_FORM, 'The body');

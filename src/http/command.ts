@@ -8,20 +8,19 @@ import { byId, type Definition, type Route, route } from './route.ts';
 type ById = ReturnType<typeof byId>;
 type Given<B extends z.ZodType, A extends z.ZodType> = Definition<ById, z.ZodObject, B, A>;
 
-/** What a command says of itself; any other part of a route may be given where it differs from what follows. */
+/** The parts of a command; any other part of a route may be given to override its default. */
 type Command<B extends z.ZodType, A extends z.ZodType> = Pick<
   Given<B, A>,
   'summary' | 'description' | 'handler'
 > &
   Partial<Given<B, A>> & {
-    /** The id of a seed on which the command can be tried; that of the resource's example unless given. */
+    /** The id of a seed on which the command can be tried; the id of the resource's example unless given. */
     example?: string;
   };
 
 /**
- * POST /posts/{id}/publish: a change of one document that is more than a change of its fields. The path, the operation
- * id (`publishPost`), the tag, the access (whoever may change the document) and the answer (the document) follow from
- * the resource.
+ * POST /posts/{id}/publish: a change of one document beyond setting its fields. Path, operation id (`publishPost`),
+ * tag, access (the policy of updates) and answer (the document) follow from the resource.
  */
 export function command<
   R extends AnyResource,

@@ -10,7 +10,7 @@ import {
 } from 'node:zlib';
 import type { Context, Middleware } from 'koa';
 
-/** Answers in br or gzip, for clients that accept them. */
+/** Compresses answers with br or gzip for clients that accept them. */
 
 /** Shorter bodies fit into one packet anyway. */
 const LEAST = 1_024;
@@ -26,12 +26,12 @@ const CODINGS = {
 };
 type Coding = keyof typeof CODINGS;
 
-/** Files that are served again and again are compressed once. */
+/** Static files are compressed once and kept. */
 const files = new WeakMap<Buffer, Map<Coding, Promise<Buffer>>>();
 
 /**
- * Answers that nobody may keep are never compressed: their length would tell something about the secrets in them.
- * A compressed answer has an entity tag of its own, with the coding as its suffix (RFC 9110, section 8.8.3.3).
+ * Answers with `no-store` are never compressed: their length would leak information about the secrets in them. A
+ * compressed answer has its own entity tag, with the coding as its suffix (RFC 9110, section 8.8.3.3).
  */
 export const compression: Middleware = async (ctx, next) => {
   await next();
@@ -46,7 +46,7 @@ export const compression: Middleware = async (ctx, next) => {
     if (Buffer.byteLength(body) < LEAST) return;
     ctx.body = await compress(body, coding);
   } else {
-    // An error of the source reaches Koa as one of the compressed stream.
+    // Forwards an error of the source, so that Koa sees it on the compressed stream.
     ctx.body = pipeline(body, CODINGS[coding].stream(), () => {});
   }
   ctx.set({ 'Content-Type': type, 'Content-Encoding': coding });
@@ -67,7 +67,7 @@ const compress = (body: string | Buffer, coding: Coding): Promise<Buffer> => {
   return compressed;
 };
 
-/** A 304 names the tag that the client knows: that of the compressed answer, if that is what it has. */
+/** A 304 carries the tag that the client knows, that of the compressed answer if it has that one. */
 function keepTag(ctx: Context): void {
   const etag = headerOf(ctx, 'ETag').replace(/"$/, '');
   const known = ctx.get('If-None-Match');
@@ -75,7 +75,7 @@ function keepTag(ctx: Context): void {
     if (etag.startsWith('"') && known.includes(`${etag}-${coding}"`)) ctx.set('ETag', `${etag}-${coding}"`);
 }
 
-/** The coding that the client prefers; br, where it does not matter to it. */
+/** The coding that the client prefers; br if it has no preference. */
 function codingFor(header: string): Coding | undefined {
   const weights = new Map(
     header

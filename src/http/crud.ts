@@ -22,7 +22,10 @@ import { mergeDocument } from './merge-patch.ts';
 import { refuseOutOfReach, shapeParameters } from './parameters.ts';
 import { byId, Json, type Route, route } from './route.ts';
 
-/** The routes that most resources have. Where one differs, write it by hand with `route()` in the same list. */
+/**
+ * The routes that most resources have. Where a resource differs, write that route by hand with `route()` in the same
+ * list.
+ */
 
 type WireOf<R extends AnyResource> = Partial<{ [K in keyof R['fields']]: z.input<R['fields'][K]> }>;
 type Id = ReturnType<typeof objectId>;
@@ -46,7 +49,7 @@ export const create = <R extends AnyResource>(
     operationId: `create${resource.name}`,
     tag: resource.collection,
     summary: `Create ${a(resource)}`,
-    description: `Stores a new ${noun(resource)}; the answer has its id, and Location its path.`,
+    description: `Stores a new ${noun(resource)} and returns it with its id; \`Location\` is its path.`,
     policy: accessTo('create', resource),
     body: { schema: resource.bodies.create, example: { ...example, ...intake } },
     answer: {
@@ -54,7 +57,7 @@ export const create = <R extends AnyResource>(
       ...theDocument(resource, { ...constantsOf(resource), ...example }),
       headers: {
         Location: {
-          description: 'Where it is',
+          description: 'Its path',
           example: `/${resource.collection}/${resource.example.id}`,
           value: (created) => `/${resource.collection}/${String(created['_id'])}`,
         },
@@ -81,7 +84,7 @@ export const read = (resource: AnyResource): Route =>
     ...reading(resource, ({ params }, showing) => store.readAs(resource, params.id, showing)),
   });
 
-/** The query, the answer and the handler of what reads one document, in the shape that the client chooses. */
+/** The query, answer and handler of a route that reads one document in the shape that the client chooses. */
 export function reading(
   resource: AnyResource,
   find: (input: { params: any }, showing: Showing) => Promise<Row>,
@@ -94,7 +97,8 @@ export function reading(
       description: `The ${noun(resource)}`,
       schema: expanded(resource),
       example: resource.example as any,
-      // What is shown in another shape is not what a write would replace. Of the whole document it is that of etagOf().
+      // A shape with `fields` or `include` is not what a write would replace, so it has no strong tag. Whole documents
+      // use etagOf().
       etag: ({ text }: Json, { include, fields }: any) => (include || fields ? undefined : strong(text)),
     },
     handler: async ({ params, query }: { params: any; query: any }) => {
@@ -152,7 +156,7 @@ export const update = <R extends AnyResource>(resource: R, options: Example<R>):
   });
 };
 
-/** DELETE /books/{id}. The example is the id of a seed that nothing needs. */
+/** DELETE /books/{id}. The example is the id of a seed to which no other seed refers. */
 export const remove = (resource: AnyResource, options: { example: string }): Route => {
   demand(`remove(${resource.name}, …)`, options, ['example']);
   return route({
@@ -163,7 +167,7 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
     summary: `Remove ${a(resource)}`,
     description: [`Removes a ${noun(resource)} for good.`, ...resource.referrers.map(consequence)].join(' '),
     policy: accessTo('remove', resource),
-    answer: { status: 204, description: 'It is removed' },
+    answer: { status: 204, description: 'Removed' },
     problems: removalProblems(resource),
     handler: ({ params }) => store.remove(resource, params.id),
   });
@@ -172,7 +176,8 @@ export const remove = (resource: AnyResource, options: { example: string }): Rou
 /** PUT and DELETE /posts/{id}/tags/{tagId}: one entry of a list of references. */
 export function links<R extends AnyResource>(resource: R, field: keyof R['fields'] & string): Route[] {
   const reference = resource.references.find((reference) => reference.field === field && isEntry(reference));
-  if (!reference) throw new Error(`${resource.name}.${field} is not a list of references.`);
+  if (!reference)
+    throw new Error(`${resource.name}.${field} is not a list of references, so links() cannot be used.`);
   const { target } = reference;
   const name = `${noun(target)}Id`;
   const common = {
@@ -181,7 +186,7 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
     about: resource,
     params: z.strictObject({ ...byId(resource).shape, [name]: byId(target).shape.id } as Record<string, Id>),
     policy: accessTo('update', resource),
-    answer: { status: 204 as const, description: 'It is so now, whether or not it was before' },
+    answer: { status: 204 as const, description: 'Done, whether or not anything changed' },
   };
   return [
     route({
@@ -189,7 +194,7 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       method: 'put',
       operationId: `add${resource.name}${target.name}`,
       summary: `Add ${a(target)} to ${a(resource)}`,
-      description: `Puts the ${noun(target)} into \`${field}\`, unless it stands there already.`,
+      description: `Adds the ${noun(target)} to \`${field}\`, unless it is there already.`,
       problems: ['validation_failed'],
       holds: ({ params }) => [{ resource: target, id: params[name] as Types.ObjectId }],
       handler: async ({ params }) => {
@@ -202,8 +207,8 @@ export function links<R extends AnyResource>(resource: R, field: keyof R['fields
       ...common,
       method: 'delete',
       operationId: `remove${resource.name}${target.name}`,
-      summary: `Take ${a(target)} from ${a(resource)}`,
-      description: `Takes the ${noun(target)} out of \`${field}\`, if it stands there.`,
+      summary: `Remove ${a(target)} from ${a(resource)}`,
+      description: `Removes the ${noun(target)} from \`${field}\`, if it is there.`,
       handler: async ({ params }) => {
         const id = params['id'] as Types.ObjectId;
         await writes.requireWritable(resource, id, field);
@@ -220,7 +225,7 @@ const item = (resource: AnyResource) => ({
   params: byId(resource),
 });
 
-/** The answer of what shows a document of a resource. */
+/** The answer of routes that show a document of a resource. */
 export const theDocument = (resource: AnyResource, changes: object) => ({
   description: `The ${noun(resource)}`,
   schema: resource.document,
@@ -228,7 +233,7 @@ export const theDocument = (resource: AnyResource, changes: object) => ({
   etag: (stored: unknown) => etagOf(resource, stored),
 });
 
-/** The part of the example that somebody may write. */
+/** The part of the example that a client may write. */
 const written = ({ example, body, restrictions: { write } }: AnyResource): object =>
   Object.fromEntries(
     Object.entries(shownBy(body, example)).filter(([field]) => {
@@ -237,7 +242,7 @@ const written = ({ example, body, restrictions: { write } }: AnyResource): objec
     }),
   );
 
-/** The part of an example that a schema knows. */
+/** The members of an example that a schema has. */
 const shownBy = (schema: z.ZodObject, example: object): object =>
   Object.fromEntries(Object.entries(example).filter(([field]) => field in schema.shape));
 
@@ -246,17 +251,17 @@ const holds =
   ({ body }: { body: Record<string, unknown> }): Target[] =>
     targetsOf(resource, body);
 
-/** With what a write may be refused, because of its indexes and references. */
+/** The problems that a write may be refused with because of the resource's indexes and references. */
 export const refusals = ({ indexes, references, restrictions }: AnyResource): ProblemCode[] => [
   ...(restrictions.write.grants.size > 0 ? (['forbidden'] as const) : []),
   ...(indexes.some(({ unique }) => unique) ? (['duplicate_key'] as const) : []),
   ...(references.length > 0 ? (['reference_not_found'] as const) : []),
 ];
 
-/** What a removal means to those that refer to what is removed. */
+/** What removing a document means for the documents that refer to it. */
 const consequence = ({ from, field, policy }: AnyResource['referrers'][number]): string =>
   ({
-    restrict: `Refused while one of the ${from.collection} refers to it by \`${field}\`.`,
+    restrict: `Refused while any of the ${from.collection} refer to it by \`${field}\`.`,
     detach: `The ${from.collection} that refer to it by \`${field}\` lose that reference.`,
     cascade: `The ${from.collection} that refer to it by \`${field}\` are removed too.`,
   })[policy];

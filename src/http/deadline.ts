@@ -2,18 +2,18 @@ import type { IncomingMessage } from 'node:http';
 import type { Context } from 'koa';
 import { tooSlow } from '../mongo/failures.ts';
 
-/** Requests are answered in time even if the database hangs, which none of its own time limits covers. */
+/** Requests are answered in time even if the database hangs, which MongoDB's own time limits do not cover. */
 
 const due = new WeakMap<IncomingMessage, number>();
 
-/** A request has arrived, and is to be answered within so many milliseconds. */
+/** Starts the clock of a request that must be answered within so many milliseconds. */
 export const startClock = (request: IncomingMessage, time: number): void =>
   void due.set(request, performance.now() + time);
 
 /** When the answer to this request is due, by performance.now(). */
 export const deadlineOf = ({ req }: Context): number => due.get(req) as number;
 
-/** Waits for the client, as for its body, and puts the deadline off by that time. */
+/** Waits for the client, for example for its body, and extends the deadline by that time. */
 export async function offTheClock<T>(ctx: Context, work: Promise<T>): Promise<T> {
   const start = performance.now();
   const result = await work;
@@ -21,13 +21,13 @@ export async function offTheClock<T>(ctx: Context, work: Promise<T>): Promise<T>
   return result;
 }
 
-/** Work that somebody waits for, and until when. */
+/** Pending work and its deadline. */
 interface Awaited {
   deadline: number;
   giveUp: () => void;
 }
 
-/** One clock looks after all of them: a timer for each would cost more than most of the work does. */
+/** One timer for all pending work: a timer each would cost more than most of the work itself. */
 const awaited = new Set<Awaited>();
 const TICK = 20;
 let clock: NodeJS.Timeout | undefined;
@@ -48,7 +48,7 @@ export function inTime<T>(deadline: number, work: Promise<T>): Promise<T> {
       deadline,
       giveUp: () => {
         awaited.delete(one);
-        reject(tooSlow('The time for the answer was over.'));
+        reject(tooSlow('The request took too long to answer.'));
       },
     };
     awaited.add(one);

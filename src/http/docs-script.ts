@@ -1,6 +1,6 @@
 /**
- * What the page does beside Swagger UI: a login by name and password, a box that looks for operations, filters of lists
- * folded away, and the colours of the system. Tokens are kept in memory, not in the browser's storage.
+ * What the page adds to Swagger UI: login with e-mail and password, a search box for operations, collapsed filters of
+ * lists, and dark mode. Tokens are kept in memory, not in the browser's storage.
  */
 export const SCRIPT = `
 const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -10,7 +10,7 @@ paint();
 
 const demo = JSON.parse(document.querySelector('meta[name=demo]')?.content ?? '{}');
 
-/** Who is logged in: { name, refreshToken, renewAt }; with a token that was pasted only the name. */
+/** The current login: { name, refreshToken, renewAt }; only the name if a token was pasted. */
 let session;
 let renewal;
 
@@ -30,7 +30,7 @@ function begin(name, { access_token, refresh_token, expires_in }) {
   return access_token;
 }
 
-/** A token lasts a quarter of an hour: the next one is fetched when a request needs it, once for all of them. */
+/** A token lasts 15 minutes. The next one is fetched when a request needs it, once for all concurrent requests. */
 async function renewed(request) {
   if (!session?.refreshToken || Date.now() < session.renewAt || !request.headers?.Authorization) return request;
   const { name, refreshToken } = session;
@@ -76,7 +76,7 @@ const page = ({ React }) => {
       h('form', { onSubmit: submit(byPassword) },
         field('E-mail', { name: 'username', type: 'email', autoComplete: 'username', defaultValue: demo.username, autoFocus: true }),
         field('Password', { name: 'password', type: 'password', autoComplete: 'current-password', defaultValue: demo.password }),
-        demo.username && h('p', null, 'A demo login, which everybody knows.'),
+        demo.username && h('p', null, 'A demo login with a well-known password.'),
         h('p', { role: 'alert' }, fault),
         h('button', { className: 'btn authorize' }, 'Log in')),
       h('details', null,
@@ -108,7 +108,7 @@ const page = ({ React }) => {
     });
   };
 
-  /** Of a list with many filters only those by one value are shown at first. */
+  /** A list with many filters shows only the equality filters at first. */
   const Folded = ({ Parameters, given }) => {
     const [isOpen, open] = useState(false);
     const more = given.parameters.filter((parameter) => parameter.get('name').includes('[')).size;
@@ -124,7 +124,7 @@ const page = ({ React }) => {
       authorizationPopup: (_, { authActions }) => () => h(Popup, { authActions }),
       FilterContainer: () => Filter,
       parameters: (Parameters) => (given) => h(Folded, { Parameters, given }),
-      // What is open to everybody has no lock.
+      // Operations that need no login have no lock.
       OperationSummary: (Summary) => (given) => h(Summary, { ...given, operationProps: withoutLock(given.operationProps) }),
     },
     statePlugins: {

@@ -1,4 +1,4 @@
-/** Swagger UI, closer together: an open operation fits a screen or two. */
+/** Swagger UI, more compact: an open operation fits on a screen or two. */
 export const STYLE = `
 :root { color-scheme: light dark; }
 body { margin: 0; }

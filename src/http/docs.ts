@@ -8,7 +8,7 @@ import { escapeHtml } from './page.ts';
 
 const require = createRequire(import.meta.url);
 
-/** A login that the page offers, because everybody knows it. */
+/** A login that the page offers because its password is well known anyway. */
 export interface DemoLogin {
   username: string;
   password: string;
@@ -46,6 +46,6 @@ ${styles.map((address) => `<link rel="stylesheet" href="${address}">`).join('\n'
 ${scripts.map((address) => `<script src="${address}" defer></script>`).join('\n')}
 <nav><a href="/docs/model">Model</a> <a href="/docs/live">Changes as they happen</a> <a href="/openapi.json">OpenAPI</a></nav>
 <div id="ui"></div>
-<noscript>This page needs JavaScript; the document that it shows is at <a href="/openapi.json">/openapi.json</a>.</noscript>
+<noscript>This page needs JavaScript. The document that it shows is at <a href="/openapi.json">/openapi.json</a>.</noscript>
 </html>
 `;

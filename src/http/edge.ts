@@ -4,15 +4,15 @@ import type { Tag } from './openapi/document.ts';
 import type { Route } from './route.ts';
 
 /**
- * A capability beyond request and answer, made of what the resources and routes say: a folder of `src/edges/`, which
- * one line in app.ts turns on.
+ * A capability beyond request and answer, derived from resources and routes: a folder of `src/edges/` that one line in
+ * app.ts turns on.
  */
 export interface Edge {
   routes: Route[];
-  /** Of its routes in OpenAPI. */
+  /** The tags of its routes in OpenAPI. */
   tag?: Tag;
   /** Pages for people. */
   pages?: (router: Router) => void;
-  /** Hears when the application begins to listen and when it is drained: see httpServer(). */
+  /** Called when the application starts listening and when it drains: see httpServer(). */
   attach?: (app: Koa) => void;
 }

@@ -17,8 +17,8 @@ import { wantsSocket } from './upgrade.ts';
 import { writing } from './written.ts';
 
 /**
- * A route as Koa runs it, behind its entrance. A request becomes four values, one after the other: what was asked →
- * what is allowed → what was done → the answer. All that can be decided from the route alone is decided here, once.
+ * A route as Koa runs it, after authentication. A request becomes four values: what was asked → what is allowed → what
+ * was done → the answer. Everything that depends on the route alone is decided here, once.
  */
 export function endpoint(route: Route, confirm: Confirm): Middleware {
   const { forms = {}, handler, oauth, socket } = route;
@@ -33,7 +33,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     const asked = await ask(ctx);
     parsed();
     const { input, type, preconditions } = asked;
-    // It would tell anybody what is there, and leave no trace.
+    // A dry run would reveal which documents exist and leave no trace.
     if (input.query['dryRun'] && caller().kind === 'anonymous') throw unauthenticated();
     const deadline = deadlineOf(ctx);
     const planned = begin(ctx, 'plan');
@@ -43,7 +43,7 @@ export function endpoint(route: Route, confirm: Confirm): Middleware {
     const form = forms[type];
     if (form) {
       await form.send(ctx, input);
-      // A feed sees to it by itself, at once.
+      // A feed does this itself, at once.
       if (!socket) endWithRights(ctx, confirm);
       return;
     }

@@ -5,29 +5,28 @@ import { deadlineOf, inTime } from './deadline.ts';
 import type { Route } from './route.ts';
 import { begin } from './stages.ts';
 
-/** What is known of a caller, read anew; throws if he may not call any more. */
+/** Re-reads a caller's current rights; throws if the account or session may not call any more. */
 export type Confirm = (who: Caller) => Promise<Caller>;
 
-/** Finds out who is calling from the header Authorization; throws the problem of a token that is not valid. */
+/** Identifies the caller by the Authorization header; throws the problem of an invalid token. */
 export type Authenticate = (authorization: string) => Promise<Caller>;
 
 /**
- * The door of a route: finds out who is calling, keeps it in `ctx.state.caller` for the layers further in, counts the
- * request as the caller's, refuses who may not enter, and has all the rest run on behalf of the caller. A token that
- * is not valid counts for the address that it came from.
+ * The entrance of a route: identifies the caller, keeps it in `ctx.state.caller` for the inner layers, counts the
+ * request against the caller's limit, refuses callers without the right, and runs the rest on the caller's behalf. A
+ * request with an invalid token counts against its address.
  */
 export function entrance(
   { policy, secret, method, path, operationId }: Route,
   authenticate: Authenticate,
   count: (ctx: Context) => Promise<void>,
 ): Middleware {
-  if (!policy)
-    throw new Error(`${method.toUpperCase()} ${path} does not say who may call it: give it a policy.`);
+  if (!policy) throw new Error(`${method.toUpperCase()} ${path} has no policy, which says who may call it.`);
   const identify = async (ctx: Context): Promise<Caller> =>
     policy.credentials === 'body' || policy.credentials === 'none'
       ? ANONYMOUS
       : inTime(deadlineOf(ctx), authenticate(ctx.get('Authorization')));
-  /** What not everybody may read is for nobody's cache. */
+  /** Answers that are not public must not be stored by shared caches. */
   const isPersonal = secret || policy.role !== 'anyone';
   return async (ctx, next) => {
     ctx.state['operation'] = operationId;

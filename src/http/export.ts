@@ -18,7 +18,7 @@ import { streams } from './stream.ts';
 /** How long MongoDB may work on an export of a whole collection, in milliseconds. */
 const STREAM_TIME = 10 * 60_000;
 
-/** GET /books/export: all documents that a list would show on its pages, as a stream. */
+/** GET /books/export: streams all documents that the list would show on its pages. */
 export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
   const { collection } = resource;
   const { declared, standard, filtering, problems, orderOf, conditionsOf } = search(resource, listing);
@@ -41,7 +41,7 @@ export function exportAll<R extends AnyResource>(resource: R, listing: Listing<R
     problems: ['too_many_streams', ...problems],
     forms: streams(collection, {
       rows: async ({ query: asked }, signal) => {
-        // Not the best first: MongoDB would have to find all before it could give the first.
+        // Not sorted by score: MongoDB would have to find all matches before it could return the first.
         const order = orderOf({ ...asked, q: undefined });
         return rows(resource, await conditionsOf(asked), order, show(asked), signal);
       },
@@ -65,25 +65,25 @@ const CSV_PARAMETERS = {
     .enum(['ndjson', 'csv'])
     .describe('The format; takes precedence over the header Accept')
     .optional(),
-  // No default in its schema: Swagger UI would send it, also where the form is not CSV.
+  // No default in its schema: Swagger UI would send it even when the format is not CSV.
   formulas: z
     .enum(['keep', 'escape'])
     .describe(
-      'In CSV: values that start with `=`, `+`, `-` or `@` are formulas to a spreadsheet. `escape` puts an apostrophe before them; otherwise they are kept',
+      'In CSV: spreadsheets read values that start with `=`, `+`, `-` or `@` as formulas. `escape` puts an apostrophe in front; otherwise they are kept',
     )
     .optional(),
   bom: flag()
-    .describe('In CSV: start with a byte order mark, from which spreadsheets recognise UTF-8')
+    .describe('In CSV: start with a byte order mark, by which spreadsheets recognise UTF-8')
     .optional(),
 };
 
 function refuseWithoutCsv(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
   for (const name of ['formulas', 'bom'])
     if (asked[name] !== undefined && asked['format'] !== 'csv')
-      ctx.addIssue({ code: 'custom', path: [name], message: 'has a meaning with format=csv only' });
+      ctx.addIssue({ code: 'custom', path: [name], message: 'can only be used with format=csv' });
 }
 
-/** All documents that meet the conditions, with what is to be included. */
+/** All documents that meet the conditions, with their includes. */
 async function* rows(
   resource: AnyResource,
   conditions: object[],
@@ -92,7 +92,7 @@ async function* rows(
   gone: AbortSignal,
 ): AsyncGenerator<Row[]> {
   const session = await mongoose.startSession();
-  // MongoDB would go on looking for somebody who has gone.
+  // Otherwise MongoDB would go on working for a client that has disconnected.
   const stop = () =>
     void database()
       .admin()

@@ -8,10 +8,10 @@ import { lookUp } from '../mongo/look-up.ts';
 import type { Reply } from './reply.ts';
 
 /**
- * Idempotency keys: a POST that carries one is done once, however often it is sent within 24 hours. The record
- * of the answer is written by the transaction that does the work, so there is never one without the other; of
- * two requests at once one waits and gets the other's answer. Refusals are not kept: nothing was done.
- * After the IETF draft "The Idempotency-Key HTTP Header Field".
+ * Idempotency keys: a POST with a key takes effect once, however often it is sent within 24 hours. The record of the
+ * answer is written in the transaction of the work, so neither exists without the other; of two concurrent requests,
+ * one waits and gets the other's answer. Refusals are not recorded, because nothing was done. After the IETF draft
+ * "The Idempotency-Key HTTP Header Field".
  */
 
 export const IDEMPOTENCY = 'idempotency';
@@ -29,9 +29,9 @@ interface Remembered extends Reply {
   expireAt: Date;
 }
 
-/** The key of this request, if it has one. */
+/** The key of this request, or undefined. */
 export function keyOf(ctx: Context, body: unknown): Key | undefined {
-  // Not ctx.get(): an empty key is one that went wrong, and must not pass for none.
+  // Not ctx.get(): an empty header is a client's mistake, and must not count as no key.
   const key = ctx.headers['idempotency-key'];
   if (key === undefined) return undefined;
   if (typeof key !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(key))
@@ -44,16 +44,16 @@ export function keyOf(ctx: Context, body: unknown): Key | undefined {
       },
     ]);
   const who = caller();
-  // Each caller has keys of his own, and who has not logged in, each address: an answer is for nobody else.
+  // Keys belong to one caller (without a login, to one address), so an answer never reaches anybody else.
   const principal = who.id ? [who.id, who.key].map(String) : [ctx.ip];
   return {
     id: `${who.id ? prefixOf(who.id) : ''}${hash([...principal, ctx.method, ctx.path, key])}`,
-    // Sealed, because a body may contain a password: a plain digest would let it be guessed.
+    // Keyed hash, because a body may contain a password: a plain digest could be brute-forced.
     fingerprint: seal(JSON.stringify([ctx.querystring, canonical(body)])),
   };
 }
 
-/** The answer that was given to this key, inside a transaction. */
+/** The answer recorded for this key, read inside the transaction. */
 export async function recall({ id, fingerprint }: Key): Promise<Reply | undefined> {
   const [[record] = []] = await lookUp([{ collection: IDEMPOTENCY, ids: [id] }]);
   if (!record) return undefined;
@@ -61,7 +61,7 @@ export async function recall({ id, fingerprint }: Key): Promise<Reply | undefine
   if (found.fingerprint !== fingerprint)
     throw new Problem(
       'idempotency_key_reused',
-      'Another request was sent with this key; use a new one for a new request.',
+      'This key was used for a different request; use a new key for each new request.',
     );
   return {
     status: found.status,
@@ -70,17 +70,17 @@ export async function recall({ id, fingerprint }: Key): Promise<Reply | undefine
   };
 }
 
-/** Keeps an answer, inside the transaction that it is the answer of. */
+/** Records an answer in the transaction that produced it. */
 export function remember({ id, fingerprint }: Key, { status, headers, body }: Reply): void {
   const expireAt = new Date(Date.now() + KEPT);
   const insert = { _id: id, fingerprint, status, headers, body: body && String(body), expireAt };
   collect({ collection: IDEMPOTENCY, statement: { insert } });
 }
 
-/** What the records of a user begin with, so that the index of the ids finds them. */
+/** The prefix of a user's records, so that the index of `_id` finds them. */
 const prefixOf = (user: { toHexString(): string }): string => `${user.toHexString()}.`;
 
-/** Removes what was answered to these users, inside the transaction that removes them. */
+/** Removes the recorded answers of these users, in the transaction that removes the users. */
 export function forgetAnswersTo(users: { toHexString(): string }[]): void {
   for (const user of users) {
     const filter = { _id: { $gte: prefixOf(user), $lt: `${user.toHexString()}/` } };
@@ -91,7 +91,7 @@ export function forgetAnswersTo(users: { toHexString(): string }[]): void {
 const hash = (parts: string[]): string =>
   createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 
-/** The same text for the same JSON, in whatever order its members stand. */
+/** Canonical JSON: the same text whatever the order of members. */
 const canonical = (json: unknown): string =>
   JSON.stringify(json, (_, value) =>
     value !== null && typeof value === 'object' && !Array.isArray(value)

@@ -4,14 +4,14 @@ import { ENOUGH_FAULTS, type Fault, Problem } from '../errors.ts';
 import { words } from '../schema/words.ts';
 import { lists as separations } from './query.ts';
 
-/** What a request says, checked against a route's schemas; every fault of it with its place. */
+/** Checks a request against a route's schemas, and reports every fault with its place. */
 
 type Parsed<T> = { data: T; faults?: undefined } | { data?: undefined; faults: Fault[] };
 
 /**
- * Compiles a route's query parameters into the function that reads them from a URL. A parameter may stand once: of two
- * values nobody could say which was meant. A list may be written in every way that clients write lists: `a=1,2`,
- * `a=1%2C2`, `a=1&a=2`, `a[]=1&a[]=2`.
+ * Compiles a route's query parameters into a function that reads them from a URL. A repeated parameter is refused,
+ * because it would be ambiguous. Lists are accepted in every form that clients send: `a=1,2`, `a=1%2C2`, `a=1&a=2`,
+ * `a[]=1&a[]=2`.
  */
 export function queryReader(schema: z.ZodObject): (querystring: string) => Parsed<unknown> {
   const known = Object.keys(schema.shape);
@@ -36,10 +36,10 @@ export function queryReader(schema: z.ZodObject): (querystring: string) => Parse
         list.push(...splitList(raw, keepsCommas));
         continue;
       }
-      if (given in values) faults.push(inQuery(given, 'repeated_parameter', 'stands more than once'));
+      if (given in values) faults.push(inQuery(given, 'repeated_parameter', 'is repeated'));
       values[given] = decode(raw);
     }
-    // `a=` is no list of one empty text, but a list without values.
+    // `a=` is an empty list, not a list of one empty text.
     for (const [name, list] of listed) values[name] = list.join('') === '' ? [] : list;
     const result = schema.safeParse(values, { error: words });
     if (!result.success)
@@ -50,7 +50,7 @@ export function queryReader(schema: z.ZodObject): (querystring: string) => Parse
   return (querystring) => (querystring === '' ? (empty ??= read('')) : read(querystring));
 }
 
-/** Faults are expensive to make and cheap to provoke: no more are made than the answer names. */
+/** Faults are expensive to make and easy to provoke: no more are made than the answer lists. */
 function enough<T>(issues: T[], faultsOf: (issue: T) => Fault[]): Fault[] {
   const faults: Fault[] = [];
   for (const issue of issues) {
@@ -60,7 +60,7 @@ function enough<T>(issues: T[], faultsOf: (issue: T) => Fault[]): Fault[] {
   return faults;
 }
 
-/** A comma always separates values; one that is escaped may be a part of a value, if values can have commas. */
+/** A plain comma always separates values; an escaped one may be part of a value, if values can contain commas. */
 const splitList = (raw: string, keepsCommas: boolean): string[] =>
   keepsCommas ? raw.split(',').map(decode) : decode(raw).split(',');
 
@@ -99,10 +99,7 @@ const decode = (text: string): string => {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '));
   } catch {
-    throw new Problem(
-      'malformed_query',
-      'The query string has a % that is not followed by the digits of UTF-8.',
-    );
+    throw new Problem('malformed_query', 'The query string has an invalid percent-encoding.');
   }
 };
 
@@ -131,7 +128,7 @@ export const bodyFaults = (error: z.core.$ZodError, schema: z.ZodType, body: unk
       in: 'body' as const,
       pointer: pointer([...issue.path, name]),
       code: 'unknown_field',
-      message: `is not a field that can be written${didYouMean(name, known)}`,
+      message: `is not a writable field${didYouMean(name, known)}`,
     }));
   });
 
@@ -141,7 +138,7 @@ const membersOf = (schema: z.core.$ZodType): string[] => {
   return def.type === 'pipe' ? [...membersOf(def.in), ...membersOf(def.out)] : [];
 };
 
-/** Zod counts the characters of a string that stands where a list belongs: only its type is the fault. */
+/** Zod also checks the length of a string in place of a list: only its wrong type is reported. */
 const firstCauses = (issues: z.core.$ZodIssue[]): z.core.$ZodIssue[] => {
   const mistyped = new Set(
     issues.filter(({ code }) => code === 'invalid_type').map(({ path }) => pointer(path)),
@@ -157,7 +154,7 @@ const WRONG_KINDS = ['invalid_type', 'invalid_value', 'invalid_union'];
 
 const codeOf = (issue: z.core.$ZodIssue, input: unknown): string => {
   if (issue.code === 'custom') return (issue.params?.code as string | undefined) ?? 'invalid';
-  // A value that is missing is the first fault to mend, whatever it should have been.
+  // A missing value is the first fault to fix, whatever its type should be.
   return WRONG_KINDS.includes(issue.code) && at(input, issue.path) === undefined ? 'required' : issue.code;
 };
 
@@ -165,7 +162,7 @@ const at = (input: unknown, path: PropertyKey[]): unknown =>
   path.reduce((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], input);
 
 export const didYouMean = (name: string, known: string[]): string => {
-  // Comparing costs the product of the lengths, and nobody mistypes a name of a hundred letters.
+  // The comparison takes time proportional to the product of the lengths; long names are not typing errors.
   if (known.length === 0 || name.length > 100) return '';
   const guess = closest(name, known);
   return distance(name, guess) * 2 < name.length ? `; did you mean ${guess}?` : '';

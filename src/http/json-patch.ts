@@ -13,9 +13,9 @@ import { changedAmong, isStated, lockedIn, permitted } from '../schema/writes.ts
 import { bodyFaults } from './input.ts';
 import type { Body } from './route.ts';
 
-/** JSON Patch (RFC 6902): changes that depend on what a document contains. */
+/** JSON Patch (RFC 6902): changes that depend on the document's present content. */
 
-/** How much the copies of a patch may copy together, in characters of JSON. */
+/** The most characters of JSON that the `copy` operations of a patch may copy together. */
 const MAX_COPIED = 256 * 1024;
 
 const path = z
@@ -35,7 +35,7 @@ const operation = z.discriminatedUnion('op', [
 ]);
 const operations = z.array(operation).max(100).meta({
   id: 'JsonPatch',
-  description: 'Changes, in the order in which they are made: all of them, or none',
+  description: 'Changes, applied in order: all of them, or none',
 });
 
 export const jsonPatch = (example: object): Body<z.ZodType> => ({
@@ -44,7 +44,7 @@ export const jsonPatch = (example: object): Body<z.ZodType> => ({
   example: Object.entries(example).map(([field, value]) => ({ op: 'replace', path: `/${field}`, value })),
 });
 
-/** Changes a document by a patch. Faults point into the patch, also those of what becomes of the document. */
+/** Applies a patch to a document. Faults point into the patch, including those of the resulting document. */
 export async function patchDocument(
   resource: AnyResource,
   id: Types.ObjectId,
@@ -66,20 +66,20 @@ export async function patchDocument(
   }
 }
 
-/** The fields that change by a patch, validated. */
+/** The fields that the patch changes, validated. */
 function changesBy(
   patch: Operation[],
   resource: AnyResource,
   current: Record<string, unknown>,
 ): Record<string, unknown> {
-  // As the caller sees it: a test must not tell what no answer shows.
+  // The document as the caller sees it: `test` must not reveal hidden fields.
   const shown = shapeOf(resource.document)(current) as Record<string, unknown>;
   const { formerly } = resource;
   const { document: before } = settled(formerly, shown, shown);
   const { document: after, faults: contested } = settled(formerly, shown, patched(shown, patch));
   if (contested.length > 0) throw invalid(pointInto(patch, contested));
 
-  // Replaced as a whole, a document may lack what a client cannot write.
+  // If the whole document is replaced, fields that a client cannot write may be missing.
   const isReplaced = patch.some(({ op, path }) => path === '' && op !== 'test');
   const locked = lockedIn(resource, current);
   const isWritable = (field: string) => field in resource.body.shape && !locked.has(field);
@@ -97,7 +97,7 @@ function changesBy(
   const faults = [
     ...changed
       .filter((field) => !isWritable(field))
-      .map((field) => fault(field, 'unknown_field', 'is not a field that can be written')),
+      .map((field) => fault(field, 'unknown_field', 'is not a writable field')),
     ...removed
       .filter((field) => !(field in resource.defaults))
       .map((field) => fault(field, 'required', 'is required')),
@@ -116,7 +116,7 @@ function patched(before: object, patch: Operation[]): Record<string, unknown> {
   const root: { document?: unknown } = { document: structuredClone(before) };
   let copied = 0;
   for (const [index, operation] of patch.entries()) {
-    // A copy into itself doubles, and a hundred doublings are more than any memory.
+    // Copying a value into itself doubles it; a hundred doublings exceed any memory.
     if (operation.op === 'copy') copied += sizeAt(root, operation.from);
     const failure = copied > MAX_COPIED ? 'too_large' : apply(root, operation);
     if (failure) throw refused(failure, index);
@@ -135,7 +135,10 @@ const fault = (field: string, code: string, message: string): Fault => ({
   message,
 });
 
-/** Faults of a document as faults of the patch that made it so. Of a rule across fields, those that it touched. */
+/**
+ * Maps faults of the document to faults of the patch. A fault of a rule across fields points to the operations that
+ * touched them.
+ */
 function pointInto(patch: Operation[], faults: Fault[]): Fault[] {
   const caused = faults.flatMap((fault) => {
     const pointer = cause(fault.pointer ?? '', patch);
@@ -144,7 +147,7 @@ function pointInto(patch: Operation[], faults: Fault[]): Fault[] {
   return caused.length > 0 ? caused : faults.map((fault) => ({ ...fault, pointer: '' }));
 }
 
-/** The place in the last operation that touched the field at fault; undefined, if none did. */
+/** The place in the last operation that touched the field at fault; undefined if none did. */
 function cause(pointer: string, patch: Operation[]): string | undefined {
   const leadsTo = (path: string) => pointer === path || pointer.startsWith(`${path}/`);
   const touches = (operation: Operation) =>
@@ -163,11 +166,11 @@ function refused(failure: Failure | 'too_large', index: number): Problem {
   if (failure === 'test_failed')
     return new Problem(
       'patch_test_failed',
-      `The test of operation ${index} does not hold, so nothing was changed.`,
+      `The test of operation ${index} failed, so nothing was changed.`,
       {
-        errors: [{ in: 'body', pointer: `/${index}`, code: 'test_failed', message: 'does not hold' }],
+        errors: [{ in: 'body', pointer: `/${index}`, code: 'test_failed', message: 'failed' }],
       },
     );
-  const message = failure === 'too_large' ? 'makes the document too large' : 'leads to nothing';
+  const message = failure === 'too_large' ? 'makes the document too large' : 'points to nothing';
   return invalid([{ in: 'body', pointer: `/${index}/path`, code: failure, message }]);
 }

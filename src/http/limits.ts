@@ -6,30 +6,30 @@ import { refusals } from '../measures.ts';
 import { type Budget, budget, type Policy } from '../mongo/budget.ts';
 import { digest } from '../schema/etag.ts';
 
-/** Who sends a request. */
+/** The sender of a request, for limits. */
 interface Client {
-  /** An IPv4 address, or the /64 of an IPv6 address: so much a single household has. */
+  /** An IPv4 address, or the /64 of an IPv6 address, which is what one household has. */
   address: string;
-  /** The account that it has shown to be its own, if any, and the role of that. */
+  /** The authenticated account, if any, and its role. */
   account: string | undefined;
   role: Role | undefined;
 }
 
-/** A limit of one route, beside the one that holds for all requests. */
+/** A limit of one route, in addition to the general one. */
 export interface Limit<B> extends Policy {
-  /** Requests with the same words count together; undefined, it does not count. */
+  /** Requests with the same words share a count; undefined means that the request does not count. */
   by: (request: Client & { body: B }) => string[] | undefined;
 }
 
 const WINDOW = 60;
 
-/** Whether requests for a path count: what monitors ask for all the time, and what a page loads, do not. */
+/** Whether requests for a path count. Health checks and the files of /docs do not. */
 export const isCounted = (path: string): boolean => !/^\/(health|docs)\//.test(path);
 
-/** Behind an address there may be many accounts, but not any number: they cost nothing to make. */
+/** An address may have many accounts behind it, but not any number: accounts are free to create. */
 const ACCOUNTS = 10;
 
-/** Counts a request of a client, by account or else by address; refuses more than so many a minute. */
+/** Counts a request against its account, or else its address; refuses it above so many a minute. */
 export function generalLimit(points: number): (ctx: Context) => Promise<void> {
   const general = budget({ name: 'default', points, seconds: WINDOW });
   const shared = budget({ name: 'address', points: points * ACCOUNTS, seconds: WINDOW });
@@ -41,19 +41,19 @@ export function generalLimit(points: number): (ctx: Context) => Promise<void> {
   };
 }
 
-/** Compiles the limits of a route into the function that counts a request, and refuses one too many. */
+/** Compiles the limits of a route into a function that counts a request and refuses one that exceeds them. */
 export function routeLimits(limits: Limit<any>[] = []) {
   const budgets = limits.map((limit) => ({ limit, own: budget(limit) }));
   return async (ctx: Context, body: unknown): Promise<void> => {
     for (const { limit, own } of budgets) {
       const by = limit.by({ ...clientOf(ctx), body });
-      // What clients type may be long, and nobody else's business.
+      // Hashed: client input may be long, and is private.
       if (by) await spend(ctx, own, digest(JSON.stringify(by)));
     }
   };
 }
 
-/** Takes a point, and says how things stand (draft-ietf-httpapi-ratelimit-headers-10). */
+/** Takes a point and reports the state in headers (draft-ietf-httpapi-ratelimit-headers-10). */
 async function spend(ctx: Context, { policy, take }: Budget, key: string): Promise<void> {
   const { name, points, seconds } = policy;
   const { granted, left, reset } = await take(key);
@@ -64,7 +64,7 @@ async function spend(ctx: Context, { policy, take }: Budget, key: string): Promi
   refusals.publish({ policy: name });
   throw new Problem(
     'rate_limited',
-    `Of these requests ${points} are taken in ${seconds} seconds; try again in ${wait} seconds.`,
+    `The limit is ${points} requests in ${seconds} seconds; try again in ${wait} seconds.`,
     { headers: { 'Retry-After': String(wait) } },
   );
 }
@@ -74,7 +74,7 @@ const addToList = (ctx: Context, name: string, item: string): void => {
   ctx.set(name, list ? `${list}, ${item}` : item);
 };
 
-/** Who is to be counted for a request. */
+/** The key that a request counts under. */
 export const clientOf = (ctx: Context): Client => {
   const who = ctx.state['caller'] as Caller | undefined;
   return {

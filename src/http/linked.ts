@@ -11,8 +11,8 @@ import { type Listing, related } from './list.ts';
 import { byId, Created, type Route, route } from './route.ts';
 
 /**
- * The routes of a link, beside those that every resource may have: the list of each side, whose items show what is on
- * the other side, and GET, PUT and DELETE of one by its pair: /users/{id}/readings/{bookId}.
+ * The routes of a link, in addition to those of every resource: the list of each side, whose items include the other
+ * side, and GET, PUT and DELETE by pair: /users/{id}/readings/{bookId}.
  */
 export function linked<R extends AnyResource>(
   resource: R,
@@ -62,7 +62,7 @@ export function linked<R extends AnyResource>(
       method: 'put',
       operationId: `put${side.target.name}${resource.name}`,
       summary: `Put ${a(resource)} of ${pair}`,
-      description: `Links the two (201), or replaces what their ${noun(resource)} says (200); what the body leaves out gets its default. To send it again changes nothing.`,
+      description: `Links the two (201), or replaces their ${noun(resource)} (200); fields that the body leaves out get their defaults. Sending it again changes nothing.`,
       policy: accessTo('update', resource),
       body: { schema: bodyOf(resource), example },
       answer: { status: 200, ...theDocument(resource, example), creates: true },
@@ -86,15 +86,15 @@ export function linked<R extends AnyResource>(
       method: 'delete',
       operationId: `remove${side.target.name}${resource.name}`,
       summary: `Remove the ${noun(resource)} of ${pair}`,
-      description: 'Ends the link of the two, if there is one.',
+      description: 'Removes the link between the two, if there is one.',
       policy: accessTo('remove', resource),
-      answer: { status: 204, description: 'It is so now, whether or not it was before' },
+      answer: { status: 204, description: 'Done, whether or not anything changed' },
       handler: ({ params }) => link.remove(resource, pairOf(params)),
     }),
   ];
 }
 
-/** What a replace takes; the path says which two are linked, and the body may repeat it. */
+/** The body of a replace. The path says which two documents are linked; the body may repeat it. */
 const bodyOf = ({ name, replacement, formerly, link = [] as never }: AnyResource) =>
   byEitherName(
     replacement

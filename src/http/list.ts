@@ -27,15 +27,18 @@ type FieldOf<R extends AnyResource> = PathOf<R['fields']>;
 type Stamp = 'createdAt' | 'updatedAt';
 
 export interface Listing<R extends AnyResource> {
-  /** The fields by which a client may filter, `author.name` across a reference too; of `id` only the operator `in`. */
+  /**
+   * The fields that clients may filter by, also across a reference (`author.name`). `id` supports only the operator
+   * `in`.
+   */
   filter: readonly (FieldOf<R> | Stamp | 'id' | `${FieldOf<R>}.${string}`)[];
-  /** The fields by which a client may sort, or several as in a URL: '-year,title'. Each needs an index. */
+  /** The sort orders, each one field or several as in a URL: '-year,title'. Each needs an index. */
   sort: readonly (FieldOf<R> | Stamp | `${string},${string}`)[];
-  /** The fields by which documents can be grouped and counted: `groups()` and `facets=`. */
+  /** The fields that documents can be grouped and counted by: `groups()` and `facets=`. */
   groups?: readonly (FieldOf<R> | Stamp)[];
-  /** The fields of which groups tell sums, averages, extremes and numbers of values. */
+  /** The fields for which groups offer sums, averages, extremes and distinct counts. */
   measures?: readonly (FieldOf<R> | Stamp)[];
-  /** Parameters of its own, beside those that follow from `filter`. */
+  /** Its own parameters, in addition to those derived from `filter`. */
   parameters?: Record<string, OwnParameter>;
 }
 
@@ -49,7 +52,7 @@ export const list = <R extends AnyResource>(resource: R, listing: Listing<R>): R
     summary: `List ${resource.collection}`,
   });
 
-/** GET /users/{id}/posts: those that refer to a document by one of their fields. */
+/** GET /users/{id}/posts: the documents that refer to a document by one of their fields. */
 export const related = <R extends AnyResource>(
   parent: AnyResource,
   resource: R,
@@ -75,8 +78,8 @@ export const related = <R extends AnyResource>(
 
 const NEWEST = '-id';
 /**
- * How the documents of a resource are looked for: by which parameters, in which orders. Its list, its export, its groups
- * and the lists of what refers to others share one: to make a schema for each parameter is most of a start.
+ * The parameters and sort orders for documents of a resource. Its list, export, groups and the lists of its referrers
+ * share one, because making a schema per parameter takes most of the start-up time.
  */
 export const search = <R extends AnyResource>(resource: R, listing: Listing<R>) =>
   searches(resource)(listing);
@@ -93,7 +96,7 @@ function searchOf(resource: AnyResource, listing: Listing<any>) {
     ...(resource.search.length > 0 && {
       q: text(1, 200)
         .describe(
-          `Words to search for in ${resource.search.join(' and ')}; the best match comes first unless \`sort\` is given. If more than ${MAX_RANKED} documents have one of them, the newest come first`,
+          `Words to search for in ${resource.search.join(' and ')}; best matches first unless \`sort\` is given; newest first if more than ${MAX_RANKED} documents match`,
         )
         .optional(),
     }),
@@ -101,7 +104,7 @@ function searchOf(resource: AnyResource, listing: Listing<any>) {
       .enum([...orders.keys()])
       .meta({
         default: NEWEST,
-        description: 'The order; `-` is descending. Equal documents are sorted by id',
+        description: 'The order; `-` is descending. Ties are sorted by id',
       })
       .optional(),
     ...shapeParameters(resource),
@@ -142,15 +145,15 @@ function searchOf(resource: AnyResource, listing: Listing<any>) {
   };
 }
 
-/** What makes a list another than that of all documents. */
+/** How a list differs from the list of all documents. */
 interface Scope {
-  /** Narrows it to what belongs to a parent. */
+  /** Restricts it to the documents of a parent. */
   scope?: (parent: Types.ObjectId) => Promise<object[]>;
-  /** What is included without being asked for. */
+  /** Includes that are always present. */
   along?: Reference[];
 }
 
-/** What all lists of a resource have in common. */
+/** The common parts of all lists of a resource. */
 function pages<R extends AnyResource>(
   resource: R,
   listing: Listing<R>,
@@ -161,7 +164,7 @@ function pages<R extends AnyResource>(
   const known = groupables(resource, listing.groups ?? []);
   const always = along.map(({ field }) => field);
   const show = showing(resource, always);
-  /** What makes it the same list, to which its cursors are bound; the conditions may depend on the time. */
+  /** The identity of the list that its cursors are bound to; the conditions may depend on the time. */
   const questionOf = ({ id }: any, asked: any): unknown => [
     id,
     asked.q,
@@ -208,7 +211,7 @@ function pages<R extends AnyResource>(
   };
 }
 
-/** A page of items that are JSON already. */
+/** A page whose items are already JSON. */
 class PageAsJson extends Json {
   readonly page: { next: string | null; prev: string | null };
   constructor(items: Buffer[], page: PageAsJson['page'], facets: object | undefined) {
@@ -256,15 +259,15 @@ const LINK = {
 const pageOf = (resource: AnyResource) =>
   z
     .strictObject({
-      items: z.array(expanded(resource)).describe('In the order asked for'),
+      items: z.array(expanded(resource)).describe('In the requested order'),
       page: z
         .strictObject({
-          limit: z.int().describe('How many items a page has at most'),
-          next: z.string().nullable().describe('The cursor of what follows, for `after`'),
-          prev: z.string().nullable().describe('The cursor of what precedes, for `before`'),
-          total: z.int().optional().describe('How many there are on all pages, if `count` asks for it'),
+          limit: z.int().describe('The most items on a page'),
+          next: z.string().nullable().describe('The cursor of the next page, for `after`'),
+          prev: z.string().nullable().describe('The cursor of the previous page, for `before`'),
+          total: z.int().optional().describe('The number of documents on all pages, if `count` asks for it'),
         })
-        .meta({ id: 'Page', description: 'Where the list goes on' }),
+        .meta({ id: 'Page', description: 'The position of this page' }),
       facets: facetsSchema.optional(),
     })
     .meta({ id: `${resource.name}List`, description: `A page of ${resource.collection}` });

@@ -2,7 +2,7 @@ import type Router from '@koa/router';
 import type { Mail, Mailer } from '../auth/mail.ts';
 import { escapeHtml, sendPage } from './page.ts';
 
-/** The mails of a development set-up: printed and shown at /mails instead of being sent. */
+/** The mails of a development setup: printed, and shown at /mails instead of being sent. */
 
 const MOST = 50;
 
@@ -11,9 +11,7 @@ export function localMails(say: (line: string) => void) {
   const mailer: Mailer = async (mail) => {
     mails.unshift(mail);
     mails.length = Math.min(mails.length, MOST);
-    say(
-      `A mail to ${mail.to}, which is shown at /mails, too:\n  ${mail.text.trim().replaceAll('\n', '\n  ')}`,
-    );
+    say(`A mail to ${mail.to} (also shown at /mails):\n  ${mail.text.trim().replaceAll('\n', '\n  ')}`);
   };
   const mount = (router: Router): void =>
     void router.get('/mails', (ctx) =>
@@ -21,7 +19,7 @@ export function localMails(say: (line: string) => void) {
         title: 'Mails',
         body:
           mails.map(toHtml).join('\n') ||
-          '<p>None yet. What the server would send to users appears here: try POST /auth/reset in <a href="/docs">/docs</a>.</p>',
+          '<p>No mails yet. Mails that the server would send appear here: try POST /auth/reset in <a href="/docs">/docs</a>.</p>',
       }),
     );
   return { mailer, mount };

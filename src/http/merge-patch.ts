@@ -14,8 +14,8 @@ import { bodyFaults } from './input.ts';
 type Values = Record<string, unknown>;
 
 /**
- * Changes a document by a JSON Merge Patch (RFC 7396) that has been checked. Where the patch says something of an
- * object, the result depends on the document, and the merged object is checked again: a member may be missing.
+ * Applies a JSON Merge Patch (RFC 7396) whose input has been checked. A patch of an object's members depends on the
+ * stored document, so the merged object is validated again: a member may be missing.
  */
 export function mergeDocument(resource: AnyResource, id: Types.ObjectId, patch: Values) {
   const merging = mergingInto(resource, patch);
@@ -26,7 +26,7 @@ export function mergeDocument(resource: AnyResource, id: Types.ObjectId, patch: 
   });
 }
 
-/** What becomes of the objects that a patch goes into; undefined, if it goes into none. */
+/** The merged objects of a patch; undefined if it does not go into any object. */
 function mergingInto(resource: AnyResource, patch: Values): ((current: Values) => Values) | undefined {
   const { parts, schema, shape } = mergeableOf(resource);
   const named = Object.entries(parts).filter(
@@ -47,10 +47,10 @@ function mergingInto(resource: AnyResource, patch: Values): ((current: Values) =
   };
 }
 
-/** The fields of a resource that a patch may go into. */
+/** The fields of a resource that a patch may merge into. */
 interface Mergeable {
   parts: Record<string, { node: Node; part: z.ZodType }>;
-  /** All of them; any may be missing. */
+  /** The schema with every member optional. */
   schema: z.ZodObject;
   shape: ReturnType<typeof shapeOf>;
 }

@@ -10,7 +10,7 @@ import { toUri } from './uri.ts';
 export const PROBLEM_TYPE = 'application/problem+json';
 const MAX_URL = 8 * 1024;
 
-/** The outermost layer: whatever goes wrong further in becomes a problem document. */
+/** The outermost layer: turns every error into a problem document. */
 export const problems: Middleware = async (ctx, next) => {
   try {
     checkHead(ctx);
@@ -28,23 +28,23 @@ export const problems: Middleware = async (ctx, next) => {
   }
 };
 
-/** What Node leaves to us, or would itself refuse without a problem document. */
+/** Requests that Node accepts but should be refused, or that Node would refuse without a problem document. */
 function checkHead(ctx: Context): void {
   if (ctx.url.length > MAX_URL)
     throw new Problem('url_too_long', `The URL may have at most ${MAX_URL} characters.`);
-  if (!pathOf(ctx)) throw new Problem('malformed_request', 'The URL cannot be understood.');
+  if (!pathOf(ctx)) throw new Problem('malformed_request', 'The URL is malformed.');
   if (ctx.req.httpVersion === '1.1' && hostsOf(ctx).length !== 1)
     throw new Problem('malformed_request', 'The request must have one Host header.');
   const { expect } = ctx.req.headers;
   if (expect !== undefined && !/^100-continue$/i.test(expect))
-    throw new Problem('expectation_failed', 'Only Expect: 100-continue is met.');
+    throw new Problem('expectation_failed', 'The only supported expectation is Expect: 100-continue.');
 }
 
-/** Node keeps the first of several, and to have it tell all apart costs more than to look for this one. */
+/** Node keeps the first of several Host headers; asking it for all headers costs more than looking for this one. */
 const hostsOf = ({ req: { rawHeaders } }: Context): string[] =>
   rawHeaders.filter((name, i) => i % 2 === 0 && name.length === 4 && name.toLowerCase() === 'host');
 
-/** undefined where the client sent an absolute URL that is none. */
+/** undefined if the client sent an absolute URL that is malformed. */
 function pathOf(ctx: Context): string | undefined {
   try {
     return ctx.path ?? undefined;
@@ -55,29 +55,29 @@ function pathOf(ctx: Context): string | undefined {
 
 const instanceOf = (ctx: Context): string => toUri(pathOf(ctx) ?? '/');
 
-/** Whatever was thrown, as the problem that the client is told. What nobody foresaw is an internal error. */
+/** Converts a thrown value into a problem. Unexpected errors become an internal error. */
 const toProblem = (error: unknown): Problem =>
   error instanceof Problem
     ? error
     : (databaseProblem(error) ??
-      new Problem('internal_error', 'The server failed; the request id finds the reason in its log.', {
+      new Problem('internal_error', 'The server failed. Its log has the cause under the request id.', {
         cause: refusalByValidator(error) ?? error,
       }));
 
-/** The router leaves an empty answer where no route fits; it has set Allow where only the method does not. */
+/** The router leaves the answer empty if no route matches, and sets Allow if only the method does not. */
 const unanswered = (ctx: Context): Problem => {
   const allow = ctx.response.get('Allow');
   if (ctx.status === 501)
-    return new Problem('method_not_implemented', `The server does not know the method ${ctx.method}.`);
+    return new Problem('method_not_implemented', `The server does not implement the method ${ctx.method}.`);
   if (ctx.status === 405)
-    return new Problem('method_not_allowed', `${ctx.method} is not a method of this route; it has ${allow}.`);
+    return new Problem('method_not_allowed', `${ctx.method} is not allowed here; use ${allow}.`);
   const hint = /[^/]\/+$/.test(ctx.path)
     ? `paths end without a slash: try ${ctx.path.replace(/\/+$/, '')}`
-    : 'the root (/) links to what there is';
-  return new Problem('route_not_found', `There is nothing at ${ctx.method} ${ctx.path}; ${hint}.`);
+    : 'see the links at /';
+  return new Problem('route_not_found', `There is no route ${ctx.method} ${ctx.path}; ${hint}.`);
 };
 
-/** Refuses requests for hosts that are not ours; HTTP/1.0 need not name one. */
+/** Refuses requests for unknown host names (against DNS rebinding); HTTP/1.0 need not send one. */
 export const onlyFor =
   (isOwn: (host: string) => boolean): Middleware =>
   (ctx, next) => {
@@ -95,7 +95,7 @@ export const whenReady =
     return next();
   };
 
-/** What a browser must not do with an answer that is data. */
+/** Security headers for answers that are data. */
 export const SECURITY_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
   'Content-Security-Policy':
@@ -106,21 +106,21 @@ export const SECURITY_HEADERS = {
 
 const ALWAYS = Object.entries({
   ...SECURITY_HEADERS,
-  // May be kept, but is asked for again each time; routes say more where they know more.
+  // May be stored, but must be revalidated; routes set stricter values.
   'Cache-Control': 'no-cache',
-  // Each of them may make another answer of the same resource.
+  // The request headers that select a different answer.
   Vary: 'Authorization, Accept, Accept-Encoding',
 });
 
-/** What every answer says, unless a layer further in knows better. */
+/** Headers of every answer; inner layers may override them. */
 export const securityHeaders: Middleware = (ctx, next) => {
   for (const [name, value] of ALWAYS) ctx.res.setHeader(name, value);
-  // Only where it came by TLS, as far as we or our proxies know; elsewhere it would mean nothing (RFC 6797).
+  // Only over TLS, as far as this server or its trusted proxies know; browsers ignore it elsewhere (RFC 6797).
   if (ctx.secure) ctx.set('Strict-Transport-Security', 'max-age=31536000');
   return next();
 };
 
-/** Lets web pages from elsewhere call the API. Without cookies: whoever may act says so in a header. */
+/** Allows web pages of other origins to call the API. There are no cookies: credentials are in a header. */
 export const crossOrigin = (origins: string[]): Middleware =>
   cors({
     origin: (ctx) =>
@@ -157,7 +157,7 @@ export const crossOrigin = (origins: string[]): Middleware =>
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 
-/** OPTIONS says in which media types a PATCH is taken (RFC 5789); of the server as a whole, which methods it knows. */
+/** OPTIONS lists the media types that PATCH accepts (RFC 5789); `OPTIONS *` lists the server's methods. */
 export const options: Middleware = async (ctx, next) => {
   if (ctx.method === 'OPTIONS' && ctx.url === '*') {
     ctx.status = 204;

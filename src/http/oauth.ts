@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { Problem, type ProblemCode } from '../errors.ts';
 import { JSON_TYPE } from './route.ts';
 
-/** Refusals where a token is asked for: in OAuth's own form (RFC 6749, section 5.2), which its clients read. */
+/** Errors of the token endpoint in OAuth's own form (RFC 6749, section 5.2), which its clients understand. */
 
-/** The codes that mean the same in OAuth; whatever else is wrong with the form is an invalid_request. */
+/** The codes with an OAuth equivalent; any other fault of the form is an invalid_request. */
 const OAUTH_CODES = ['invalid_request', 'invalid_grant', 'unsupported_grant_type'] as const;
 type OAuthCode = (typeof OAUTH_CODES)[number];
 
@@ -26,7 +26,7 @@ class OAuthProblem extends Problem {
 
 export const oauthDocument = (error: OAuthCode, error_description: string) => ({ error, error_description });
 
-/** What OAuth has no words for, a failure of the server or too many requests, stays as it is. */
+/** Problems that OAuth has no code for, such as server errors and too many requests, are sent unchanged. */
 export function asOAuth(problem: Problem): Problem {
   const { code, message, status, headers, event } = problem;
   if (status >= 500 || code === 'rate_limited') return problem;

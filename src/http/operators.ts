@@ -1,10 +1,10 @@
 import type { Path } from '../schema/paths.ts';
 
-/** What a filter can ask of a field's values, and the conditions that MongoDB understands. */
+/** The operators of filters, and their conditions in MongoDB. */
 
 type Condition = (path: Path, value: unknown) => object;
 
-/** Values stand behind an operator, so that none can be taken for one. */
+/** Values are always behind an operator, so that none can be mistaken for one. */
 const compare =
   (operator: string): Condition =>
   (path, value) => ({ [storedName(path)]: { [operator]: value } });
@@ -20,7 +20,7 @@ export const OPERATORS = {
   nin: { words: 'is none of these', condition: compare('$nin') },
   all: { words: 'is each of these', condition: compare('$all') },
   exists: { words: 'is known (true) or null (false)', condition: exists },
-  contains: { words: 'contains this, whatever the case', condition: contains },
+  contains: { words: 'contains this, ignoring case', condition: contains },
 } satisfies Record<string, { words: string; condition: Condition }>;
 
 export type Operator = keyof typeof OPERATORS;
@@ -42,10 +42,12 @@ const OF_KIND: Partial<Record<Path['kind'], Operator[]>> = {
   boolean: ['eq', 'ne'],
 };
 
-/** The operators that make sense for a field; none for an object, a map or a union. One document is read by its own route. */
+/**
+ * The operators that suit a field; none for an object, a map or a union. A single document by its id is another route.
+ */
 export function operatorsFor({ path, kind, many, optional }: Path): Operator[] {
   if (path === 'id') return ['in'];
-  // To the millisecond: nobody looks for one.
+  // No equality: times have milliseconds.
   if (path === 'createdAt' || path === 'updatedAt') return RANGE;
   const operators = OF_KIND[kind];
   if (!operators) return [];
@@ -59,7 +61,9 @@ export function operatorsFor({ path, kind, many, optional }: Path): Operator[] {
 /** The name under which MongoDB stores a field. */
 export const storedName = ({ path }: Pick<Path, 'path'>): string => (path === 'id' ? '_id' : path);
 
-/** Whether a document has a value there: a list one entry at least, a list of objects one that has a value. */
+/**
+ * Whether a document has a value there: a list at least one entry, a list of objects at least one entry with a value.
+ */
 function exists({ path, lists }: Path, value: unknown): object {
   const around = lists.filter((list) => list !== path);
   const isList = around.length < lists.length;
@@ -75,7 +79,7 @@ function exists({ path, lists }: Path, value: unknown): object {
   return value ? known : { $nor: [known] };
 }
 
-/** Looks for the letters as they stand, in whatever case: nothing in them has a meaning of its own. */
+/** Finds the characters literally, ignoring case: none is special. */
 function contains({ path }: Pick<Path, 'path'>, value: unknown): object {
   const letters = String(value).replace(/[\\^$.*+?()[\]{}|#\s-]/g, '\\$&');
   return { [path]: { $regex: letters, $options: 'i' } };

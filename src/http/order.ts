@@ -6,19 +6,19 @@ import type { AnyResource } from '../schema/resource.ts';
 import { storedName } from './operators.ts';
 import { SCORE, type SortField } from './paging.ts';
 
-/** The orders in which a list can be read. */
+/** The sort orders of a list. */
 
-/** Of a full-text search. */
+/** The order of a full-text search. */
 export const BEST_FIRST: SortField[] = [
   { field: SCORE, direction: -1 },
   { field: '_id', direction: -1 },
 ];
 
-/** Whether no two documents can have the same value, so that an order needs nothing more to be total. */
+/** Whether the field is unique, so that a sort order that ends with it is total. */
 const isUnique = ({ indexes }: AnyResource, field: string): boolean =>
   complete(indexes).some(({ key, unique }) => unique && Object.keys(key).join() === field);
 
-/** The orders that a list offers, and their reverses, by what stands in the URL. */
+/** The orders that a list offers and their reverses, by their names in the URL. */
 export function sortOrders(resource: AnyResource, declared: readonly string[]): Map<string, SortField[]> {
   const orders = new Map<string, SortField[]>();
   for (const order of ['id', ...declared]) {
@@ -51,7 +51,7 @@ const byFormerNames = ({ formerly }: AnyResource, order: string): string =>
     })
     .join();
 
-/** Whether an index has all documents in this order or its reverse, so that a page costs what it shows. */
+/** Whether an index contains all documents in this order or its reverse, so that a page costs only what it shows. */
 const isServed = ({ indexes }: AnyResource, sort: SortField[]): boolean =>
   [{ key: { _id: 1 } }, ...complete(indexes)].some(({ key }) => {
     const parts = Object.entries(key);
@@ -67,10 +67,10 @@ function sortField(resource: AnyResource, part: string): SortField {
   const { name, paths } = resource;
   const field = part.replace(/^-/, '');
   if (field in resource.computed || isHidden(resource, field))
-    throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or no answer shows it.`);
+    throw new Error(`${name} cannot be sorted by ${field}: it is not stored, or no caller can read it.`);
   const path = paths.get(field);
-  if (!path) throw new Error(`${name} cannot be sorted by ${field}: it is no field.`);
+  if (!path) throw new Error(`${name} cannot be sorted by ${field}: there is no such field.`);
   if (path.many || isContainer(path))
-    throw new Error(`${name} cannot be sorted by ${field}: it is not one value.`);
+    throw new Error(`${name} cannot be sorted by ${field}: it is not a single value.`);
   return { field: storedName(path), direction: part.startsWith('-') ? -1 : 1 };
 }

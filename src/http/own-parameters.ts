@@ -4,14 +4,17 @@ import type { AnyResource } from '../schema/resource.ts';
 import { isHidden } from '../schema/access.ts';
 import type { Filter } from './filter/filters.ts';
 
-/** Query parameters that a list declares itself, beside those that follow from its fields: `overdue=true`. */
+/** Query parameters that a list declares itself, in addition to those derived from its fields: `overdue=true`. */
 
-/** A parameter, and what a document must meet where it is given. */
+/** A parameter, and the condition that documents must meet when it is given. */
 export interface OwnParameter {
   /** How the value is written in a URL: flag(), integer(), instant(), an enum, or several() of them. */
   schema: z.ZodType;
   description: string;
-  /** The paths that the condition looks at. One of them leads an index, and the caller must be able to read all. */
+  /**
+   * The paths that the condition looks at. One of them must lead an index, and the caller must be able to read all of
+   * them.
+   */
   paths: readonly string[];
   condition: (value: any) => object;
 }
@@ -21,7 +24,9 @@ export const parameter = <S extends z.ZodType<unknown, string | string[]>>(
   declared: OwnParameter & { schema: S; condition: (value: z.output<S>) => object },
 ): OwnParameter => declared;
 
-/** The parameters as filters. Throws an Error that names all that is wrong with them; `taken` are the names of others. */
+/**
+ * Turns the parameters into filters. Throws an Error that names all their faults; `taken` are names that are in use.
+ */
 export function ownFilters(
   resource: AnyResource,
   declared: Record<string, OwnParameter>,
@@ -30,14 +35,16 @@ export function ownFilters(
   const faults: string[] = [];
   const made = Object.entries(declared).map(([name, { schema, description, paths, condition }]): Filter => {
     const fault = (what: string) => faults.push(`The parameter ${name} of ${resource.name} ${what}`);
-    if (!/^[a-z][A-Za-z0-9]*$/.test(name)) fault('is not written as a field is: overdue, dueWithin.');
+    if (!/^[a-z][A-Za-z0-9]*$/.test(name)) fault('needs a name in camelCase, such as overdue or dueWithin.');
     if (taken.includes(name)) fault('has the name of another parameter.');
     if (!description) fault('lacks "description".');
     if (!isWritten(schema))
-      fault('has no form in a URL: use flag(), integer(), an enum, text() or several().');
+      fault(
+        'has a schema that cannot be written in a URL: use flag(), integer(), an enum, text() or several().',
+      );
     for (const path of paths)
       if (!resource.paths.has(path) || isHidden(resource, path))
-        fault(`names ${path}, which no answer shows.`);
+        fault(`names ${path}, which no caller can read.`);
     if (!paths.some((path) => leadsIndex(resource, path)))
       fault(
         `has no index: none of ${paths.join(', ') || 'its paths'} leads one. Add ${indexText({ [paths[0] ?? '…']: 1, _id: 1 })}.`,
@@ -53,7 +60,7 @@ export function ownFilters(
   return made;
 }
 
-/** Whether what stands in a URL, a string or several, can be its input. */
+/** Whether its input can be a string or several, as in a URL. */
 function isWritten(schema: z.core.$ZodType): boolean {
   const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
   switch (def.type) {
@@ -72,14 +79,16 @@ function isWritten(schema: z.core.$ZodType): boolean {
 }
 
 /**
- * The condition, if it looks at no other paths than those that were declared: for these it has been checked that the
- * caller may read them. What no path can be told of, an expression, is refused, too.
+ * Returns the condition if it looks only at the declared paths: for these it is known that the caller may read them.
+ * Expressions (`$expr`), whose paths cannot be told, are refused too.
  */
 function within(name: string, paths: readonly string[], condition: object): object {
   for (const [key, value] of Object.entries(condition)) {
     if (LOGICAL.includes(key)) for (const part of value as object[]) within(name, paths, part);
     else if (!paths.includes(key))
-      throw new Error(`The condition of the parameter ${name} looks at ${key}, which is none of its paths.`);
+      throw new Error(
+        `The condition of the parameter ${name} looks at ${key}, which is not among its paths.`,
+      );
   }
   return condition;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Context } from 'koa';
 
-/** Small pages of the server's own: nothing from elsewhere, and no script but the one that is sent along. */
+/** Small pages of the server itself: they load nothing, and run only the script that is sent with them. */
 
 const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -13,7 +13,7 @@ const STYLE = `
   pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-radius: .3rem; padding: 1rem }
 `;
 
-/** Sends a page; `body` is HTML, and what came from others must be escaped in it. */
+/** Sends a page. `body` is HTML: escape everything in it that came from a client. */
 export function sendPage(
   ctx: Context,
   { title, body, script = '' }: { title: string; body: string; script?: string },

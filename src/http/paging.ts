@@ -13,22 +13,22 @@ import { type Path, valueAt } from '../schema/paths.ts';
 import type { AnyResource } from '../schema/resource.ts';
 
 /**
- * Keyset paging: a page starts where the sort order goes on after a document, found by an index, so the
- * last page costs what the first does, and documents that come or go meanwhile move no other.
+ * Keyset paging: a page starts behind a document in the sort order, found by an index. So the last page costs as much
+ * as the first, and documents that are added or removed meanwhile shift no others.
  */
 
 const { EJSON } = mongoose.mongo.BSON;
 
-/** A field to sort by. The last one of a sort is unique, so that no two documents are equal. */
+/** A field to sort by. The last one of a sort is unique, so that the order is total. */
 export interface SortField {
   field: string;
   direction: 1 | -1;
 }
 
-/** Longest time for a search through texts, in milliseconds. */
+/** The time limit of a search through texts, in milliseconds. */
 const SEARCH_TIME = 5_000;
 
-/** Whether something is looked for in texts: no index leads there at once. */
+/** Whether the conditions search in texts, which no index answers directly. */
 export const isSearch = (conditions: object[]): boolean =>
   conditions.some((condition) =>
     Object.entries(condition).some(
@@ -38,17 +38,17 @@ export const isSearch = (conditions: object[]): boolean =>
     ),
   );
 
-/** How long MongoDB may take for what meets these conditions. */
+/** The time limit of a query with these conditions. */
 export const timeFor = (conditions: object[]): number => (isSearch(conditions) ? SEARCH_TIME : QUERY_TIME);
 
-/** How many documents a full-text search compares. More would take too long, and so common a word tells little. */
+/** The most documents that a full-text search ranks. More would take too long, and such a common word says little. */
 export const MAX_RANKED = 10_000;
 
-/** The field by which a full-text search is sorted: how well a document fits. */
+/** The field by which a full-text search is sorted: the score. */
 export const SCORE = '_score';
 
 export interface PageRequest {
-  /** What was asked for: a cursor is good for the same question only. */
+  /** The identity of the list; a cursor is only valid for the same one. */
   question: unknown;
   /** All of them must hold. */
   conditions: object[];
@@ -103,7 +103,7 @@ const storedAt = (stored: Buffer, path: string): unknown => {
 
 const withoutScore = (sort: SortField[]): SortField[] => sort.filter(({ field }) => field !== SCORE);
 
-/** The best of too many hits could not be told in time: then the newest come first. */
+/** With too many matches, ranking would take too long: the newest come first instead. */
 async function attainable(
   resource: AnyResource,
   wanted: SortField[],
@@ -126,7 +126,7 @@ interface Search {
   showing: Showing;
 }
 
-/** What meets the conditions, in order, from a position on. */
+/** The documents that meet the conditions, in order, starting at a position. */
 async function search(
   resource: AnyResource,
   { conditions, order, position, offset, limit, showing: { projection, joins, answer } }: Search,
@@ -138,7 +138,7 @@ async function search(
       .limit(limit)
       .populate(joins)
       .bytes(answer);
-  // How well a document fits is known only once it has been found, so what lies beyond is a stage of its own.
+  // The score is known only after a document has been found, so the position needs a stage of its own.
   const cursor = database()
     .collection(resource.collection)
     .aggregate(
@@ -162,7 +162,7 @@ async function search(
   return { rows, hasMore: hasMore || isCut || documents.length > limit };
 }
 
-/** The query for all that meets the conditions, in order. */
+/** The query for all documents that meet the conditions, in order. */
 export const query = (
   resource: AnyResource,
   conditions: object[],
@@ -181,7 +181,7 @@ export const query = (
 const sortOf = (order: SortField[]): Record<string, 1 | -1> =>
   Object.fromEntries(order.map(({ field, direction }) => [field, direction]));
 
-/** What a cursor is made of is read, too. */
+/** The fields that a cursor is made of are read too. */
 function withSort(projection: Record<string, 1> | undefined, sort: SortField[]) {
   if (!projection) return undefined;
   const isRead = (field: string) =>
@@ -192,7 +192,7 @@ function withSort(projection: Record<string, 1> | undefined, sort: SortField[]) 
 
 export const all = (conditions: object[]): object => (conditions.length > 0 ? { $and: conditions } : {});
 
-/** The filter for what comes after `position`: equal in the first fields, beyond it in the next. */
+/** The filter for documents behind `position`: equal in the first fields, beyond it in the next one. */
 function beyond(sort: SortField[], position: unknown[]): object {
   const branches = sort.flatMap(({ field, direction }, i) => {
     const equal = Object.fromEntries(sort.slice(0, i).map(({ field }, j) => [field, { $eq: position[j] }]));
@@ -202,8 +202,8 @@ function beyond(sort: SortField[], position: unknown[]): object {
 }
 
 /**
- * MongoDB sorts null before everything else, but compares values of one type only. Every field but the id can be
- * null: in a document that is older than the field it is missing, which is the same.
+ * MongoDB sorts null first, but its comparisons match values of one type only. Every field but the id can be null: in
+ * documents older than the field it is missing, which counts as null.
  */
 const past = (field: string, direction: 1 | -1, value: unknown): object[] => {
   if (direction === 1) return [value === null ? { $ne: null } : { $gt: value }];
@@ -211,18 +211,18 @@ const past = (field: string, direction: 1 | -1, value: unknown): object[] => {
   return field === '_id' ? [{ $lt: value }] : [{ $lt: value }, { $eq: null }];
 };
 
-/** A cursor holds the sorted fields of a document and a digest that binds them to their filter and sort. */
+/** A cursor holds the sorted fields of a document, and a digest that binds them to filter and sort. */
 const encodeCursor = (position: unknown[], bond: string): string =>
   Buffer.from(EJSON.stringify([digest(position, bond), ...position])).toString('base64url');
 
-/** Where a cursor goes on, and by which of these orders it was made. */
+/** Decodes a cursor: its position, and which of these orders it belongs to. */
 function decodeCursor(
   cursor: string,
   resource: AnyResource,
   orders: SortField[][],
   bondOf: (sort: SortField[]) => string,
 ): { sort: SortField[]; position: unknown[] } {
-  // The digest is no secret, and documents may have values that no rule allows: only the field's own type goes on.
+  // The digest is no secret, so a forged cursor may have any values: only those of the field's own type are used.
   const fits = (value: unknown, { field }: SortField): boolean => {
     if (field === SCORE) return typeof value === 'number';
     if (field === '_id') return isObjectId(value);
@@ -238,11 +238,11 @@ function decodeCursor(
     );
     if (sort) return { sort, position };
   } catch {
-    // Not JSON, or a value of another type: the same answer as for any other string that is no cursor of this list.
+    // Not JSON, or a value of another type: the same error as for any string that is not a cursor of this list.
   }
   throw new Problem(
     'invalid_cursor',
-    'Start again without a cursor: this one was made for another list, filter or sort.',
+    'This cursor belongs to another list, filter or sort; start again without one.',
   );
 }
 

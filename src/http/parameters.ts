@@ -4,16 +4,16 @@ import type { AnyResource } from '../schema/resource.ts';
 import { outOfReach, selectable } from '../schema/selection.ts';
 import { integer, oneOrMore } from './query.ts';
 
-/** The query parameters that all lists have, or all answers with documents, and what goes together. */
+/** The query parameters of all lists and of all answers with documents, and the checks between them. */
 
 const MAX_OFFSET = 10_000;
-/** From how many documents on a capped count stops counting. */
+/** A capped count stops here. */
 export const COUNT_CAP = 10_000;
 
 export const PAGING = {
-  limit: integer(1, 100).meta({ default: 20, description: 'How many documents at most' }).optional(),
-  after: z.string().describe('Only what follows this cursor, the `next` of a page').optional(),
-  before: z.string().describe('Only what precedes this cursor, the `prev` of a page').optional(),
+  limit: integer(1, 100).meta({ default: 20, description: 'The most documents' }).optional(),
+  after: z.string().describe('Continue after this cursor, the `next` of a page').optional(),
+  before: z.string().describe('Go back from this cursor, the `prev` of a page').optional(),
   offset: integer(0, MAX_OFFSET)
     .meta({ description: 'How many documents to skip; programs should use `after`' })
     .optional(),
@@ -21,21 +21,21 @@ export const PAGING = {
     .enum(['none', 'capped', 'exact'])
     .meta({
       default: 'none',
-      description: `Whether \`page.total\` tells how many there are; capped stops at ${COUNT_CAP}`,
+      description: `Whether \`page.total\` has the number of documents; \`capped\` stops at ${COUNT_CAP}`,
     })
     .optional(),
 };
 
-/** The parameters by which a client chooses what is shown of a document. */
+/** The parameters that choose what is shown of a document. */
 export const shapeParameters = (resource: AnyResource): Record<string, z.ZodType> => {
   const paths = includePaths(resource);
   return {
     ...(paths.length > 0 && {
-      include: oneOrMore(paths, 'Documents to show in place of their ids, or beside').optional(),
+      include: oneOrMore(paths, 'Related documents to include').optional(),
     }),
     fields: oneOrMore(
       selectable(resource),
-      'Only these fields, beside the id and what is included. `*` is all, `etag` the entity tag',
+      'Only these fields, plus the id and the includes. `*` means all, `etag` the entity tag',
     ).optional(),
   };
 };
@@ -46,7 +46,10 @@ export const refuseContradictions: Refusal = (asked, ctx) => {
   if (second) ctx.addIssue({ code: 'custom', path: [second], message: `cannot be combined with ${first}` });
 };
 
-/** A field of another document is there only where that is included; `always` is, without being asked for. */
+/**
+ * A field of another document can be chosen only if that document is included; `always` are includes that need not be
+ * requested.
+ */
 export const refuseOutOfReach = (resource: AnyResource, always: string[] = []): Refusal => {
   const paths = includePaths(resource);
   return ({ fields, include = [] }, ctx) => {
@@ -56,7 +59,7 @@ export const refuseOutOfReach = (resource: AnyResource, always: string[] = []): 
       ctx.addIssue({
         code: 'custom',
         path: ['fields'],
-        message: `names ${path}, which is shown only where that is included`,
+        message: `names ${path}, which needs that document in include`,
       });
   };
 };

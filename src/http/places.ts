@@ -2,12 +2,12 @@ import { caller } from '../auth/caller.ts';
 import { origin } from '../auth/origin.ts';
 import { Problem } from '../errors.ts';
 
-/** Limits on how much runs at a time, in the whole process and for one client. */
+/** Limits on concurrent work, for the process and for each client. */
 
 interface Limits {
-  /** Places in this process. */
+  /** Places of this process. */
   total: number;
-  /** Places that one client may have. */
+  /** Places that one client may take. */
   each: number;
   /** How long a request waits for a place, in milliseconds. */
   patience: number;
@@ -22,14 +22,14 @@ interface Waiting {
 export const client = (): string => caller().id?.toHexString() ?? origin()?.networks[0] ?? '';
 
 /**
- * Returns a function that runs the caller's work in a place. If none is free the work waits; the next place goes to the
- * client that has the fewest. Work that would wait too long, judging by the pace of the last turns, is refused at once.
+ * Returns a function that runs work in a place. If none is free, the work waits; the next place goes to the client
+ * that has the fewest. Work that would wait too long, estimated from recent turns, is refused at once.
  */
 export function places({ total, each, patience }: Limits) {
   const taken = new Map<string, number>();
   const queue: Waiting[] = [];
   let free = total;
-  /** Milliseconds from one turn to the next while there is a queue. */
+  /** The mean time between turns while there is a queue, in milliseconds. */
   let pace = 0;
   let lastTurn = 0;
 
@@ -58,7 +58,7 @@ export function places({ total, each, patience }: Limits) {
   function delay(client: string): number {
     const own = queue.filter((one) => one.client === client).length;
     const clients = new Set(queue.map((one) => one.client)).size;
-    // If no turn has come for a while, the pace is slower than the last turns say.
+    // If no turn has come for a while, the pace is slower than recent turns suggest.
     const now = Math.max(pace, performance.now() - lastTurn);
     return Math.min(queue.length, (own + 1) * clients) * now;
   }
@@ -102,5 +102,5 @@ export function places({ total, each, patience }: Limits) {
 
 const overloaded = (waiting: number, total: number): Problem =>
   new Problem('overloaded', 'The server is overloaded; try again soon.', {
-    cause: `${waiting} requests wait for ${total} places.`,
+    cause: `${waiting} requests are waiting for ${total} places.`,
   });

@@ -1,6 +1,6 @@
 /**
- * A preference of the header Prefer by its grammar (RFC 7240, section 2): names in any case, values bare or quoted,
- * blanks around the equals sign, parameters, several preferences. Of one that is repeated the first counts.
+ * Reads a preference from the Prefer header (RFC 7240, section 2): names in any case, bare or quoted values, spaces
+ * around the equals sign, parameters, several preferences. If one is repeated, the first counts.
  */
 export function preference(header: string, name: string): string | undefined {
   for (const match of header.matchAll(PREFERENCE)) {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { setOf } from '../schema/fields.ts';
 
-/** How values are written in a URL: each query parameter is literal, and typed. */
+/** How values are written in a URL: each query parameter has a typed schema over strings. */
 
-/** One of the values of an enum, which may be numbers or booleans. */
+/** A value of an enum, which may consist of numbers or booleans. */
 export function valueAmong(values: (string | number | boolean)[]): z.ZodType {
   const texts = z.enum(values.map(String), `must be one of ${values.join(', ')}`);
   if (typeof values[0] === 'string') return texts;
@@ -46,10 +46,10 @@ export const flag = () =>
     })
     .meta({ type: 'boolean' });
 
-/** Of a list: whether an escaped comma is a part of a value, because values may have commas. */
+/** For a list: whether an escaped comma can be part of a value. */
 export const lists = z.registry<{ keepsCommas: boolean }>();
 
-/** 1 to 100 values; see queryReader() for the ways in which clients write them. `field` takes what is looked for. */
+/** 1 to 100 values; see queryReader() for the forms that clients may use. `field` is the schema of one value. */
 export const several = <T extends z.ZodType>(value: T, field: z.ZodType = value) =>
   z
     .array(value)
@@ -57,7 +57,7 @@ export const several = <T extends z.ZodType>(value: T, field: z.ZodType = value)
     .max(100)
     .register(lists, { keepsCommas: mayHaveCommas(field) });
 
-/** Asked for each operator of a field, in each of its lists: it takes a while, and is told once. */
+/** Memoized: it is needed for each operator of a field in each of its lists, and is slow. */
 const mayHaveCommas = (schema: z.ZodType): boolean => {
   const known = commas.get(schema) ?? admitsCommas(schema);
   commas.set(schema, known);
@@ -66,7 +66,7 @@ const mayHaveCommas = (schema: z.ZodType): boolean => {
 
 const commas = new WeakMap<z.ZodType, boolean>();
 
-/** As far as the JSON Schema tells. */
+/** Determined from the JSON Schema. */
 function admitsCommas(schema: z.ZodType): boolean {
   const { type, enum: words, pattern, format } = z.toJSONSchema(schema, { io: 'input' });
   if (words) return words.some((word) => String(word).includes(','));
@@ -74,7 +74,7 @@ function admitsCommas(schema: z.ZodType): boolean {
   return !pattern || ['a,b', 'A, B', '1,2'].some((text) => new RegExp(pattern, 'u').test(text));
 }
 
-/** Several of these words, each once. */
+/** One or more of these words, without repetition. */
 export const oneOrMore = (words: string[], description: string) =>
   setOf(z.enum(words, `must be among ${words.join(', ')}`), words.length)
     .min(1, 'must have a value')

@@ -5,7 +5,7 @@ import { isKnown } from './preconditions.ts';
 import { preference } from './prefer.ts';
 import { JSON_TYPE } from './route.ts';
 
-/** An answer, ready to be sent. */
+/** An answer that is ready to be sent. */
 export interface Reply {
   status: number;
   headers: Record<string, string>;
@@ -13,19 +13,19 @@ export interface Reply {
 }
 
 export function send(ctx: Context, { status, headers, body }: Reply): void {
-  // Koa makes 204 of a body that is null, so the status comes after it.
+  // Koa sets 204 for a null body, so the status is set after it.
   ctx.body = body;
   ctx.status = status;
   ctx.set(headers);
   if (body !== null) ctx.type = JSON_TYPE;
 }
 
-/** Answers a GET: with 304, if the client has this version already (RFC 9110, section 13.1.2). */
+/** Answers a GET, with 304 if the client already has this version (RFC 9110, section 13.1.2). */
 export function sendFresh(ctx: Context, reply: Reply, preconditions?: Preconditions): void {
   const etag = reply.headers['ETag'];
   const { match } = preconditions ?? {};
   if (match && match !== '*' && !(etag && match.includes(etag)))
-    throw new Problem('precondition_failed', 'It is not a version that If-Match names.', {
+    throw new Problem('precondition_failed', 'The document has another version than If-Match names.', {
       headers: etag ? { ETag: etag } : {},
     });
   if (!isKnown(preconditions, etag)) return send(ctx, reply);
@@ -33,7 +33,7 @@ export function sendFresh(ctx: Context, reply: Reply, preconditions?: Preconditi
   ctx.set(reply.headers);
 }
 
-/** Answers a write: without the document, if the client asks for that (RFC 7240). */
+/** Answers a write; without the document if the client prefers that (RFC 7240). */
 export function sendPreferred(ctx: Context, reply: Reply): void {
   const wanted = preference(ctx.get('Prefer'), 'return');
   const { status, headers, body } = reply;

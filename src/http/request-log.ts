@@ -8,13 +8,13 @@ import { roundTrips } from '../measures.ts';
 import { addressOf, networksOf } from './address.ts';
 
 /**
- * Gives each request an id of the server's own, notes where it comes from, and writes one line to the log when it ends.
- * What the client calls the request is kept beside that: two clients may choose the same id.
+ * Assigns each request an id, notes its trace and address, and logs one line when it ends. The client's own id
+ * (X-Request-Id) is logged beside it: two clients may send the same one.
  *
- * By hand, because pino-http makes a logger for each request, which costs more than the router does.
+ * Not pino-http, which creates a logger per request: that costs more than routing.
  */
 export function requestLog(logger: Logger): Middleware {
-  // Once, however many applications a process has.
+  // Created once, however many applications a process has.
   roundTrips.unsubscribe(tally);
   roundTrips.subscribe(tally);
   return (ctx, next) => {
@@ -33,7 +33,7 @@ export function requestLog(logger: Logger): Middleware {
     ctx.res.setHeader('X-Request-Id', own.request);
     ctx.res.once('close', () => {
       const { statusCode, writableFinished } = ctx.res;
-      // 501 is the answer to a client's odd method, no failure of ours.
+      // 501 answers a client's unusual method; it is not a failure of the server.
       const level = statusCode >= 500 && statusCode !== 501 ? 'error' : 'info';
       if (!logger.isLevelEnabled(level)) return;
       const message = writableFinished ? 'request completed' : 'request aborted';
@@ -43,7 +43,7 @@ export function requestLog(logger: Logger): Middleware {
   };
 }
 
-/** A command of this request has come back from the database. */
+/** Counts a database command of this request, when its reply has arrived. */
 function tally({ seconds }: { seconds: number }): void {
   const database = origin()?.database;
   if (!database) return;
@@ -51,18 +51,20 @@ function tally({ seconds }: { seconds: number }): void {
   database.milliseconds += seconds * 1_000;
 }
 
-/** Writes lines that belong to this request. */
+/** The logger whose lines belong to this request. */
 export const logOf = ({ state }: Context): Logger =>
   (state['logger'] as Logger).child({ reqId: (state['origin'] as Origin).request });
 
 /** W3C Trace Context: version, trace, parent and flags. */
 const TRACEPARENT = /^00-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-/** The id of the trace that a request belongs to: as traces are made of it, or else as its client says. */
+/** The request's trace id: from the active trace, or else from the client's traceparent. */
 export const traceOf = (ctx: Context): string | undefined =>
   (ctx.state['trace'] as string | undefined) ?? TRACEPARENT.exec(ctx.get('traceparent'))?.[1];
 
-/** What the line of a request says; `time` in milliseconds. Neither query strings nor headers: they may be secret. */
+/**
+ * The fields of a request's log line; `time` in milliseconds. No query strings or headers: they may contain secrets.
+ */
 function lineOf(ctx: Context, { request, clientRequest, address, database }: Origin, time: number): object {
   const { operation, route, caller: who, problem } = ctx.state as LoggedState;
   const trace = traceOf(ctx);
@@ -88,16 +90,16 @@ function lineOf(ctx: Context, { request, clientRequest, address, database }: Ori
 
 interface LoggedState {
   operation?: string;
-  /** The path of the route that answers. */
+  /** The path pattern of the matched route. */
   route?: string;
   caller?: Caller;
   problem?: Problem;
 }
 
-/** The stack of a driver's error says nothing of this program. */
+/** A driver error's stack contains no frames of this program. */
 const inShort = (cause: unknown): string =>
   cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
 
-/** A client's own id of its request, unless it could harm a log. */
+/** The client's own request id, if it is safe to log. */
 const harmless = (given: unknown): string | undefined =>
   typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : undefined;

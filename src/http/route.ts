@@ -29,28 +29,28 @@ export const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 export interface Body<B extends z.ZodType> {
   schema: B;
-  /** Bytes at most; 100 KiB unless told. */
+  /** The most bytes; 100 KiB by default. */
   limit?: number;
-  /** Media types that are taken; JSON unless told. */
+  /** The accepted media types; JSON by default. */
   types?: string[];
-  /** What Swagger UI sends at the first Execute. */
+  /** The body that Swagger UI sends at the first Execute. */
   example: z.input<B>;
 }
 
 export interface Answer<A extends z.ZodType> {
   status: 200 | 201 | 204;
-  /** It may also be 201: where the handler answers with `Created`. */
+  /** The status may also be 201: if the handler returns `Created`. */
   creates?: true;
   description: string;
-  /** Without one the answer has no body. */
+  /** Without a schema the answer has no body. */
   schema?: A;
   example?: z.input<A>;
   headers?: Record<string, Header<StoredAs<z.output<A>>>>;
-  /** The strong entity tag of what the handler has answered with; without one, and if it gives none, a GET has a weak one. */
+  /** The strong entity tag of the handler's result. Without it, or if it returns none, a GET gets a weak one. */
   etag?: (stored: any, query: any) => string | undefined;
 }
 
-/** What a handler answers with that has written the body itself. */
+/** Returned by handlers that have written the body themselves. */
 export class Json {
   readonly text: Buffer;
   constructor(text: Buffer) {
@@ -58,7 +58,7 @@ export class Json {
   }
 }
 
-/** What a handler answers with where the document was not there before. */
+/** Returned by handlers that have created the document. */
 export class Created<T> {
   readonly document: T;
   constructor(document: T) {
@@ -69,32 +69,32 @@ export class Created<T> {
 interface Header<S> {
   description: string;
   example: string;
-  /** It does not always stand there; then `value` gives undefined. */
+  /** The header is optional; `value` returns undefined to leave it out. */
   optional?: true;
   value: (stored: S, request: { path: string; querystring: string }) => string | undefined;
 }
 
-/** What a handler gets: the validated parts of a request. */
+/** The argument of a handler: the validated parts of a request. */
 type Input = { params: any; query: any; body: any };
 
-/** The answer in one media type, sent by a function of its own: a stream, or anything else that is not made at once. */
+/** The answer in one media type, sent by a function of its own: a stream, for example. */
 export interface Form {
-  /** The value of the parameter `format` that asks for it, whatever Accept says. */
+  /** The value of the parameter `format` that selects it, regardless of Accept. */
   format?: string;
-  /** What OpenAPI says of it; JSON is described by `answer`. */
+  /** Its description in OpenAPI; JSON is described by `answer`. */
   schema?: z.ZodType;
   send: (ctx: Context, input: Input) => void | Promise<void>;
 }
 
-/** Which documents it shows, and by what they can be filtered. */
+/** The resource whose documents the route shows, and the filters for them. */
 interface Listed {
   resource: AnyResource;
   filters: Filter[];
 }
 
 /**
- * One route: everything that the router, the validation, the answer and OpenAPI need to know of it.
- * The handler takes validated input and returns a value; a refusal is a thrown Problem.
+ * One route: everything that the router, validation, answers and OpenAPI need to know about it. The handler takes
+ * validated input and returns a value; to refuse, it throws a Problem.
  */
 export interface Definition<
   P extends Parameters,
@@ -104,52 +104,55 @@ export interface Definition<
   I = z.output<B>,
 > {
   method: 'get' | 'post' | 'put' | 'patch' | 'delete';
-  /** As OpenAPI writes it: /books/{id}. */
+  /** In OpenAPI's syntax: /books/{id}. */
   path: string;
   operationId: string;
   tag: string;
   summary: string;
   description: string;
-  /** Who gets in. */
+  /** Who may call it. */
   policy: Access;
-  /** What it answers must be kept by nobody: no cache, no record of an Idempotency-Key. */
+  /** The answer must not be stored: by no cache, and by no record of an Idempotency-Key. */
   secret?: true;
   /**
-   * The resource of which `{id}` names a document. If-Match and If-None-Match are then compared with that document,
-   * inside the transaction; a write without it refuses them.
+   * The resource of which `{id}` names a document. If-Match and If-None-Match are then compared with that document
+   * inside the transaction; a write without `about` refuses these headers.
    */
   about?: AnyResource;
-  /** How that document is found, where `{id}` is another's; undefined, if it is not there and the caller could make it. */
+  /**
+   * Finds that document, if `{id}` is the id of another one; undefined if there is none and the caller could create
+   * it.
+   */
   current?: (params: any) => Promise<object | undefined>;
-  /** Path parameters. One that does not fit its schema is answered with 404. */
+  /** Path parameters. A value that does not fit its schema is answered with 404. */
   params?: P;
-  /** Query parameters, each decoded from one string. */
+  /** Query parameters, each decoded from a string. */
   query?: Q;
   body?: Body<B>;
-  /** What is taken in another media type. */
+  /** Bodies of other media types. */
   alternative?: Body<z.ZodType>;
   answer: Answer<A>;
-  /** Forms of the answer beside JSON, by media type; one for JSON takes the place of the handler. */
+  /** Answers in media types other than JSON; one for JSON replaces the handler. */
   forms?: Record<string, Form>;
-  /** Serves a client that asks for a WebSocket. Other routes answer it as if it had not asked. */
+  /** Serves a client that asks for a WebSocket. Routes without it answer such requests as plain HTTP. */
   socket?: Form['send'];
   /** OpenAPI declares the filters of a resource once: at its list, if it has one. */
   lists?: Listed;
-  /** MongoDB may have to read whole collections for it: it gets one of the few places for that. */
+  /** MongoDB may have to read whole collections: the request gets one of the few places for expensive work. */
   expensive?: true;
-  /** Documents that a write will come to refer to; see transaction(). */
+  /** The documents that a write will refer to; see transaction(). */
   holds?: (input: { params: z.output<P>; body: z.output<B> }) => Target[];
-  /** Its handler does nothing but create, so that it may share a transaction with others: see together(). */
+  /** The handler only creates, so it may share a transaction with others: see together(). */
   shares?: true;
-  /** Makes of the body what the handler gets, before the transaction: what takes long and need be done once. */
+  /** Prepares the body before the transaction: for slow work that must be done only once. */
   prepare?: (input: { body: z.output<B> }) => Promise<I>;
-  /** Limits beside the general one, for what is dear or must not be guessed. */
+  /** Limits in addition to the general one, for expensive operations and secrets that could be guessed. */
   limits?: Limit<z.output<B>>[];
-  /** What it refuses with, beside what follows from its input. */
+  /** The problems that it refuses with, in addition to those that follow from its input. */
   problems?: ProblemCode[];
-  /** Its refusals are worded as clients of OAuth 2 read them. */
+  /** Errors are sent in OAuth 2's own form. */
   oauth?: true;
-  /** It may return a Problem instead of throwing it: then what it wrote stays. */
+  /** It may return a Problem instead of throwing it: then its writes are kept. */
   handler: (input: {
     params: z.output<P>;
     query: z.output<Q>;
@@ -159,7 +162,10 @@ export interface Definition<
 
 export type Route = Definition<any, any, any, any, any>;
 
-/** Checks a route's parts against each other and forgets their types, so that routes of all kinds make one list. */
+/**
+ * Checks the types of a route's parts against each other, then erases them, so that routes of all kinds fit in one
+ * list.
+ */
 export const route = <
   P extends Parameters = None,
   Q extends Parameters = None,
@@ -178,20 +184,20 @@ export const byId = (resource: AnyResource, example = resource.example.id) =>
 export const isList = ({ lists, path }: Route): boolean =>
   lists !== undefined && path === `/${lists.resource.collection}`;
 
-/** Every write is one transaction; see endpoint(). */
+/** Whether it writes. Every write is one transaction; see endpoint(). */
 export const writes = ({ method }: Route): boolean => method !== 'get';
 
-/** Whether an Idempotency-Key has a meaning. */
+/** Whether it accepts an Idempotency-Key. */
 export const isIdempotent = ({ method, secret }: Route): boolean => method === 'post' && !secret;
 
 /** Whether a client may ask for an answer without the document. */
 export const isPreferable = (route: Route): boolean =>
   writes(route) && route.answer.schema !== undefined && !route.secret;
 
-/** Whether If-Match has a meaning: it is about a document that a client may have read. */
+/** Whether it accepts If-Match: it changes a document that a client may have read. */
 export const isConditional = (route: Route): boolean => writes(route) && route.about !== undefined;
 
-const dryRun = flag().describe('Check and answer everything as usual, and write nothing').optional();
+const dryRun = flag().describe('Check and answer as usual, but write nothing').optional();
 
 /** All query parameters of a route. */
 export const queryOf = (route: Route): z.ZodObject =>
@@ -199,7 +205,7 @@ export const queryOf = (route: Route): z.ZodObject =>
     ? z.strictObject({ dryRun })
     : (route.query ?? z.strictObject({}));
 
-/** What many requests may be refused with, whatever they are about: OpenAPI says it once, and not with each operation. */
+/** Problems that most requests can have: OpenAPI declares them once, not per operation. */
 export const ANYWHERE: readonly ProblemCode[] = [
   'malformed_query',
   'invalid_cursor',
@@ -229,10 +235,10 @@ export const ANYWHERE: readonly ProblemCode[] = [
   'internal_error',
 ];
 
-/** The problems that a route can answer with beside those: its own, and those that follow from what it takes. */
+/** The other problems of a route: its own, and those that follow from its input. */
 export function problemsOf(route: Route): ProblemCode[] {
   const { problems = [], params, alternative } = route;
-  // Whatever else is wrong is worded as one of its own.
+  // OAuth's form covers all other faults.
   if (route.oauth) return problems;
   return [
     ...new Set<ProblemCode>([

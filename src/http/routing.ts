@@ -4,27 +4,28 @@ import compose from 'koa-compose';
 
 type Layer = Router['stack'][number];
 
-/** The routes whose paths have the same first part. */
+/** The routes whose paths share their first segment. */
 interface Part {
-  /** By method, in the order in which they are tried. */
+  /** By method, in matching order. */
   routes: Map<string, { layer: Layer; run: Middleware }[]>;
-  /** The router itself: a method that a path does not have is answered with those that it has. */
+  /** The router itself, which answers a wrong method with those that the path has. */
   rest: Router;
 }
 
-/** The first part of a path: `/books/{id}` → `books`. */
+/** The first segment of a path: `/books/{id}` → `books`. */
 const firstPart = (path: string): string => path.split('/', 2)[1] ?? '';
 
 /**
- * Serves the routes of a router. They are divided by method and by the first part of their paths at start, so that a
- * request is compared with a few of them; the router would compare it with all, and put its layers together anew each
- * time. Throws for a route whose first part is a parameter.
+ * Serves the routes of a router. They are grouped by method and first path segment at start, so that a request is
+ * compared with a few of them; the router would compare it with all, and compose its layers anew each time. Throws for
+ * a route whose first segment is a parameter.
  */
 export function routing(router: Router): Middleware {
   const parts = new Map<string, Part>();
   for (const layer of router.stack) {
     const first = firstPart(String(layer.path));
-    if (/[:*(]/.test(first)) throw new Error(`The first part of ${String(layer.path)} must be a name.`);
+    if (/[:*(]/.test(first))
+      throw new Error(`The path ${String(layer.path)} must not start with a parameter.`);
     const { routes, rest } = parts.get(first) ?? { routes: new Map(), rest: new Router(router.opts) };
     parts.set(first, { routes, rest });
     rest.stack.push(layer);
@@ -45,7 +46,7 @@ export function routing(router: Router): Middleware {
     }
     return (otherwise.get(first) ?? nothing)(ctx, next);
   };
-  // As that of router.routes() has it: whoever looks at an application sees what it serves.
+  // As router.routes() does, so that tools which inspect an application find its routes.
   return Object.assign(handle, { router });
 }
 

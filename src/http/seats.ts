@@ -5,21 +5,21 @@ import { clientOf } from './limits.ts';
 
 type Kind = 'feed' | 'export';
 
-/** In a process, by kind: MAX_FEEDS and MAX_EXPORTS of the environment. */
+/** The limits of a process, by kind: MAX_FEEDS and MAX_EXPORTS. */
 const totals: Record<Kind, number> = { feed: 8_000, export: 50 };
 export const useSeats = (own: typeof totals): void => void Object.assign(totals, own);
 
-/** How many answers that stay open, such as streams, a process has at a time, and a client of them. */
+/** The most long-lived answers, such as streams, that a process has at a time, and that one client has. */
 interface Seats {
   kind: Kind;
   perAccount: number;
-  /** Behind an address there may be many clients. */
+  /** An address may have many clients behind it. */
   perAddress: number;
-  /** What a client is told that has as many as it may. */
+  /** The message for a client that has reached its limit. */
   refuse: (most: number) => Problem;
 }
 
-/** A function that takes a seat for a client, before any work is done, until the function that it answers is called. */
+/** Takes a seat for a client before any work is done; the function that it returns gives the seat back. */
 export function seats({ kind, perAccount, perAddress, refuse }: Seats): (ctx: Context) => () => void {
   const taken = new Map<string, number>();
   let all = 0;

@@ -1,7 +1,7 @@
 import type Router from '@koa/router';
 
 const DAY = 24 * 60 * 60 * 1000;
-/** RFC 9116: less than a year, and each answer is a new one. */
+/** RFC 9116 wants less than a year; each answer starts anew. */
 const GOOD_FOR = 180 * DAY;
 
 /** GET /.well-known/security.txt: the contact for reports of vulnerabilities (RFC 9116). */

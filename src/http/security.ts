@@ -7,30 +7,32 @@ import { record } from './audit.ts';
 import { inTime } from './deadline.ts';
 import { logOf } from './request-log.ts';
 
-/** The security log: lines that start with "security", for what has succeeded and for what was refused. */
+/** The security log: lines that start with "security", for events that succeeded and for refusals. */
 
-/** Logs what a request has done, after its transaction. */
+/** Logs the events of a request, after its transaction. */
 export function logEvents(ctx: Context, events: SecurityEvent[]): void {
   for (const event of events) logOf(ctx).info(line(event), `security: ${event.event}`);
 }
 
-/** Entries of the audit trail for what is refused, for each network: nobody must fill the database from outside. */
+/** Audit entries for refusals, per network: outsiders must not be able to fill the database. */
 const ENTRIES = budget({ name: 'refusals', points: 60, seconds: 60 * 60 });
 
-/** How long a refusal waits for its entry, in milliseconds. */
+/** How long a refusal waits for its audit entry, in milliseconds. */
 const PATIENCE = 1_000;
 
-/** Logs a refusal and, within a limit, enters it in the audit trail. There is no transaction that could have done so. */
+/**
+ * Logs a refusal and, within a limit, records it in the audit trail; a refused request has no transaction to do so.
+ */
 export async function reportRefusal(ctx: Context, event: SecurityEvent): Promise<void> {
   const who: Caller = ctx.state['caller'] ?? ANONYMOUS;
   await runAs(who, async () => {
     logOf(ctx).warn(line(event), `security: ${event.event}`);
-    // Every client comes with an expired token now and then.
+    // Expired tokens are ordinary.
     if (event.reason === 'expired') return;
     try {
       await inTime(performance.now() + PATIENCE, enter(ctx, event));
     } catch {
-      // The database is away, or hangs; the log has it.
+      // The database is unavailable or hangs; the log has the refusal.
     }
   });
 }
@@ -40,7 +42,7 @@ async function enter(ctx: Context, event: SecurityEvent): Promise<void> {
   if (granted) await record(operationOf(ctx), { changes: [], events: [event] });
 }
 
-/** What the route is called; of a request that leads to none, nothing is refused for these reasons. */
+/** The name of the route. Requests that match no route are never refused for these reasons. */
 const operationOf = (ctx: Context) => ({
   operation: String(ctx.state['operation']),
   method: ctx.method,

@@ -10,27 +10,27 @@ import { startClock } from './deadline.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
 import { acceptUpgrades } from './upgrade.ts';
 
-/** Times in milliseconds. A client that trickles its request is cut off; one that behaves never notices. */
+/** Times in milliseconds. They cut off clients that send or read too slowly, and do not affect others. */
 export const TIMES = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   connectionsCheckingInterval: 1_000,
-  /** From the arrival of a request to its answer; what its body takes to arrive does not count, nor does a stream. */
+  /** From the arrival of a request to its answer, without the time for its body; streams are exempt. */
   answerTime: 9_000,
-  /** How long nothing may move on a connection: a client that does not read its answer is cut off. */
+  /** How long a connection may make no progress: a client that does not read its answer is cut off. */
   stallTime: 15_000,
-  /** How long a connection is kept for a further request. */
+  /** How long an idle connection is kept open. */
   keepAliveTime: 5_000,
-  /** A proxy's must outlast its own patience, mostly 60 s. */
+  /** Longer than the idle timeout of proxies, usually 60 s. */
   proxyKeepAliveTime: 65_000,
 };
-/** Further ones are closed at once: each costs memory, and one of the files that a process may have open. */
+/** Further connections are closed at once: each costs memory and a file descriptor. */
 const MAX_CONNECTIONS = 10_000;
 
 /**
- * An HTTP server that answers with problem documents also where Node itself refuses a request. It passes three events
- * on to the application: `listening`; `stopping`, it is about to stop and clients should go elsewhere; `draining`, what
- * is under way ends now. See drain().
+ * An HTTP server that answers with problem documents even where Node itself refuses a request. It forwards three
+ * events to the application: `listening`; `stopping`, the process is about to stop and clients should go elsewhere;
+ * `draining`, work under way ends now. See drain().
  */
 export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   const { answerTime, stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
@@ -45,12 +45,12 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
     if (isStopping) response.shouldKeepAlive = false;
     void handle(request, response);
   };
-  // The application refuses a request without Host, and one that expects too much: with a problem document.
+  // The application refuses a missing Host and unknown expectations with a problem document.
   const keepAliveTimeout = app.proxy ? proxyKeepAliveTime : keepAliveTime;
   const server = createServer({ ...timeouts, keepAliveTimeout, requireHostHeader: false }, listener);
   server.timeout = stallTime;
   server.maxConnections = MAX_CONNECTIONS;
-  // Nothing moves either while the database looks for what a stream begins with: that is not the client's fault.
+  // Nothing moves while the database prepares the beginning of a stream either: that is not the client's fault.
   server.on('timeout', (socket) => {
     const last = responses.get(socket);
     const isWaitingForUs = last?.writableFinished === false && last.writableLength === 0;
@@ -58,7 +58,8 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   });
   server.on('checkExpectation', listener);
   acceptUpgrades(server, listener, (socket) => responses.get(socket)?.writableFinished === false);
-  // A client that is told so opens its next connection elsewhere; one whose idle connection is closed may be sending.
+  // With `Connection: close` a client opens its next connection elsewhere; closing an idle one could reset a request
+  // that was just sent.
   server.on('stopping', (isReplaced: boolean) => {
     isStopping = true;
     for (const response of responses.values()) if (!response.headersSent) response.shouldKeepAlive = false;
@@ -68,7 +69,7 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
     const underWay = last?.writableFinished === false ? last : undefined;
-    // What comes after the beginning of an answer would be read as a part of it.
+    // Anything written after the beginning of an answer would be read as part of it.
     if (error.code === 'ECONNRESET' || !socket.writable || underWay?.headersSent) return socket.destroy();
     const [code, detail] = parserProblem(error.code, timeouts.requestTimeout);
     const requestId = underWay?.getHeader('X-Request-Id')?.toString() ?? randomUUID();
@@ -78,7 +79,7 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
     if (underWay) {
       underWay.writeHead(status, headers).end(body);
     } else {
-      // What never became a request is in the log all the same.
+      // Requests that Node could not parse are logged as well.
       logger.info({ req: { id: requestId }, res: { status } }, 'request refused');
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
       socket.end([`HTTP/1.1 ${status} ${reason(status)}`, ...lines, '', body].join('\r\n'));
@@ -92,7 +93,7 @@ const parserProblem = (code: string | undefined, requestTimeout: number): [Probl
     return ['headers_too_large', 'URL and headers may have at most 16 KiB together.'];
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return ['request_timeout', `The request must arrive within ${requestTimeout / 1000} seconds.`];
-  return ['malformed_request', 'The request cannot be understood.'];
+  return ['malformed_request', 'The request is malformed.'];
 };
 
 function refusal(problem: Problem, requestId: string) {
@@ -107,37 +108,37 @@ function refusal(problem: Problem, requestId: string) {
   return { headers, body };
 }
 
-/** Milliseconds in which requests are still read that were sent before the client learned anything. */
+/** Milliseconds in which requests are still read that were sent before clients learned of the stop. */
 const LAST_ONES = 500;
 
 const NEVER = new Promise<never>(() => {});
 
 interface Course {
-  /** Milliseconds in which it goes on serving, so that whoever sends it requests can learn that it stops. */
+  /** Milliseconds of continued service, so that load balancers notice that it stops. */
   delay?: number;
   /** Milliseconds that requests under way may take after that. */
   patience?: number;
-  /** Others take the connections at the same port from now on, and clients need not go elsewhere. */
+  /** Other processes accept connections on the same port from now on, so clients need not go elsewhere. */
   isReplaced?: boolean;
 }
 
 /**
- * Stops a server without a failed request: it is no longer ready and closes each connection with its next answer; after
- * the delay it takes no connections any more, and ends when the requests under way have ended.
+ * Stops a server without failing a request: it becomes unready and closes each connection after its next answer; after
+ * the delay it accepts no connections, and ends when the requests under way have ended.
  */
 export async function drain(
   server: Server,
   { delay = 0, patience = 10_000, isReplaced = false }: Course = {},
 ): Promise<void> {
   server.emit('stopping', isReplaced);
-  // Not http's own close(): it would reset connections whose request has arrived and was not read yet.
+  // Not http's own close(): it would reset connections whose request has arrived but has not been read yet.
   const close = () => new Promise((resolve) => NetServer.prototype.close.call(server, resolve));
   const closedAtOnce = isReplaced ? close() : undefined;
   if (delay > 0) await Promise.race([sleep(delay), closedAtOnce ?? NEVER]);
   const closed = closedAtOnce ?? close();
   server.emit('draining');
   if (delay > 0) await Promise.race([closed, sleep(LAST_ONES)]);
-  // A connection whose last answer has gone out would wait for a further request.
+  // A connection whose last answer has been sent would wait for another request.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
   const cut = setTimeout(() => server.closeAllConnections(), patience);
   await closed;

@@ -3,13 +3,13 @@ import { caller } from '../auth/caller.ts';
 import { client } from './places.ts';
 import type { Reply } from './reply.ts';
 
-/** What waits to be read, or is read since this turn of the event loop: by who asks, and for what. */
+/** Reads that are waiting or started in this turn of the event loop, by caller and question. */
 const readings = new Map<string, Promise<Reply>>();
 
 /**
- * Requests of a client that ask for the same on behalf of the same caller are answered by one reading, if all of them
- * are here before it begins: nobody is given what was read before. What fails, fails for all of them; so one client's
- * requests do not wait for the places of another. `read` says when it begins.
+ * Equal requests of one client on behalf of one caller share one read, if all of them arrive before it starts: no
+ * request gets data read before it arrived. A failure fails all of them. So one client's repeated requests do not wait
+ * for each other's places. `read` tells when it starts.
  */
 export function sharing(ctx: Context, read: (begin: () => void) => Promise<Reply>): Promise<Reply> {
   const { session, key } = caller();
@@ -17,10 +17,10 @@ export function sharing(ctx: Context, read: (begin: () => void) => Promise<Reply
   const known = readings.get(name);
   if (known) return known;
   const forget = () => void readings.delete(name);
-  // What arrives in the same turn was there before the database has got the question.
+  // A request that arrives in the same turn precedes the database's reading.
   const reading = read(() => setImmediate(forget));
   readings.set(name, reading);
-  // It may be refused before it begins.
+  // It may be refused before it starts.
   reading.catch(forget);
   return reading;
 }

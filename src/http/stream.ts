@@ -8,12 +8,12 @@ import type { Row } from '../schema/json/read.ts';
 import type { Form } from './route.ts';
 import { seats } from './seats.ts';
 
-/** Whole collections as text: one document a line. */
+/** Whole collections as text, one document a line. */
 
 type Batches = AsyncIterable<Pick<Row, 'json'>[]>;
 
 interface Stream {
-  /** `signal`: the client has gone. */
+  /** `signal` aborts when the client disconnects. */
   rows: (input: any, signal: AbortSignal) => Promise<Batches>;
   /** The columns of a CSV. */
   columns: (query: any) => string[];
@@ -24,25 +24,21 @@ const takeSeat = seats({
   perAccount: 10,
   perAddress: 20,
   refuse: (most) =>
-    new Problem(
-      'rate_limited',
-      `A client may have ${most} streams under way at a time; wait for one to end.`,
-      {
-        headers: { 'Retry-After': '5' },
-      },
-    ),
+    new Problem('rate_limited', `A client may have ${most} streams at a time; wait for one to end.`, {
+      headers: { 'Retry-After': '5' },
+    }),
 });
 
-/** The forms in which a list can be read to its end. */
+/** The formats in which a list can be streamed. */
 export function streams(name: string, { rows, columns }: Stream): Record<string, Form> {
   const form = (type: string, ending: string, schema: z.ZodType, lines: Lines): Form => ({
     format: ending,
     schema,
     send: async (ctx, input) => {
       const leave = takeSeat(ctx);
-      // Koa, its log and the stream listen to one response, which Node takes for a leak at eleven.
+      // Koa, its log and the stream listen to one response; Node suspects a leak at eleven listeners.
       ctx.res.setMaxListeners(20);
-      // The client may have gone while it was found out who it is.
+      // The client may have disconnected during authentication.
       if (ctx.res.closed) return leave();
       const found = await rows(input, untilClosed(ctx, leave));
       ctx.attachment(`${name}.${ending}`);
@@ -58,18 +54,18 @@ export function streams(name: string, { rows, columns }: Stream): Record<string,
 
 const NDJSON_TEXT = z.string().meta({
   id: 'Ndjson',
-  description: 'All documents, one as JSON on each line',
+  description: 'All documents, one JSON object a line',
   examples: ['{"id":"65f000000000000000000a01"}\n{"id":"65f000000000000000000a02"}\n'],
 });
 
 const CSV_TEXT = z.string().meta({
   id: 'Csv',
   description:
-    'All documents, one a row (RFC 4180), after a row of names. A list stands as its JSON, null as an empty cell and an empty text as `""`. For spreadsheets see `formulas` and `bom`',
+    'All documents, one a row (RFC 4180), after a header row. Lists are JSON, null is an empty cell, an empty text is `""`. For spreadsheets see `formulas` and `bom`',
   examples: ['id\r\n65f000000000000000000a01\r\n65f000000000000000000a02\r\n'],
 });
 
-/** Aborts when the client goes before it has all of the answer; `end` is called in any case. */
+/** Aborts when the client disconnects before the answer is complete; `end` is called in any case. */
 function untilClosed({ res }: Context, end: () => void): AbortSignal {
   const controller = new AbortController();
   res.once('close', () => {
@@ -86,8 +82,8 @@ async function* ndjson(batches: Batches) {
 }
 
 /**
- * CSV as RFC 4180 has it. A cell with a line break of any kind stands in quotes: readers disagree on which of them end a
- * row. So does an empty text, which can so be told from null.
+ * CSV after RFC 4180. Cells with a line break of any kind are quoted, because readers disagree on which of them end a
+ * row. So are empty texts, to tell them from null.
  */
 export const CSV = {
   record_delimiter: 'windows',
@@ -95,7 +91,7 @@ export const CSV = {
   cast: { boolean: String },
 } as const;
 
-/** What a spreadsheet takes for the beginning of a formula, wide forms included. */
+/** Characters that spreadsheets take for the beginning of a formula, full-width forms included. */
 const FORMULA = /^[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]/;
 
 type Lines = (batches: Batches, columns: string[], options: CsvOptions) => AsyncGenerator<string | Buffer>;

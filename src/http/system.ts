@@ -10,17 +10,17 @@ const status = { status: 'ok' as const };
 const health = z
   .strictObject({ status: z.literal('ok') })
   .meta({ id: 'Health', description: '`ok`; anything else is a problem document' });
-/** Monitors do not wait long; a database that hangs does not keep any limit of its own. */
+/** Monitors do not wait long, and a hanging database ignores every time limit of its own. */
 const PING_TIME = 2_000;
 const kind = z
   .strictObject({
-    code: z.string().describe('What a program can rely on'),
+    code: z.string().describe('Stable, for programs'),
     status: z.int().describe('The status of the answer'),
-    title: z.string().describe('What it means'),
+    title: z.string().describe('For people'),
   })
-  .meta({ id: 'ProblemKind', description: 'What an answer with this code means' });
+  .meta({ id: 'ProblemKind', description: 'A kind of problem' });
 
-/** The routes around the resources: the entrance, health, and what the problem types mean. */
+/** Routes that belong to no resource: the root, health, and the descriptions of problem types. */
 export const system = (collections: string[], requireReady: () => void): Route[] => [
   route({
     method: 'get',
@@ -46,7 +46,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     summary: 'Is the process alive?',
     description: 'Answers while the process is alive, whatever the state of the database.',
     policy: UNASKED,
-    answer: { status: 200, description: 'It is', schema: health, example: status },
+    answer: { status: 200, description: 'Alive', schema: health, example: status },
     handler: async () => status,
   }),
   route({
@@ -56,9 +56,9 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     tag: 'system',
     summary: 'Can it serve requests?',
     description:
-      'Returns 503 while the database is unreachable or not migrated, and when the process is about to stop, so that a load balancer sends requests elsewhere.',
+      'Returns 503 while the database is unreachable or not migrated, and before the process stops, so that a load balancer sends requests elsewhere.',
     policy: UNASKED,
-    answer: { status: 200, description: 'It can', schema: health, example: status },
+    answer: { status: 200, description: 'Ready', schema: health, example: status },
     problems: ['shutting_down'],
     handler: async () => {
       requireReady();
@@ -75,7 +75,7 @@ export const system = (collections: string[], requireReady: () => void): Route[]
     operationId: 'listProblems',
     tag: 'system',
     summary: 'List the kinds of problem',
-    description: 'Every `code` that a problem document can have.',
+    description: 'Every `code` of problem documents.',
     policy: ANYONE,
     answer: {
       status: 200,

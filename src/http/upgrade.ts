@@ -2,13 +2,12 @@ import { type IncomingMessage, type RequestListener, type Server, ServerResponse
 import type { Duplex } from 'node:stream';
 
 /**
- * Requests that ask for another protocol. One for a WebSocket goes through the application like any other, so that
- * it is identified, counted, checked and refused in the same way; a route that speaks WebSocket then takes its
- * connection. For everything else the question is ignored, as RFC 9110 allows (section 7.8): some clients ask for
- * HTTP/2 by default.
+ * Requests for another protocol. One for a WebSocket goes through the application like any other, so it is
+ * authenticated, counted, checked and refused in the same way; a route with a WebSocket then takes over its
+ * connection. All other upgrades are ignored, as RFC 9110 allows (section 7.8): some clients offer HTTP/2 by default.
  */
 
-/** What Node has read of a connection beyond the request, for requests that ask for a WebSocket. */
+/** Bytes that Node has read of a connection beyond the request. */
 const heads = new WeakMap<IncomingMessage, Buffer>();
 
 export const wantsSocket = (request: IncomingMessage): boolean => heads.has(request);
@@ -19,7 +18,7 @@ export function acceptUpgrades(
   isBusy: (socket: Duplex) => boolean,
 ): void {
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // The answer to an earlier request is still under way: its connection cannot become anything else.
+    // The answer to an earlier request is still under way, so the connection cannot be upgraded.
     if (isBusy(socket)) return void socket.destroy();
     const isWebSocket = request.method === 'GET' && /^websocket$/i.test(request.headers.upgrade ?? '');
     if (!isWebSocket) return readAgain(server, request, socket, head);
@@ -33,7 +32,7 @@ export function acceptUpgrades(
   });
 }
 
-/** Node parses no body where it has seen an Upgrade: the same request comes once more, without it. */
+/** Node does not parse the body of a request with Upgrade: the request is replayed without that header. */
 function readAgain(
   server: Server,
   { method, url, httpVersion, rawHeaders }: IncomingMessage,
@@ -48,7 +47,7 @@ function readAgain(
   server.emit('connection', socket);
 }
 
-/** Gives the connection of such a request away; the response says nothing more, and counts as answered. */
+/** Hands the connection of such a request over; the response sends nothing more, and counts as finished. */
 export function takeConnection(
   request: IncomingMessage,
   response: ServerResponse,

@@ -1,3 +1,3 @@
-/** A path or query as a URI has it (RFC 3986): what the client should have escaped is escaped. */
+/** Percent-encodes a path or query as RFC 3986 requires where the client has not done so. */
 export const toUri = (text: string): string =>
   text.replace(/%(?![\da-f]{2})|[^\w.~!$&'()*+,;=:@/?%-]/gi, encodeURIComponent);

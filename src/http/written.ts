@@ -22,9 +22,9 @@ import { isIdempotent, type Route } from './route.ts';
 import { logEvents } from './security.ts';
 
 /**
- * The third of the four values of a request, where it writes: what was done. The handler runs as one transaction, and so
- * perhaps several times; its answer, the entry in the audit trail and the record of an Idempotency-Key are made in it.
- * Creates share transactions.
+ * The third of the four values of a request that writes: what was done. The handler runs in one transaction, possibly
+ * several times; its answer, the audit entry and the Idempotency-Key record are made in that transaction. Creates
+ * share transactions.
  */
 export function writing(
   route: Route,
@@ -42,7 +42,7 @@ export function writing(
     let noted: Done | undefined;
 
     const work = async (): Promise<Reply | Problem> => {
-      // Who has waited for a turn may have lost his rights meanwhile.
+      // The caller's rights may have changed while this request was queued.
       const who = await confirm(caller());
       requireAccess(policy, who);
       return runAs(who, workAs);
@@ -80,6 +80,6 @@ export function writing(
   };
 }
 
-/** The document that a request is about, if it is about one. */
+/** The document that a request is about, if any. */
 const itemOf = ({ path }: Route, { id }: Params): string | undefined =>
   id && `${path.split('/', 2)[1]}:${id.toHexString()}`;

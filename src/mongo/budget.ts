@@ -6,7 +6,7 @@ import {
   RLWrapperTimeouts,
 } from 'rate-limiter-flexible';
 
-/** So many points in so many seconds, for each key. */
+/** A budget of so many points in so many seconds, for each key. */
 export interface Policy {
   name: string;
   points: number;
@@ -15,16 +15,16 @@ export interface Policy {
 
 interface Standing {
   granted: boolean;
-  /** Points that are left to all processes together, as far as this one knows. */
+  /** Points left for all processes together, as far as this process knows. */
   left: number;
-  /** Milliseconds until all points are there again. */
+  /** Milliseconds until all points are available again. */
   reset: number;
 }
 
-/** Points of a key that this process has taken from all, to spend them by itself. */
+/** Points of a key that this process has leased from the shared count, to spend by itself. */
 interface Lease {
   left: number;
-  /** What was left to others when it was taken. */
+  /** What was left for others when it was leased. */
   beyond: number;
   /** When the window ends, by Date.now(). */
   end: number;
@@ -32,24 +32,24 @@ interface Lease {
 
 export const RATE_LIMITS = 'ratelimits';
 
-/** A write per request would be too dear: points are taken a twentieth of the budget at a time. */
+/** A write per request would be too expensive: points are leased in batches of a twentieth of the budget. */
 const PARTS = 20;
-/** Milliseconds until a database that does not answer counts as gone, for those who ask before the driver knows. */
+/** Milliseconds after which a database that does not answer counts as unavailable, before the driver notices. */
 const PATIENCE = 2_000;
 
 export type Budget = ReturnType<typeof budget>;
 
 /**
- * A budget that all processes on one database share, in fixed windows that begin with a key's first point. Never
- * more points are granted than there are. What a process has taken and does not need is lost to the others until
- * the window ends, at most a twentieth for each; small budgets are taken point by point. While the database is away
- * each process has the whole budget for itself.
+ * A budget shared by all processes on one database, in fixed windows that start with a key's first point. It never
+ * grants more points than there are. Leased points that a process does not use are lost to the others until the window
+ * ends: at most a twentieth per process. Small budgets are taken point by point. While the database is unavailable,
+ * each process has the whole budget to itself.
  */
 export function budget(policy: Policy) {
   const size = Math.max(1, Math.floor(policy.points / PARTS));
   const leases = new Map<string, Lease>();
   const renewals = new Map<string, Promise<void>>();
-  // Made when it is first needed: there is no database before.
+  // Created on first use: there is no database before.
   let limiter: ReturnType<typeof insuredLimiter> | undefined;
 
   async function take(key: string): Promise<Standing> {
@@ -60,7 +60,7 @@ export function budget(policy: Policy) {
         if (lease.left > 0) return { granted: true, left: --lease.left + lease.beyond, reset };
         if (lease.beyond === 0) return { granted: false, left: 0, reset };
       }
-      // Requests that come at once wait for the same renewal.
+      // Concurrent requests wait for the same renewal.
       await (renewals.get(key) ?? renew(key));
     }
   }
@@ -89,7 +89,7 @@ export function budget(policy: Policy) {
     });
   }
 
-  /** The oldest leases come first, and none lasts longer than a window. */
+  /** The oldest leases come first; none outlasts a window. */
   function forgetOld(): void {
     for (const [key, { end }] of leases) {
       if (end > Date.now()) break;
@@ -102,13 +102,13 @@ export function budget(policy: Policy) {
 
 function insuredLimiter({ name, points, seconds }: Policy) {
   const { connection } = mongoose;
-  // Processes that are configured differently, as while a change is rolled out, do not share.
+  // Processes with different configurations, as during a rollout, do not share.
   const limit = { keyPrefix: `${name}:${points}:${seconds}`, points, duration: seconds };
   const insurance = new RateLimiterMemory(limit);
   const shared = new RLWrapperTimeouts({
     limiter: new RateLimiterMongo({
       ...limit,
-      // A count that a failover loses does no harm, so no write waits for the majority.
+      // Losing a count in a failover is harmless, so writes do not wait for the majority.
       storeClient: connection.getClient().db(connection.name, { writeConcern: { w: 1 } }),
       tableName: RATE_LIMITS,
       disableIndexesCreation: true,

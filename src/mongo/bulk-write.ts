@@ -1,20 +1,20 @@
 import mongoose, { type ClientSession, type mongo } from 'mongoose';
 import { database } from './connect.ts';
 
-/** Writes to any number of collections by one command. MongoDB 8.0 or later. */
+/** Writes to any number of collections with one command; needs MongoDB 8.0 or later. */
 
 export interface Write {
   collection: string;
-  /** A statement of the command, as MongoDB documents it, without the number of its namespace. */
+  /** A statement of the command, as MongoDB documents it, without its namespace's number. */
   statement:
     | { insert: mongo.Document }
     | { filter: mongo.Document; updateMods: mongo.Document | mongo.Document[]; multi?: true; upsert?: true }
     | { filter: mongo.Document; multi: boolean; delete: true };
-  /** Says what the refusal of this write means; the error itself, if nothing else. */
+  /** Translates the refusal of this write; returns the error itself if there is nothing to add. */
   explain?: ((error: unknown) => unknown) | undefined;
 }
 
-/** A write that MongoDB has refused: none after it was tried. In a transaction all of it is lost. */
+/** A write that MongoDB refused; no later write was tried. A transaction is lost as a whole. */
 export class Refused extends Error {
   readonly index: number;
   constructor(index: number, cause: Error) {
@@ -23,10 +23,10 @@ export class Refused extends Error {
   }
 }
 
-/** Bytes of documents in one command, well below the 16 MB that a command may have. */
+/** The most bytes of documents in one command, well below MongoDB's limit of 16 MB. */
 const MAX_SIZE = 8 * 1024 * 1024;
 
-/** Does the writes in their order. Throws a Refused, or an error of the command as a whole. */
+/** Performs the writes in order. Throws a Refused, or an error of the command as a whole. */
 export async function bulkWrite(writes: Write[], session: ClientSession): Promise<void> {
   for (let start = 0; start < writes.length; ) {
     const end = endOfCommand(writes, start);
@@ -52,8 +52,8 @@ interface Failure extends mongo.Document {
 }
 
 /**
- * The command itself, not the driver's bulkWrite(): that keeps only the code and the message of a refusal, and not the
- * keys and rules that it was refused for.
+ * Uses the command itself rather than the driver's bulkWrite(), which keeps only the code and message of a refusal,
+ * not its keys and rules.
  */
 async function send(writes: Write[], first: number, session: ClientSession): Promise<void> {
   const db = database();
@@ -73,7 +73,7 @@ async function send(writes: Write[], first: number, session: ClientSession): Pro
   if (nErrors === 0) return;
   const [failure] = cursor.firstBatch as [Failure];
   const error = new mongoose.mongo.MongoServerError(failure);
-  // In the answer for one write the label is missing that the command as a whole would have.
+  // The reply for a single write lacks the error label that the command as a whole would have.
   if (TRANSIENT.has(failure.code)) error.addErrorLabel('TransientTransactionError');
   throw new Refused(first + failure.idx, error);
 }
@@ -81,7 +81,7 @@ async function send(writes: Write[], first: number, session: ClientSession): Pro
 /** LockTimeout, WriteConflict, SnapshotUnavailable, NoSuchTransaction. */
 const TRANSIENT = new Set([24, 112, 246, 251]);
 
-/** The name of a statement comes first, and its value is the number of the namespace. */
+/** The statement's name must come first; its value is the number of the namespace. */
 const numbered = (statement: Write['statement'], number: number): mongo.Document => {
   if ('insert' in statement) return { insert: number, document: statement.insert };
   if ('delete' in statement) return { ...statement, delete: number };

@@ -1,6 +1,6 @@
 import type { mongo } from 'mongoose';
 
-/** How texts compare: in MongoDB by a collation, here in the same way. */
+/** How texts compare: by a collation in MongoDB, and in the same way in this process. */
 
 /** Whether it compares byte by byte, as MongoDB does without a collation. */
 export const isSimple = (collation: unknown): boolean =>
@@ -8,7 +8,7 @@ export const isSimple = (collation: unknown): boolean =>
 
 const SENSITIVITY = { 1: 'base', 2: 'accent', 3: 'variant' } as const;
 
-/** Compares two texts as MongoDB does; undefined for what only MongoDB can do. */
+/** A comparison that agrees with MongoDB's; undefined for collations that only MongoDB supports. */
 export function comparerOf(
   collation: mongo.CollationOptions | undefined,
 ): ((a: string, b: string) => number) | undefined {
@@ -23,7 +23,7 @@ export function comparerOf(
 const compareBytes = (a: string, b: string): number =>
   a === b ? 0 : Buffer.compare(Buffer.from(a), Buffer.from(b));
 
-/** MongoDB fills in what was not said. */
+/** MongoDB fills in default options. */
 const DEFAULTS: Record<string, unknown> = {
   caseLevel: false,
   caseFirst: 'off',
@@ -35,7 +35,7 @@ const DEFAULTS: Record<string, unknown> = {
   backwards: false,
 };
 
-/** A collation as it was asked for, from what MongoDB reports. */
+/** A collation as requested, from the one that MongoDB reports. */
 export const withoutDefaults = (collation: object): mongo.CollationOptions =>
   Object.fromEntries(
     Object.entries(collation).filter(([name, value]) => name !== 'version' && DEFAULTS[name] !== value),

@@ -5,12 +5,15 @@ import { guardWrites } from './guards.ts';
 import { NotShared, sessions, type Underway, underway } from './session.ts';
 
 /**
- * A transaction collects the writes whose result nobody waits for, and sends them as one command right before it is
- * committed: new and changed documents, guards, the entry of the audit trail, the record of an Idempotency-Key. What is
- * done by a model to a collection with collected writes sends them first, so that a transaction sees what it has written.
+ * A transaction collects the writes whose result is not needed, and sends them as one command right before the commit:
+ * new and changed documents, guards, the audit entry, the Idempotency-Key record. An operation of a model on a
+ * collection with collected writes sends them first, so that a transaction reads its own writes.
  */
 
-/** Leaves a write for the end of the transaction. Its refusal is thrown where it is sent, explained by its `explain`. */
+/**
+ * Collects a write for the end of the transaction. If MongoDB refuses it, the error is thrown when it is sent,
+ * translated by its `explain`.
+ */
 export function collect({ explain = itself, ...write }: Write): void {
   const { writes, explain: outer = itself } = underway();
   writes.push({ ...write, explain: (error) => outer(explain(error)) });
@@ -18,14 +21,17 @@ export function collect({ explain = itself, ...write }: Write): void {
 
 const itself = (error: unknown): unknown => error;
 
-/** What this work collects is, where it is refused, also explained by this function. */
+/** Refusals of writes that this work collects are also translated by this function. */
 export const explaining = <T>(explain: (error: unknown) => unknown, work: () => T): T => {
   const store = underway();
   const { explain: outer = itself } = store;
   return sessions.run({ ...store, explain: (error) => outer(explain(error)) }, work);
 };
 
-/** Sends all that has been collected. Right before the commit: transactions meet at the guards of popular documents. */
+/**
+ * Sends all collected writes. Right before the commit, because transactions collide at the guards of popular
+ * documents.
+ */
 export function sendCollected(): Promise<void> {
   const store = underway();
   store.writes.push(...guardWrites(store.guards));
@@ -43,14 +49,14 @@ async function send({ writes, session }: Underway): Promise<void> {
   }
 }
 
-/** The refusal of a write as whoever collected it words it. What may pass by itself stays what it is. */
+/** The refusal of a write, as translated by the code that collected it. Transient errors are kept as they are. */
 function explained(error: unknown, writes: Write[]): unknown {
   if (!(error instanceof Refused)) return error;
   const { cause, index } = error;
   return isTransient(cause) ? cause : (writes[index]?.explain?.(cause) ?? cause);
 }
 
-/** If anything is collected for these collections, sends all but the guards, before something else is done to them. */
+/** Sends all collected writes except guards if any is for these collections, before another operation on them. */
 export const sendBefore = (...collections: string[]): Promise<void> | undefined => {
   const store = sessions.getStore();
   if (store?.shared) throw new NotShared();
@@ -72,7 +78,7 @@ const QUERIES = [
   'updateOne',
 ] as const;
 
-/** The plugin by which models do so. */
+/** The Mongoose plugin that does so. */
 export function inOrder(schema: Schema): void {
   schema.pre([...QUERIES], { query: true, document: false }, function (this: Query<unknown, unknown>) {
     return sendBefore(this.model.collection.collectionName);

@@ -5,9 +5,9 @@ import { GUESSES } from './patience.ts';
 import { JOURNAL } from './migrate/journal.ts';
 import { LOCK } from './migrate/lock.ts';
 
-/** The collections that serve no resource. */
+/** Collections that belong to no resource. */
 export const OWN: Collection[] = [
-  // Without a schema: a removal may write ten thousands of guards, and nobody else writes any.
+  // No validator: a removal may write tens of thousands of guards, and nothing else writes them.
   { collection: GUARDS, indexes: [] },
   {
     collection: 'idempotency',

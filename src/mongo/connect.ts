@@ -3,12 +3,12 @@ import { hostsOf } from './hosts.ts';
 import { watchTraffic } from './traffic.ts';
 
 export interface Database {
-  /** It runs an embedded mongod: a development set-up. */
+  /** The database is an embedded mongod: a development setup. */
   embedded: boolean;
   close(): Promise<void>;
 }
 
-/** Where the database is, in the words of the configuration. */
+/** The location of the database, in the words of the configuration. */
 interface Place {
   MONGODB_URI?: string | undefined;
   DATA_DIR: string;
@@ -30,7 +30,7 @@ export async function openDatabase(
     await connect(place.MONGODB_URI, options);
     return { embedded: false, close: () => mongoose.disconnect() };
   }
-  // Only here, because loading it takes longer than all the rest.
+  // Loaded here because it takes longer than everything else.
   const { startEmbedded } = await import('./embedded/start.ts').catch(notInstalled);
   const mongod = await startEmbedded({ dataDir: place.DATA_DIR, binary: place.MONGOD_BINARY, say });
   const close = async () => {
@@ -46,7 +46,7 @@ export async function openDatabase(
   return { embedded: true, close };
 }
 
-/** What starts it is no part of an installation for production: npm ci --omit=dev. */
+/** A production installation (npm ci --omit=dev) lacks the embedded database. */
 function notInstalled(error: NodeJS.ErrnoException): never {
   if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
   throw new Error('MONGODB_URI must be set: the embedded database is not installed here.', { cause: error });
@@ -62,7 +62,7 @@ async function connect(uri: string, options?: mongoose.ConnectOptions): Promise<
       appName: 'shelfmark',
       bufferCommands: false,
       maxPoolSize: 50,
-      // How long a request waits for a database that is gone, and how soon one that hangs is noticed.
+      // How long a request waits for a database that is gone, and how soon a hanging one is noticed.
       serverSelectionTimeoutMS: 5_000,
       connectTimeoutMS: 2_000,
       heartbeatFrequencyMS: 1_000,
@@ -88,7 +88,7 @@ const WHAT_TO_LOOK_AT =
 
 const clusters = new WeakMap<mongo.MongoClient, Promise<mongo.Document>>();
 
-/** What the database says of itself; asked once for each connection. */
+/** The server's `hello` reply, requested once per connection. */
 function hello(): Promise<mongo.Document> {
   const client = mongoose.connection.getClient();
   const known = clusters.get(client) ?? client.db('admin').command({ hello: 1 });
@@ -97,24 +97,24 @@ function hello(): Promise<mongo.Document> {
   return known;
 }
 
-/** Whether the server that says this of itself is the router of a sharded cluster. */
+/** Whether this reply is from a mongos, the router of a sharded cluster. */
 export const isMongos = ({ msg }: mongo.Document): boolean => msg === 'isdbgrid';
 
 /** Whether the database is a sharded cluster. */
 export const isSharded = async (): Promise<boolean> => isMongos(await hello());
 
-/** The first wire protocol with the command bulkWrite, that of MongoDB 8.0. */
+/** The first wire protocol version with the bulkWrite command, that of MongoDB 8.0. */
 const WIRE_VERSION = 25;
 
-/** Why a server that says this of itself cannot be used; undefined if it can. */
+/** Why a server with this reply cannot be used; undefined if it can. */
 export function unfit(server: mongo.Document): string | undefined {
   if (!server['setName'] && !isMongos(server))
     return (
-      'MONGODB_URI names a standalone server, which has no transactions. Start mongod with --replSet rs0, run ' +
+      'MONGODB_URI names a standalone server, which does not support transactions. Start mongod with --replSet rs0, run ' +
       'rs.initiate() once, and add ?replicaSet=rs0 to the URI; one member is enough.'
     );
   return server['maxWireVersion'] < WIRE_VERSION
-    ? 'The server is older than MongoDB 8.0: upgrade it to that or a later version.'
+    ? 'The server is older than MongoDB 8.0: upgrade it to 8.0 or later.'
     : undefined;
 }
 

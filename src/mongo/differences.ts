@@ -2,7 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { isSimple } from './collation.ts';
 import type { CollectionLayout, Expression, IndexLayout, JsonSchema, Layout, View } from './layout.ts';
 
-/** One thing in which a database is not as the definitions want it; what it should not have, or lacks, is undefined. */
+/**
+ * A difference between a database and the definitions. `wanted` is undefined for what should not exist, `found` for
+ * what is missing.
+ */
 export type Difference =
   | {
       what: 'collection';
@@ -26,7 +29,7 @@ export type Difference =
   | {
       what: 'rule';
       collection: string;
-      /** Its code. */
+      /** The rule's code. */
       name: string;
       wanted: Expression | undefined;
       found: Expression | undefined;
@@ -65,7 +68,7 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
     if (Boolean(want.images) !== Boolean(have.images))
       all.push({ what: 'images', collection, wanted: want.images, found: have.images });
     const indexes = underFoundNames(want.indexes, have.indexes);
-    // What another one takes the name of comes first, because it must go first.
+    // A text index that must be dropped comes before the one that replaces it.
     for (const name of keysOf(have.indexes, indexes)) {
       const index = { wanted: indexes[name], found: have.indexes[name] };
       if (!isSame(index.wanted, index.found)) all.push({ what: 'index', collection, name, ...index });
@@ -76,7 +79,7 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
 
 type Indexes = CollectionLayout['indexes'];
 
-/** The same index under another name is the same to MongoDB: somebody has built it by hand, or an older version has. */
+/** For MongoDB an index under another name is the same index: built by hand, or by an older version. */
 function underFoundNames(wanted: Indexes, found: Indexes): Indexes {
   const free = Object.entries(found).filter(([name]) => !wanted[name]);
   const nameIn = (index: IndexLayout) => free.find(([, other]) => isSame(index, other))?.[0];
@@ -88,8 +91,8 @@ function underFoundNames(wanted: Indexes, found: Indexes): Indexes {
 const keysOf = (...objects: object[]): string[] => [...new Set(objects.flatMap(Object.keys))];
 
 /**
- * In the key of an index the order of the fields counts; elsewhere it does not, nor does that of `required`. MongoDB
- * reports no collation of an index that has the simple one.
+ * The order of fields matters in the key of an index, and nowhere else, nor does that of `required`. MongoDB reports
+ * no collation for an index with the simple one.
  */
 export const isSame = (a: unknown, b: unknown): boolean => isDeepStrictEqual(canonical(a), canonical(b));
 

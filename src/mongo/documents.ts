@@ -3,16 +3,16 @@ import mongoose, { type mongo } from 'mongoose';
 import { batches } from '../measures.ts';
 import { database } from './connect.ts';
 
-/** Documents as MongoDB sends them: bytes, of which no object is made. */
+/** Documents as MongoDB sends them: bytes, without objects. */
 
-/** What is read of which documents of a collection. */
+/** What to read of which documents of a collection. */
 export interface Reading {
   collection: string;
   condition?: object | undefined;
-  /** How the condition compares texts. */
+  /** The collation of the condition. */
   collation?: mongo.CollationOptions | undefined;
   projection?: Record<string, 1> | undefined;
-  /** Milliseconds that MongoDB may take. */
+  /** MongoDB's time limit, in milliseconds. */
   maxTimeMS: number;
 }
 
@@ -22,16 +22,16 @@ export function byIds(ids: readonly unknown[], condition?: object): mongo.Filter
   return condition ? { $and: [byId, condition] } : byId;
 }
 
-/** The most bytes that are held for one page, or for what a turn of the event loop joins. */
+/** The most bytes held for one page, or for the joins of one turn of the event loop. */
 export const MAX_BYTES = 8 << 20;
 
-/** As many as fit, and whether those are all. */
+/** As many documents as fit, and whether those are all. */
 export interface Some {
   documents: Buffer[];
   isCut: boolean;
 }
 
-/** Reads a cursor that was opened with `raw` to its end, or until `most` bytes are there. */
+/** Reads a cursor opened with `raw` to its end, or until `most` bytes have been read. */
 export async function readSome(cursor: mongo.AbstractCursor, most = MAX_BYTES): Promise<Some> {
   const documents: Buffer[] = [];
   let bytes = 0;
@@ -51,11 +51,11 @@ export const idOf = (key: Key) => new mongoose.Types.ObjectId(Buffer.from(key, '
 
 export interface Found {
   documents: Map<Key, Buffer>;
-  /** Some that are there may be missing, because they would have been too large together. */
+  /** Some existing documents may be missing, because all of them together would be too large. */
   isCut: boolean;
 }
 
-/** Reads documents by their ids, whatever their size if `most` is Infinity: then the caller bounds it. */
+/** Reads documents by their ids. With `most` = Infinity the caller limits the size. */
 export async function readNow(reading: Reading, keys: Iterable<Key>, most = MAX_BYTES): Promise<Found> {
   const { collection, condition, collation, projection, maxTimeMS } = reading;
   const ids = Array.from(keys, idOf);
@@ -65,23 +65,23 @@ export async function readNow(reading: Reading, keys: Iterable<Key>, most = MAX_
     .find(byIds(ids, condition), {
       raw: true,
       maxTimeMS,
-      // All at once: a second round trip would not be tried again.
+      // In one batch: a getMore would not be retried.
       batchSize: ids.length + 1,
       ...(projection && { projection }),
-      // With none, an id is found by the shortest way.
+      // Without a condition MongoDB can use its fast path for ids.
       ...(condition && collation && { collation }),
     });
   const { documents, isCut } = await readSome(cursor, most);
   return { documents: new Map(documents.map((document) => [keyIn(document), document])), isCut };
 }
 
-/** An ObjectId by the name of `_id`, which MongoDB sends before all else. */
+/** An ObjectId under the name `_id`, which MongoDB sends first. */
 const FIRST = '\x07_id\0';
-/** The id of a document that begins at `at`; '' where it is no ObjectId. */
+/** The id of a document that begins at `at`; '' if it is not an ObjectId. */
 export const keyIn = (document: Buffer, at = 0): Key =>
   document.toString('latin1', at + 4, at + 9) === FIRST ? document.toString('latin1', at + 9, at + 21) : '';
 
-/** More would make others wait too long. */
+/** More documents would make other requests wait too long. */
 const MAX_SHARED = 1_000;
 
 interface Round {
@@ -92,8 +92,8 @@ interface Round {
 const rounds = new Map<string, Round>();
 
 /**
- * Reads documents by their ids. What is asked for in the same turn of the event loop, of the same documents and in the
- * same way, is one query, which is sent after the last has asked: nobody is given what was read before.
+ * Reads documents by their ids. Calls in the same turn of the event loop with the same collection, condition and
+ * projection share one query, sent at the end of the turn: no caller gets data read before it asked.
  *
  * After facebook/dataloader, without its cache.
  */

@@ -1,6 +1,6 @@
 import { Problem } from '../errors.ts';
 
-/** What goes wrong between the driver and MongoDB, and what a client is told of it. */
+/** Failures between the driver and MongoDB, and the problems that clients get for them. */
 
 interface Failure {
   name?: string;
@@ -30,10 +30,15 @@ const UNREACHABLE = new Set([
   'MongoClientClosedError',
   'MongoExpiredSessionError',
 ]);
-/** No primary, or one that steps or shuts down: the "state change" codes of the server discovery specification. */
+/**
+ * No primary, or one that is stepping or shutting down: the "state change" codes of the server discovery
+ * specification.
+ */
 const STATE_CHANGE = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436]);
 
-/** A shard that its router cannot reach: HostUnreachable, HostNotFound, NetworkTimeout, FailedToSatisfyReadPreference. */
+/**
+ * A shard that the router cannot reach: HostUnreachable, HostNotFound, NetworkTimeout, FailedToSatisfyReadPreference.
+ */
 const NO_SHARD = new Set([6, 7, 89, 133]);
 
 const LABELS = new Set([
@@ -52,8 +57,8 @@ const TOOK_TOO_LONG = [50, 290];
 const TOOK_TOO_MUCH = [10334, 146, 292];
 
 /**
- * The failure itself and those it wraps: bulk writes hide the labels and codes of what went wrong inside. A problem is
- * what was made of one; its cause is for the log alone.
+ * The failure itself and those it wraps: bulk writes hide the labels and codes of inner errors. A Problem's cause is
+ * for the log only and is not followed.
  */
 const failures = (error: unknown, depth = 0): Failure[] =>
   typeof error !== 'object' || error === null || error instanceof Problem || depth > 5
@@ -64,7 +69,7 @@ const failures = (error: unknown, depth = 0): Failure[] =>
         ...failures((error as Failure).cause, depth + 1),
       ];
 
-/** A socket's own errors, which the driver lets through where a server goes away while it is written to. */
+/** Socket errors, which the driver passes on if a server goes away during a write. */
 const SOCKET = new Set(['EPIPE', 'ECONNRESET', 'ECONNREFUSED', 'ETIMEDOUT', 'ERR_STREAM_DESTROYED']);
 
 const unreachable = ({ name, code }: Failure): boolean =>
@@ -73,23 +78,23 @@ const unreachable = ({ name, code }: Failure): boolean =>
   NO_SHARD.has(code as number) ||
   SOCKET.has(code as string);
 
-/** Ids are made by the server: where two meet, another transaction was faster with a guard or the like. */
+/** Ids are made by the server: a duplicate means that another transaction was faster, with a guard for example. */
 const idCollision = ({ code, keyPattern }: Failure): boolean =>
   code === DUPLICATE_KEY && keyPattern?.['_id'] === 1;
 
-/** Whether the same transaction may succeed when it is tried again. */
+/** Whether the same transaction may succeed if it is retried. */
 export const isTransient = (error: unknown): boolean =>
   failures(error).some(
     (failure) =>
       unreachable(failure) || idCollision(failure) || failure.errorLabels?.some((label) => LABELS.has(label)),
   );
 
-/** Whether the database could not be reached, or has no primary at the moment. */
+/** Whether the database was unreachable, or has no primary at the moment. */
 export const isUnreachable = (error: unknown): boolean => failures(error).some(unreachable);
 
 const WRITE_CONFLICT = 112;
 
-/** Why a transaction is tried again, as metrics tell it. */
+/** Why a transaction is retried, for metrics. */
 export function reasonOf(error: unknown): 'write_conflict' | 'guard' | 'connection' | 'other' {
   const all = failures(error);
   if (all.some(idCollision)) return 'guard';
@@ -97,7 +102,7 @@ export function reasonOf(error: unknown): 'write_conflict' | 'guard' | 'connecti
   return all.some(unreachable) ? 'connection' : 'other';
 }
 
-/** The problem that a failure of the database means to a client; undefined for any other error. */
+/** The problem that a database failure means for a client; undefined for any other error. */
 export function databaseProblem(error: unknown): Problem | undefined {
   for (const failure of failures(error)) {
     if (failure.code === DUPLICATE_KEY) return duplicateKey(failure);
@@ -112,7 +117,7 @@ export function databaseProblem(error: unknown): Problem | undefined {
     if (failure.code === INDEX_NOT_FOUND && failure.message?.includes('text index'))
       return new Problem(
         'search_unavailable',
-        'The text index is being built: `q` works again when it is there.',
+        'The text index is being built; `q` works again once it is complete.',
       );
     if (unreachable(failure)) return unavailable(error);
   }
@@ -124,7 +129,7 @@ export const unavailable = (cause?: unknown): Problem =>
     cause,
   });
 
-/** Names the fields, never the value: it may be another one's secret. */
+/** Names the fields, never the value, which may be somebody else's secret. */
 function duplicateKey({ keyPattern = {}, errmsg = '' }: Failure): Problem {
   const fields = Object.keys(keyPattern);
   const collection = /collection: [^.]+\.(\w+) /.exec(errmsg)?.[1];
@@ -132,7 +137,7 @@ function duplicateKey({ keyPattern = {}, errmsg = '' }: Failure): Problem {
   const message = 'another document already has this value';
   return new Problem('duplicate_key', `Another document already has this value of ${pointers.join(', ')}.`, {
     errors: pointers.map((pointer) => ({ in: 'body', pointer, code: 'duplicate', message })),
-    // Whoever tries one value after the other learns which exist: of addresses that must not go unseen.
+    // Trying one value after another reveals which exist: for e-mail addresses this must be logged.
     event: { event: 'duplicate_tried', reason: `${collection}.${fields.join()}` },
   });
 }
@@ -140,8 +145,8 @@ function duplicateKey({ keyPattern = {}, errmsg = '' }: Failure): Problem {
 const DOCUMENT_VALIDATION = 121;
 
 /**
- * The database refused what the API had accepted, so that its validator and the definition differ: an alert for the
- * log. Names the rules, never the values.
+ * The database refused a document that the API had accepted, so its validator differs from the definition: logged as
+ * an alert. Names the rules, never the values.
  */
 export function refusalByValidator(error: unknown): Error | undefined {
   const rules = rulesBroken(error);
@@ -149,16 +154,16 @@ export function refusalByValidator(error: unknown): Error | undefined {
     rules &&
     new Error(
       `The database refused a document that the API had accepted (${rules.join(', ')}): ` +
-        'its validator and the definition differ, see npm run migrate -- status',
+        'its validator differs from the definition, see npm run migrate -- status',
     )
   );
 }
 
-/** The rules of a collection for which the database refused a document, if that is what the error says. */
+/** The rules of a collection because of which the database refused a document, from its error. */
 export const rulesBroken = (error: unknown): string[] | undefined =>
   clausesBroken(error)?.map(({ rule }) => rule);
 
-/** The expressions of a validator that a refused document does not meet, if it breaks nothing else. */
+/** The expressions of a validator that a refused document breaks, if it breaks nothing else. */
 export function expressionsBroken(error: unknown): unknown[] {
   const clauses = clausesBroken(error) ?? [];
   return clauses.every(({ rule }) => rule === '$expr') ? clauses.map(({ expression }) => expression) : [];
@@ -169,17 +174,17 @@ function clausesBroken(error: unknown): Clause[] | undefined {
   return refusal && brokenClauses(refusal.errInfo ?? firstOf(refusal)?.errInfo);
 }
 
-/** Where a bulk write failed, its details stand in the errors of its documents. */
+/** The details of a failed bulk write are in its write errors. */
 const firstOf = ({ writeErrors }: Failure): Failure | undefined => writeErrors?.[0]?.err ?? writeErrors?.[0];
 
-/** What of a validator a document does not meet. */
+/** The part of a validator that a document breaks. */
 interface Clause {
-  /** As a path: `year.minimum`; of an expression `$expr`. */
+  /** As a path: `year.minimum`; for an expression `$expr`. */
   rule: string;
   expression?: unknown;
 }
 
-/** The clauses in what MongoDB says of a refused document. */
+/** The clauses of a validation error's details. */
 function brokenClauses(details: unknown, path: string[] = []): Clause[] {
   if (Array.isArray(details)) return details.flatMap((detail) => brokenClauses(detail, path));
   if (details === null || typeof details !== 'object') return [];
@@ -205,21 +210,21 @@ interface Details {
   specifiedAs?: Record<string, unknown>;
 }
 
-/** The time is over, and nothing was written. */
+/** The time is up, and nothing was written. */
 export const tooSlow = (cause: unknown): Problem =>
   new Problem('query_timeout', 'The database took too long; try again.', { cause });
 
-/** The outcome of a commit that was not confirmed in time. */
+/** The commit was not confirmed in time, so its outcome is unknown. */
 export const outcomeUnknown = (cause: unknown): Problem =>
   new Problem(
     'outcome_unknown',
-    'The database did not confirm in time: the change may have been made or not. To retry with the same Idempotency-Key is safe.',
+    'The database did not confirm in time, so the change may or may not have been made. Retrying with the same Idempotency-Key is safe.',
     { cause },
   );
 
 export const writeConflict = (cause?: unknown): Problem =>
   new Problem(
     'write_conflict',
-    'Too many others changed the same documents; nothing was written. Try again.',
+    'Too many concurrent writes to the same documents; nothing was written. Try again.',
     { cause },
   );

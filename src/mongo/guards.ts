@@ -4,17 +4,17 @@ import { database } from './connect.ts';
 import { underway } from './session.ts';
 
 /**
- * Guards keep a document in existence while others come to refer to it. MongoDB's transactions are snapshots:
- * "the author exists, store the post" and "the author has no posts, remove him" may both commit, because neither
- * writes what the other reads. So both write guards: a transaction that refers to a document changes one of its guards,
- * one that removes it changes all of them, and of two that meet MongoDB lets one win.
+ * Guards keep a document in existence while another transaction adds a reference to it. MongoDB's transactions are
+ * snapshots: "the author exists, store the post" and "the author has no posts, remove the author" could both commit,
+ * because neither writes what the other reads. So both write guards: a transaction that refers to a document changes
+ * one of its guards, a removal changes all of them, and MongoDB lets only one of two conflicting transactions commit.
  *
- * A document may have up to 32 guards, so that transactions that refer to it rarely meet each other. Each guard is made
- * when it is first needed; the main one is made with the first of them. A removal that finds no main guard changes that
- * one only: a transaction that it could miss, because it makes another guard meanwhile, either makes the main guard, too,
- * or has seen one that was made after the removal's snapshot. Both conflict with the removal.
+ * A document has up to 32 guards, so that transactions that refer to it rarely collide. Each guard is created when it is
+ * first needed; the main one is created with the first of them. A removal that finds no main guard changes the main one
+ * only: a concurrent transaction that creates another guard, which the removal would miss, either creates the main
+ * guard too, or has seen one that was created after the removal's snapshot. Both conflict with the removal.
  *
- * Why not touch the document itself: all that refer to a popular one would wait in line, and its version, its editors
+ * The document itself is not touched: writes that refer to a popular one would queue up, and its version, its editors
  * and its followers would see changes where there are none.
  */
 export interface Guarded {
@@ -22,7 +22,7 @@ export interface Guarded {
   id: Types.ObjectId;
 }
 
-/** The same for every process, also for those of another version: a removal must reach every guard. */
+/** The same for all processes and versions: a removal must reach every guard. */
 const STRIPES = 32;
 
 /** The main guard. */
@@ -33,7 +33,7 @@ export const GUARDS = 'refguards';
 interface Guard {
   /** collection:id:stripe */
   _id: string;
-  /** Counts, so that every write is a change: one that changes nothing conflicts with nothing. */
+  /** A counter, so that every write is a change: a write without a change causes no conflict. */
   n: number;
 }
 
@@ -41,13 +41,13 @@ export const guards = (): mongo.Collection<Guard> => database().collection(GUARD
 
 export const keyOf = ({ collection, id }: Guarded): string => `${collection}:${id.toHexString()}`;
 
-/** The document that a guard is of; undefined where its id does not look like one. */
+/** The document of a guard; undefined if the id is not that of a guard. */
 export function documentOf(guard: string): Guarded | undefined {
   const [, collection, id] = /^(.+):([0-9a-f]{24}):\d+$/.exec(guard) ?? [];
   return collection && id ? { collection, id: Types.ObjectId.createFromHexString(id) } : undefined;
 }
 
-/** The guards that this transaction changes to keep documents in existence, and the main guards of these. */
+/** The guards that this transaction changes to keep documents in existence, and their main guards. */
 export function guardsOf(documents: Guarded[]): { ids: string[]; mains: string[] } {
   const keys = [...new Set(documents.map(keyOf))].sort();
   const { stripes } = underway();
@@ -58,7 +58,7 @@ export function guardsOf(documents: Guarded[]): { ids: string[]; mains: string[]
 export const mainGuards = (documents: Guarded[]): string[] =>
   documents.map((document) => `${keyOf(document)}:${MAIN}`);
 
-/** Changes these guards, inside a transaction; `exists` tells what its snapshot has. */
+/** Changes these guards inside a transaction; `exists` tells which its snapshot contains. */
 export function changeGuards(
   { ids, mains }: ReturnType<typeof guardsOf>,
   exists: (id: string) => boolean,
@@ -68,17 +68,17 @@ export function changeGuards(
 }
 
 /**
- * Changes and removes all guards of documents, inside a transaction. `hasMain` tells what its snapshot has; without it
- * none is left out.
+ * Changes and removes all guards of documents, inside a transaction. `hasMain` tells which main guards its snapshot
+ * contains; without it, all guards are written.
  */
 export function removeGuards(documents: Guarded[], hasMain: (main: string) => boolean = () => true): void {
   const { writes, guards } = underway();
   for (const key of [...new Set(documents.map(keyOf))].sort()) {
     for (const id of guards.keys()) if (id.startsWith(`${key}:`)) guards.delete(id);
-    // Those that do not exist are made first: else another transaction could make one unseen.
+    // Missing guards are created first: otherwise another transaction could create one unseen.
     const count = hasMain(`${key}:${MAIN}`) ? STRIPES : 1;
     for (let stripe = MAIN; stripe < count; stripe++) writes.push(make(`${key}:${stripe}`));
-    // A range of ids: the semicolon comes right after the colon.
+    // A range of ids: the semicolon is the character after the colon.
     const filter = { _id: { $gte: `${key}:`, $lt: `${key};` } };
     writes.push({ collection: GUARDS, statement: { delete: true, filter, multi: true } });
   }
@@ -90,7 +90,7 @@ const make = (_id: string): Write => ({
   statement: { filter: { _id }, updateMods: change, upsert: true },
 });
 
-/** The writes that change these guards; those that do not exist are made. */
+/** The writes that change these guards, creating those that are missing. */
 export function guardWrites(guards: ReadonlyMap<string, { exists: boolean }>): Write[] {
   const ids = (existing: boolean) =>
     [...guards].flatMap(([id, { exists }]) => (exists === existing ? [id] : []));
@@ -102,7 +102,7 @@ export function guardWrites(guards: ReadonlyMap<string, { exists: boolean }>): W
   return [...(existing.length > 0 ? [one] : []), ...ids(false).map(make)];
 }
 
-/** The stripes of a document that this process uses: who waits for each, the last of them at the end. */
+/** The stripes of a document that this process uses: for each, the last promise in its queue. */
 interface Lanes {
   loads: number[];
   tails: Promise<void>[];
@@ -110,14 +110,14 @@ interface Lanes {
 }
 const lanes = new Map<string, Lanes>();
 
-/** Where this process looks first: were all to begin with the same stripe, they would meet there. */
+/** The stripe that this process tries first: if all began with the same one, they would collide there. */
 let preferred = Math.floor(Math.random() * STRIPES);
 
 /**
- * Runs `work` while it holds a stripe of each document for itself, so that the transactions of one process do
- * not collide: a free stripe if there is one, otherwise its turn on the least busy. Who has met another process
- * there looks elsewhere from then on. To be called before the transaction starts, because what its
- * snapshot does not see it cannot change.
+ * Runs `work` while it holds a stripe of each document, so that transactions of one process do not collide: a free
+ * stripe if there is one, otherwise the shortest queue. After a collision with another process, this process prefers
+ * another stripe. Must be called before the transaction starts, because a transaction cannot change what its snapshot
+ * does not contain.
  */
 export async function holding<T>(
   documents: Guarded[],
@@ -128,7 +128,7 @@ export async function holding<T>(
   const mine = new Map<string, number>();
   const releases: (() => void)[] = [];
   try {
-    // In one order for all, so that no two wait for each other.
+    // In the same order for all, so that there is no deadlock.
     for (const key of [...new Set(documents.map(keyOf))].sort()) {
       const { stripe, turn, release } = takeLane(key, preferred);
       releases.push(release);

@@ -1,8 +1,8 @@
-/** The hosts of a MongoDB URI: what may be shown of it, without user, password and options. */
+/** The hosts of a MongoDB URI, safe to show: without user, password and options. */
 export const hostsOf = (uri: string): string[] =>
   uri
     .replace(/^.*?:\/\//, '')
-    // The last @, for a password that has one, or a slash, as it should not.
+    // The last @, in case the password contains an unescaped @ or slash.
     .replace(/^.*@/, '')
     .replace(/[/?].*$/, '')
     .split(',');

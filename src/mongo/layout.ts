@@ -2,42 +2,42 @@ import type { mongo } from 'mongoose';
 import { isSimple, withoutDefaults } from './collation.ts';
 
 /**
- * How a database is laid out: its collections, with what MongoDB checks and how strings compare in them, and their
- * indexes. One form for what the definitions want and for what a database has, so that the two can be compared.
+ * The layout of a database: its collections with their validators and collations, and their indexes. The same form
+ * describes what the definitions want and what a database has, so that the two can be compared.
  */
 export type Layout = Record<string, CollectionLayout>;
 
 export interface CollectionLayout extends Validator {
-  /** How texts compare where neither a query nor an index says so. Definitions leave it out: it can never be changed. */
+  /** The default collation of the collection. Definitions leave it out, because it can never be changed. */
   collation?: mongo.CollationOptions;
-  /** By name. */
+  /** Indexes by name. */
   indexes: Record<string, IndexLayout>;
-  /** Whether MongoDB keeps what documents were before and after each change, for those who follow its changes. */
+  /** Whether MongoDB keeps documents before and after each change, for the feed of changes. */
   images?: boolean;
-  /** Set where MongoDB does not refuse what breaks the schema. */
+  /** Set if MongoDB does not refuse documents that break the schema. */
   validation?: string;
-  /** What it shows, if it is a view. */
+  /** Set if it is a view: what it shows. */
   view?: View;
 }
 
-/** What MongoDB checks whenever a document is written. */
+/** What MongoDB checks when a document is written. */
 export interface Validator {
-  /** What a document must be like. */
+  /** The schema of a document. */
   schema?: JsonSchema;
-  /** What must hold across its fields, by the code of the rule. */
+  /** Rules across fields, by their codes. */
   rules?: Record<string, Expression>;
 }
 
-/** An expression of MongoDB's aggregation framework, as JSON. */
+/** An aggregation expression, as JSON. */
 export type Expression = Record<string, unknown>;
 
-/** A view shows what a pipeline makes of a collection. */
+/** A view shows the result of a pipeline over a collection. */
 export interface View {
   on: string;
   pipeline: object[];
 }
 
-/** An index as createIndexes takes it. Its collation stands in it even if its collection has the same. */
+/** An index for createIndexes. Its collation is explicit even if it equals the collection's. */
 export type IndexLayout = { key: Record<string, unknown> } & Record<string, unknown>;
 
 /** A schema in MongoDB's dialect of JSON Schema. */
@@ -53,35 +53,35 @@ export interface JsonSchema {
   [keyword: string]: any;
 }
 
-/** A condition as MongoDB's queries have it. */
+/** A condition in MongoDB's query language. */
 export type Filter = Record<string, unknown>;
 
-/** Ascending, descending, or the words of texts. */
+/** Ascending, descending, or text. */
 export type Direction = 1 | -1 | 'text';
 
-/** An index as a definition declares it. */
+/** An index as declared. */
 export interface Index {
   key: Record<string, Direction>;
   unique?: true;
-  /** Only documents that meet this are in it: values are unique among those. */
+  /** Only documents that meet this are in the index, so unique values are unique among those. */
   where?: Filter;
-  /** MongoDB removes a document so many seconds after the time in the index's field. */
+  /** MongoDB removes a document this many seconds after the time in the index's field. */
   expireAfterSeconds?: number;
 }
 
-/** A collection as a definition declares it. */
+/** A collection as declared. */
 export interface Collection extends Validator {
   collection: string;
-  /** How its indexes, and the queries that they serve, compare texts. */
+  /** The collation of its indexes and of the queries that they serve. */
   collation?: mongo.CollationOptions | undefined;
   indexes: readonly Index[];
   /** Whether its changes can be followed. */
   changes?: boolean;
-  /** Text fields that a full-text search looks into. */
+  /** The text fields of its full-text search. */
   search?: readonly string[];
 }
 
-/** The layout that declared collections and views want. */
+/** The layout for these collections and views. */
 export const layoutOf = (collections: Collection[], views: Record<string, View> = {}): Layout => ({
   ...Object.fromEntries(Object.entries(views).map(([name, view]) => [name, { view, indexes: {} }])),
   ...Object.fromEntries(
@@ -100,11 +100,11 @@ export const layoutOf = (collections: Collection[], views: Record<string, View> 
   ),
 });
 
-/** Whether there is anything that MongoDB checks. */
+/** Whether there is anything for MongoDB to check. */
 export const isChecked = ({ schema, rules }: Validator): boolean =>
   schema !== undefined || rules !== undefined;
 
-/** A validator as MongoDB takes it. A rule's code stands beside its expression as a comment. */
+/** A validator in MongoDB's form. A rule's code is kept as a comment beside its expression. */
 export const toMongo = ({ schema, rules = {} }: Validator): mongo.Document => {
   const expressions = Object.entries(rules).map(([$comment, $expr]) => ({ $expr, $comment }));
   return {
@@ -113,7 +113,7 @@ export const toMongo = ({ schema, rules = {} }: Validator): mongo.Document => {
   };
 };
 
-/** The same back. One that somebody has made otherwise is no validator of ours, and so a schema that none is. */
+/** The reverse. A validator of another form is treated as an unknown schema. */
 export function fromMongo(validator: mongo.Document): Validator {
   const { $jsonSchema: schema, $and: expressions = [], ...others } = validator;
   const isRule = ({ $expr, $comment, ...rest }: mongo.Document) =>
@@ -127,16 +127,16 @@ export function fromMongo(validator: mongo.Document): Validator {
 export const viewsIn = (layout: Layout): Record<string, View> =>
   Object.fromEntries(Object.entries(layout).flatMap(([name, { view }]) => (view ? [[name, view]] : [])));
 
-/** The name that MongoDB gives an index. */
+/** MongoDB's default name for an index. */
 export const nameOf = (key: object): string =>
   Object.entries(key)
     .map(([field, direction]) => `${field}_${direction}`)
     .join('_');
 
 /**
- * The name of an index: `book_1`, with a filter `book_1_where_{"returnedAt":null}`, with a collation `title_1_en`. A
- * collection can have several indexes with one key: those of two versions of the program, for instance, that compare
- * texts differently. Of two filters that say the same it is the same.
+ * The name of an index: `book_1`, with a filter `book_1_where_{"returnedAt":null}`, with a collation `title_1_en`. So
+ * a collection can have several indexes with one key, for example those of two program versions that compare texts
+ * differently. Equivalent filters give the same name.
  */
 export const indexName = ({ key, where }: Index, collation?: mongo.CollationOptions): string =>
   [
@@ -145,10 +145,10 @@ export const indexName = ({ key, where }: Index, collation?: mongo.CollationOpti
     ...(collation && !isSimple(collation) && !isOfText(key) ? Object.values(collation) : []),
   ].join('_');
 
-/** Whether an index with this key is one of texts, of which a collection has one at most. */
+/** Whether an index with this key is a text index, of which a collection has at most one. */
 export const isOfText = (key: object): boolean => Object.values(key).includes('text');
 
-/** A filter in the one of its forms that MongoDB compares. */
+/** A filter in canonical form, in which MongoDB compares filters. */
 function ordered(filter: unknown): unknown {
   if (Array.isArray(filter)) return filter.map(ordered);
   if (filter?.constructor !== Object) return filter;
@@ -174,12 +174,12 @@ const textKey = (paths: readonly string[]): Index['key'] =>
   Object.fromEntries(paths.toSorted().map((path) => [path, 'text']));
 
 /**
- * No language, so that every word counts as it stands, and none is taken from the document: MongoDB would read its
- * field `language`, and refuse a document whose language it does not know. It knows no collation either.
+ * No language, so that every word counts as written. `language_override` avoids MongoDB's default field `language`: it
+ * would refuse documents with unknown languages. Text indexes support no collation.
  */
 const TEXT = { default_language: 'none', language_override: '_none', collation: { locale: 'simple' } };
 
-/** The layout that a database has; with a name, that of one collection. */
+/** The layout of a database, or of one of its collections. */
 export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
   const layout: Layout = {};
   const found = (await db
@@ -210,7 +210,7 @@ export async function readLayout(db: mongo.Db, name?: string): Promise<Layout> {
   return layout;
 }
 
-/** A definition declares no hashed index: it is there to distribute the collection over shards. */
+/** Hashed indexes are ignored: they distribute a collection over shards, and no definition declares one. */
 const isForSharding = (key: object): boolean => Object.values(key).includes('hashed');
 
 type Options = { validator?: mongo.Document; validationLevel?: string; validationAction?: string };

@@ -2,7 +2,7 @@ import type { Types } from 'mongoose';
 import { batches } from '../measures.ts';
 import { isInTransaction } from './session.ts';
 
-/** What MongoDB sends at once is 101 documents: more would need a second round trip, which is not tried again. */
+/** MongoDB's first batch has 101 documents: more would need a getMore, which is not retried. */
 const MAX_IDS = 100;
 
 type Id = Types.ObjectId;
@@ -13,10 +13,10 @@ interface Round<T> {
 }
 
 /**
- * A function that reads a document by its id. Those who ask in the same turn of the event loop are answered by one
- * query, which is sent after the last of them has asked: nobody is given what was read before. Each has an object to
- * himself, but what is inside is shared, and so is an error. A transaction reads for itself. The query runs on behalf
- * of whoever asked first, so it must not depend on who is calling.
+ * Returns a function that reads a document by its id. Calls in the same turn of the event loop share one query, sent
+ * at the end of the turn: no caller gets data read before it asked. Each caller gets a shallow copy; nested values and
+ * errors are shared. Inside a transaction each call reads separately. The query runs on behalf of the first caller, so
+ * it must not depend on who is calling.
  *
  * After facebook/dataloader, without its cache.
  */

@@ -2,13 +2,13 @@ import type { mongo } from 'mongoose';
 import { database } from './connect.ts';
 
 /**
- * How long a wrong guess makes the next one wait. A key has a few guesses that cost nothing; each one after those
- * doubles the wait, and one is forgiven every `forgiven` seconds. So a wait is never much longer than that, and nothing
- * is ever locked. All processes on a database count together.
+ * How long wrong guesses make the next one wait. A key has a few free guesses; each further one doubles the wait, and
+ * one is forgiven every `forgiven` seconds. So waits are never much longer than that, and nothing is ever locked. All
+ * processes on a database share the counts.
  */
 export interface Patience {
   name: string;
-  /** Wrong guesses that cost no wait. */
+  /** Wrong guesses without a wait. */
   free: number;
   /** Seconds after which one wrong guess is forgiven. */
   forgiven: number;
@@ -16,12 +16,12 @@ export interface Patience {
 
 interface Count {
   _id: string;
-  /** Wrong guesses that are not forgiven yet, when they were last counted. */
+  /** Wrong guesses not forgiven yet, as of the last count. */
   level: number;
   at: Date;
-  /** Before then no guess is let in. */
+  /** No guess is admitted before this time. */
   next: Date;
-  /** Whether the last guess was let in. */
+  /** Whether the last guess was admitted. */
   granted: boolean;
   expireAt: Date;
 }
@@ -40,7 +40,7 @@ const wait = (level: object | string, free: number) => ({
 });
 const remaining = ({ next }: Count): number => Math.max(1, Math.ceil((next.getTime() - Date.now()) / 1_000));
 
-/** What is left of the guesses that were counted, by now. */
+/** How many of the counted guesses are not forgiven by now. */
 const levelNow = (forgiven: number) => ({
   $max: [
     0,
@@ -54,8 +54,8 @@ const levelNow = (forgiven: number) => ({
 });
 
 /**
- * Counts a guess as wrong before it is looked at, so that of those that come at once no more get in; `forgive` takes
- * it back. Answers the seconds to wait where it is not let in: then nothing has been counted.
+ * Counts a guess as wrong before it is checked, so that concurrent guesses cannot exceed the limit; `forgive` takes it
+ * back. Returns the seconds to wait if the guess is not admitted; then nothing was counted.
  */
 export async function count({ name, free, forgiven }: Patience, key: string): Promise<number> {
   const level = { $cond: ['$granted', { $add: ['$level', 1] }, '$level'] };
@@ -69,8 +69,8 @@ export async function count({ name, free, forgiven }: Patience, key: string): Pr
 }
 
 /**
- * The same for a key that many may guess at from many places, where nobody must be able to keep the others out: the
- * guesses count together, and make each place wait by itself, from its first try on.
+ * The same for a key that many may guess at from many places, none of whom may lock out the others: the guesses count
+ * together, and make each place wait separately, from its first try on.
  */
 export async function countApart(patience: Patience, key: string, place: string): Promise<number> {
   const { name, free, forgiven } = patience;
@@ -101,7 +101,7 @@ export async function countApart(patience: Patience, key: string, place: string)
   return remaining(turn);
 }
 
-/** What is known of these keys: those that are, each with the seconds that it has to wait. Costs one read. */
+/** The known keys among these, with the seconds that each has to wait. Costs one read. */
 export async function look(ids: string[]): Promise<Map<string, number>> {
   const found = await counts()
     .find({ _id: { $in: ids }, expireAt: { $gt: new Date() } })
@@ -109,14 +109,14 @@ export async function look(ids: string[]): Promise<Map<string, number>> {
   return new Map(found.map(({ _id, next }) => [_id, Math.ceil((next.getTime() - Date.now()) / 1_000)]));
 }
 
-/** Takes a guess back: it was right, or was not looked at. */
+/** Takes a guess back: it was right, or was not checked. */
 export async function forgive({ name }: Patience, key: string): Promise<void> {
   await counts().updateOne({ _id: `${name}:${key}` }, [
     { $set: { level: { $max: [0, { $subtract: ['$level', 1] }] }, next: NOW } },
   ]);
 }
 
-/** Notes a key, for so many seconds. */
+/** Remembers a key for so many seconds. */
 export async function remember(id: string, seconds: number): Promise<void> {
   await change(id, [{ $set: { level: 0, at: NOW, next: NOW, granted: true, expireAt: later(seconds) } }]);
 }
@@ -126,6 +126,6 @@ async function change(_id: string, update: object[]): Promise<Count> {
   return (await counts().findOneAndUpdate({ _id }, update, options)) as Count;
 }
 
-// A count that a failover loses does no harm, so no write waits for the majority.
+// Losing a count in a failover is harmless, so writes do not wait for the majority.
 const counts = (): mongo.Collection<Count> =>
   database().collection<Count>(GUESSES, { writeConcern: { w: 1 } });

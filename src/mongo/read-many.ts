@@ -7,17 +7,17 @@ import { QUERY_TIME } from './times.ts';
 export interface Wanted {
   collection: string;
   ids: readonly unknown[];
-  /** What they must meet. */
+  /** A condition on the documents. */
   condition?: mongo.Document | undefined;
-  /** How the condition compares texts. */
+  /** The collation of the condition. */
   collation?: mongo.CollationOptions | undefined;
-  /** Only their ids are needed. */
+  /** Read the ids only. */
   idOnly?: true;
-  /** What comes along with each document. */
+  /** Documents to read along with each one. */
   join?: Join | undefined;
 }
 
-/** The documents of another collection whose ids stand in a field, as a list. */
+/** The documents of another collection whose ids are in a list field. */
 export interface Join {
   from: string;
   field: string;
@@ -29,11 +29,11 @@ export const joining = ({ from, field, as }: Join): mongo.Document => ({
 });
 
 /**
- * Reads documents of several collections in one round trip. On a sharded cluster it takes one for each collection: a
- * transaction whose first read is a $lookup on another shard fails there (error 51113).
+ * Reads documents of several collections in one round trip. On a sharded cluster it takes one per collection: there, a
+ * transaction whose first read is a $lookup on another shard fails (error 51113).
  */
 export async function readMany(wanted: Wanted[], session: ClientSession): Promise<mongo.Document[][]> {
-  // All parts of one aggregation compare alike, and the guards by the bytes of their ids.
+  // All parts of one aggregation share a collation, and guards are compared by the bytes of their ids.
   const isSeparate = ({ condition, collation }: Wanted) => condition !== undefined && collation !== undefined;
   const isApart = await isSharded();
   const together = isApart ? [] : wanted.filter((want) => !isSeparate(want));

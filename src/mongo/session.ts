@@ -6,22 +6,22 @@ import type { Wanted } from './read-many.ts';
 /** A transaction under way. */
 export interface Underway {
   session: ClientSession;
-  /** Which guards it changes, by the keys of the documents: see guards.ts. */
+  /** The guards that it changes, by the keys of the documents: see guards.ts. */
   stripes: Map<string, number>;
-  /** What it is yet to write: see collected.ts. */
+  /** Writes to be sent: see collected.ts. */
   writes: Write[];
-  /** The guards that it is yet to change, by their ids, and whether they exist. */
+  /** Guards to be changed, by their ids, and whether they exist. */
   guards: Map<string, { exists: boolean }>;
-  /** Says what the refusal of a write that is collected now means. */
+  /** Translates refusals of writes that are collected now. */
   explain?: (error: unknown) => unknown;
-  /** Set where several requests share the transaction: how they read. For all else they need one of their own. */
+  /** Set if several requests share the transaction: how they read. Anything else needs a transaction of its own. */
   shared?: (wanted: Wanted[]) => Promise<mongo.Document[][]>;
 }
 
-/** Thrown where a request needs a transaction of its own. */
+/** Thrown if a request needs a transaction of its own. */
 export class NotShared extends Error {}
 
-// Mongoose gives the session of this storage to every operation that a model runs inside it.
+// Mongoose passes the session of this storage to every operation of a model inside it.
 mongoose.set('transactionAsyncLocalStorage', true);
 export const sessions = (mongoose as unknown as { transactionAsyncLocalStorage: AsyncLocalStorage<Underway> })
   .transactionAsyncLocalStorage;
@@ -29,15 +29,15 @@ export const sessions = (mongoose as unknown as { transactionAsyncLocalStorage: 
 /** The transaction under way. */
 export const underway = (): Underway => {
   const store = sessions.getStore();
-  if (!store) throw new Error('This runs inside transaction() only.');
+  if (!store) throw new Error('This must run inside transaction().');
   return store;
 };
 
-/** Its session, for the calls of the driver that do not go through a model. */
+/** Its session, for driver calls that bypass models. */
 export const currentSession = (): ClientSession => {
   const { session, writes, shared } = underway();
   if (shared) throw new NotShared();
-  // The call would not see them.
+  // The call would not see the collected writes.
   if (writes.length > 0) throw new Error('Writes have been collected: await sendCollected() first.');
   return session;
 };

@@ -2,8 +2,8 @@ import type { mongo } from 'mongoose';
 import { roundTrips } from '../measures.ts';
 
 /**
- * How a process uses its connections to MongoDB. The driver's events about commands would have it decode every answer
- * once more; those about its pool cost next to nothing, and each command takes a connection and gives it back.
+ * How a process uses its connections to MongoDB. The driver's command events would make it decode every reply twice;
+ * its pool events are almost free, and each command checks a connection out and in.
  */
 
 /** Connections of this process. */

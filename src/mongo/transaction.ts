@@ -15,9 +15,9 @@ import { type Guarded, holding } from './guards.ts';
 import { sessions, type Underway } from './session.ts';
 import { inTurn } from './turns.ts';
 
-/** Milliseconds that a transaction may take, all its attempts together, unless its claims say otherwise. */
+/** Milliseconds for a transaction including all its attempts, unless its claims say otherwise. */
 const BUDGET = 8_000;
-/** Milliseconds after that in which the attempt under way may still end well. */
+/** Milliseconds after that in which a running attempt may still succeed. */
 export const GRACE = 1_000;
 
 const OPTIONS = {
@@ -29,21 +29,21 @@ const OPTIONS = {
 /**
  * Runs `work` as one transaction and returns what it returns: all of its writes, or none.
  *
- * Work may run several times, so it changes nothing but the database; it awaits one operation after the other
- * (a session takes one at a time: no Promise.all), swallows no error of the database (the transaction is lost
- * with the first), and does not call transaction() itself. Models join by themselves; what is called on the
- * driver's own collections takes `currentSession()`. `holds` names the documents that it will come to refer to,
- * `changes` what it changes, if that is known before: those who change the same take turns. With `dry` everything is
- * done but the commit. `deadline` is when it must have ended.
+ * Rules for `work`: it may run several times, so it must change nothing but the database; it awaits one operation at a
+ * time (no Promise.all: a session supports only one); it swallows no database error (the first one aborts the
+ * transaction); and it does not call transaction(). Models join automatically; calls on the driver's own collections
+ * must pass `currentSession()`. `holds` names the documents that it will refer to, and `changes` those that it will
+ * change, if known in advance: work on the same documents takes turns. `dry` does everything but commit. `deadline` is
+ * when it must have ended.
  *
- * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves
- * without a label; hence a loop of our own. Throws a 503 problem when the time is spent.
+ * The driver's withTransaction() retries for two minutes, and gives up on errors that a lost primary leaves without a
+ * label; hence this loop. Throws a 503 problem when the time is up.
  */
 export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}): Promise<T> {
   if (sessions.getStore()) throw new Error('Transactions do not nest.');
   const deadline = dueBy(claims);
   const course: Course = { deadline, isOver: false, isCommitting: false };
-  // Not every call of the driver can be interrupted: the time limit must hold even if one of them hangs.
+  // Not every driver call can be interrupted: the time limit must hold even if one of them hangs.
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -73,30 +73,30 @@ export async function transaction<T>(work: () => Promise<T>, claims: Claims = {}
   }
 }
 
-/** When a transaction must be done, by performance.now(). Throws a 503 problem where that time is over already. */
+/** When a transaction must be done, by performance.now(). Throws a 503 problem if that time has passed. */
 export function dueBy({ deadline }: Claims): number {
   const now = performance.now();
   if (deadline !== undefined && deadline <= now)
-    throw tooSlow('The time was over before the transaction began.');
+    throw tooSlow('The deadline passed before the transaction began.');
   return deadline ?? now + BUDGET;
 }
 
-/** What a transaction will come to touch; to know it before saves attempts that would fail. */
+/** What a transaction will touch; knowing this in advance avoids attempts that would fail. */
 export interface Claims {
   holds?: Guarded[] | undefined;
   changes?: string | undefined;
   dry?: boolean;
-  /** When its time is spent, by performance.now(). */
+  /** Its deadline, by performance.now(). */
   deadline?: number;
 }
 
-/** How far a transaction has come. */
+/** The progress of a transaction. */
 interface Course {
   deadline: number;
-  /** The caller has been told that the time is spent. */
+  /** The caller has been told that the time is up. */
   isOver: boolean;
   isCommitting: boolean;
-  /** Why the last attempt has failed. */
+  /** Why the last attempt failed. */
   failure?: unknown;
 }
 
@@ -129,9 +129,9 @@ async function attempts<T>(
 
 async function once<T>(underway: Underway, work: () => Promise<T>, course: Course, dry: boolean): Promise<T> {
   const { session } = underway;
-  // Who waited in line for too long must not start any more.
+  // A transaction that queued for too long must not start.
   if (performance.now() > course.deadline)
-    throw writeConflict(course.failure ?? 'It has waited for others that change the same document.');
+    throw writeConflict(course.failure ?? 'It waited too long for other writes to the same document.');
   course.isCommitting = false;
   try {
     session.startTransaction(OPTIONS);
@@ -155,7 +155,9 @@ async function once<T>(underway: Underway, work: () => Promise<T>, course: Cours
   }
 }
 
-/** A commit whose answer was lost may have happened; to send it again is safe, to run the work again is not. */
+/**
+ * A commit whose reply was lost may have happened. Sending the commit again is safe; running the work again is not.
+ */
 async function commit(session: ClientSession, deadline: number): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -170,10 +172,10 @@ async function commit(session: ClientSession, deadline: number): Promise<void> {
   }
 }
 
-/** Milliseconds; random, so that those who collided do not meet again. */
+/** Milliseconds; random, so that transactions that collided do not collide again. */
 const backOff = (attempt: number): number => Math.random() * Math.min(250, 4 * 1.5 ** attempt);
 
-/** What remains to be said of a failure that did not pass in time. Nothing was written. */
+/** The problem for a failure that was retried until the deadline. Nothing was written. */
 function exhausted(error: unknown): Problem {
   const problem = databaseProblem(error);
   return problem?.status === 503 ? problem : writeConflict(error);

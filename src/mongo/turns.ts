@@ -1,8 +1,8 @@
 const tails = new Map<string, Promise<void>>();
 
 /**
- * Those who change the same thing in this process come one after the other: side by side all but one would fail,
- * and be run again. Between processes MongoDB decides.
+ * Work on the same documents in this process runs one at a time: in parallel, all but one would fail and be retried.
+ * Between processes MongoDB decides.
  */
 export function inTurn<T>(what: string | undefined, work: () => Promise<T>): Promise<T> {
   if (what === undefined) return work();

@@ -4,19 +4,19 @@ import type { AnyResource, Hook } from '../schema/resource.ts';
 import type { Seed } from '../seed.ts';
 import * as registered from './index.ts';
 
-/** Everything that the folders of resources bring, put together. */
+/** Combines the exports of all resource folders. */
 
-/** What a folder may export. */
+/** The exports of a resource folder. */
 interface Folder {
-  /** Its resources: a batch can write them, an API key can be limited to them, the root links to them. */
+  /** Its resources, for batches, the scopes of API keys and the links at the root. */
   resources?: AnyResource[];
   /** Collections that only its own routes and commands use. */
   internals?: AnyResource[];
-  /** Its routes; made after all resources are connected, because they depend on the references. */
+  /** Its routes; created after all resources are connected, because they depend on references. */
   routes?: (api: { resources: AnyResource[] }) => Route[];
   /** Documents for an empty database. */
   seeds?: Seed[];
-  /** What happens when documents are created or removed, beside that. */
+  /** Callbacks for documents that are created or removed. */
   hooks?: Hook[];
 }
 
@@ -24,7 +24,7 @@ const folders: Folder[] = Object.values(registered);
 const all = <T>(part: (folder: Folder) => T[] | undefined): T[] =>
   folders.flatMap((folder) => part(folder) ?? []);
 
-/** With the internal ones; a resource comes after those that it refers to, unless they refer to each other. */
+/** Including internal ones; a resource comes after those that it refers to, except in circles. */
 export const collections: AnyResource[] = referredFirst(
   connect([...all(({ resources }) => resources), ...all(({ internals }) => internals)]),
 );
@@ -37,7 +37,7 @@ export const resources: AnyResource[] = collections.filter((one) =>
 
 export const routes: Route[] = all(({ routes }) => routes?.({ resources }));
 
-/** What is referred to comes first, so that the documents can be stored in this order. */
+/** Referenced resources come first, so that documents can be stored in this order. */
 export const seeds: Seed[] = collections.flatMap((resource) =>
   all((folder) => folder.seeds).filter(([seeded]) => seeded === resource),
 );

@@ -1,4 +1,4 @@
-/** What the API is about: a line for each folder that brings something. See api.ts for what a folder may bring. */
+/** The resource folders, one line each. See api.ts for what a folder may export. */
 export * as audit from './audit/index.ts';
 export * as batch from './batch/index.ts';
 export * as books from './books/index.ts';

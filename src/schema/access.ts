@@ -4,9 +4,9 @@ import { type Fault, forbidden } from '../errors.ts';
 import { covers, type Entry, type Grant, grantTo, isClosed, isGranted, whoIs } from './grants.ts';
 import { type Governed, isOwner, ownerPath, type Policy, readerOf } from './policy.ts';
 
-/** Who reads and who writes single fields, where that is not whoever may do so with the document. */
+/** Access to single fields, where it differs from access to the document. */
 
-/** As a definition says it of a path. What it does not name follows the document. */
+/** The access to a path as a definition declares it. Paths that it does not name follow the document. */
 export interface FieldAccess {
   read?: readonly Entry[];
   write?: readonly Entry[];
@@ -14,7 +14,7 @@ export interface FieldAccess {
 
 export type Paths = ReadonlySet<string>;
 
-/** What is kept from a caller: of documents of his own, and of those of others. One set, where that is the same. */
+/** The paths hidden from a caller: in their own documents, and in those of others. One set if both are the same. */
 export interface Kept {
   own: Paths;
   others: Paths;
@@ -22,16 +22,16 @@ export interface Kept {
 
 type Standing = 'anonymous' | 'system' | Role;
 
-/** One of the two rights to fields: who has it by path, and what follows for each kind of caller. */
+/** Read or write access to fields: the grants by path, and what follows for each kind of caller. */
 interface Restriction {
   grants: ReadonlyMap<string, Grant>;
   kept: Record<Standing, Kept>;
 }
 
-/** The access to fields, decided as far as it can be before anybody calls. */
+/** The access to fields, decided as far as possible before any request. */
 export type Restrictions = Record<'read' | 'write', Restriction>;
 
-/** `access` as a definition has it. */
+/** `access` as declared. */
 export type AccessLists = Readonly<Record<string, FieldAccess | undefined>>;
 
 export const restrictionsOf = (access: AccessLists): Restrictions => ({
@@ -64,11 +64,11 @@ export interface Restricted extends Governed {
   restrictions: Restrictions;
 }
 
-/** The paths that are kept from a caller, as far as that can be said without a look at the document. */
+/** The paths hidden from a caller, as far as they can be told without the document. */
 export const keptFrom = (resource: Restricted, right: 'read' | 'write', { kind, role }: Caller): Kept =>
   resource.restrictions[right].kept[kind === 'user' ? (role as Role) : kind];
 
-/** The paths that the caller may not read of a stored document, of which `valueOf` gives the fields. */
+/** The hidden paths of a stored document, whose fields `valueOf` returns. */
 export function hiddenOf(resource: Restricted, valueOf: (field: string) => unknown): Paths {
   const who = readerOf(resource);
   const { own, others } = keptFrom(resource, 'read', who);
@@ -77,30 +77,30 @@ export function hiddenOf(resource: Restricted, valueOf: (field: string) => unkno
   return isOwner(resource, who, { [owner]: valueOf(owner) }) ? own : others;
 }
 
-/** Whether a set of paths has this path, or one that it stands in. */
+/** Whether a set contains this path, or one around it. */
 export const contains = (paths: Pick<Paths, 'has'>, path: string): boolean =>
   paths.has(path) || isInside(paths, path);
 
-/** Whether a set of paths has one that this path stands in. */
+/** Whether a set contains a path inside this one. */
 export const isInside = (paths: Pick<Paths, 'has'>, path: string): boolean =>
   path.includes('.') && contains(paths, path.slice(0, path.lastIndexOf('.')));
 
-/** Whether no answer shows it, whoever calls. */
+/** Whether no caller can read it. */
 export const isHidden = ({ restrictions: { read } }: Restricted, path: string): boolean => {
   const closed = new Set([...read.grants].flatMap(([path, grant]) => (isClosed(grant) ? [path] : [])));
   return contains(closed, path);
 };
 
-/** Whether some callers do not see all of the documents that they see. */
+/** Whether the field is hidden from some callers in some of the documents that they may read. */
 export const isRestricting = ({ restrictions: { read } }: Restricted): boolean => read.grants.size > 0;
 
-/** Whether some callers do not see it who see the document. */
+/** Whether some callers who may read the document may not read this field. */
 export const isRestricted = ({ restrictions: { read } }: Restricted, path: string): boolean =>
   contains(read.grants, path);
 
 /**
- * Refuses to filter or to sort by what the caller does not see in every document that he may see: which are found, and
- * in which order, would tell it.
+ * Refuses filters and sorts by fields that the caller may not read in every document of the list: matches and their
+ * order would reveal the values.
  */
 export function requireReadable(
   resource: Restricted,
@@ -115,14 +115,14 @@ export function requireReadable(
     paths
       .filter((path) => contains(hidden, path))
       .map((path): Fault => {
-        const message = `looks at ${path}, which you do not see in all that you may read`;
+        const message = `looks at ${path}, which you may not read in every document of the list`;
         return { in: 'query', parameter, code: 'not_readable', message };
       }),
   );
   if (faults.length > 0) throw refused(faults);
 }
 
-/** Fields that the caller may not write. */
+/** The fields that the caller may not write. */
 export const notWritable = (
   { policy, restrictions }: Restricted,
   paths: string[],
@@ -133,7 +133,7 @@ export const notWritable = (
       const grant = restrictions.write.grants.get(path) as Grant;
       const message = isClosed(grant)
         ? 'is read-only'
-        : `may be changed by ${whoIs(grant, policy.owner)} only`;
+        : `may only be changed by ${whoIs(grant, policy.owner)}`;
       return { in: 'body', pointer: place(`/${path.replaceAll('.', '/')}`), code: 'not_writable', message };
     }),
   );
@@ -147,7 +147,7 @@ function refused(errors: Fault[]) {
   return forbidden(detail, { errors });
 }
 
-/** Fields that an answer shows to some callers only, by their paths. */
+/** The fields that answers show to some callers only, by their paths. */
 export const restricted = new WeakMap<z.core.$ZodType, { of: () => Restricted; path: string }>();
 
 function mark(schema: z.ZodType, restriction: { of: () => Restricted; path: string }): z.ZodType {
@@ -157,7 +157,7 @@ function mark(schema: z.ZodType, restriction: { of: () => Restricted; path: stri
 
 type Fields = Record<string, z.ZodType>;
 
-/** The fields that answers show. One that not everybody sees may be missing. */
+/** The fields of answers. A field that some callers may not read is optional. */
 export const answerFields = (
   fields: Fields,
   { read: { grants } }: Restrictions,
@@ -167,10 +167,10 @@ export const answerFields = (
   edit(fields, grants, (schema, path, grant) =>
     isClosed(grant)
       ? undefined
-      : mark(describe(schema.optional(), schema, `Shown to ${whoIs(grant, owner)} only`), { of, path }),
+      : mark(describe(schema.optional(), schema, `Only shown to ${whoIs(grant, owner)}`), { of, path }),
   );
 
-/** The fields that a body takes. One that not everybody may write who sends such bodies may be missing. */
+/** The fields of bodies. A field that some callers of the route may not write is optional. */
 export const bodyFields = (
   fields: Fields,
   { read, write: { grants } }: Restrictions,
@@ -179,7 +179,7 @@ export const bodyFields = (
 ): Fields =>
   edit(fields, grants, (schema, path, grant) => {
     if (!isClosed(grant)) {
-      const words = `Written by ${whoIs(grant, policy.owner)} only`;
+      const words = `Only written by ${whoIs(grant, policy.owner)}`;
       return describe(covers(grant, policy[right]) ? schema : schema.optional(), schema, words);
     }
     const seen = read.grants.get(path);
@@ -187,7 +187,7 @@ export const bodyFields = (
     return schema.optional().meta({ ...schema.meta(), readOnly: true });
   });
 
-/** What a create leaves out, because the caller may not write it, must come from somewhere. */
+/** A field that a create leaves out because the caller may not write it needs a default. */
 export function demandDefaults({
   policy,
   restrictions,
@@ -197,12 +197,12 @@ export function demandDefaults({
   for (const [path, grant] of restrictions.write.grants)
     if (!path.includes('.') && !(path in { ...defaults, ...intake?.fields }) && !isClosed(policy.create))
       if (!covers(grant, policy.create))
-        throw new Error(`${path} needs a default: not everybody who may create one may write it.`);
+        throw new Error(`${path} needs a default: some callers who may create a document may not write it.`);
 }
 
 type Edit = (schema: z.ZodType, path: string, grant: Grant) => z.ZodType | undefined;
 
-/** The fields with what stands at these paths changed, or left out. */
+/** A copy of fields in which the values at these paths are replaced or removed. */
 function edit(fields: Fields, grants: ReadonlyMap<string, Grant>, change: Edit, prefix = ''): Fields {
   const entries = Object.entries(fields).flatMap(([name, field]) => {
     const path = prefix + name;
@@ -215,7 +215,7 @@ function edit(fields: Fields, grants: ReadonlyMap<string, Grant>, change: Edit, 
   return Object.fromEntries(entries);
 }
 
-/** A schema with other fields in the objects that it is made of. */
+/** A copy of a schema with other fields in its objects. */
 function inside(schema: z.ZodType, change: (fields: Fields) => Fields): z.ZodType {
   const def = schema.def as z.core.$ZodTypes['_zod']['def'];
   const again = (part: object): z.ZodType => {

@@ -5,11 +5,11 @@ import type { SecurityEvent } from '../auth/events.ts';
 import type { Mail } from '../auth/mail.ts';
 import type { AnyResource } from './resource.ts';
 
-/** What a request, or a script, has done: for the audit trail. */
+/** The changes that a request or script has made, for the audit trail. */
 export interface Done {
   changes: Change[];
   events: SecurityEvent[];
-  /** To be sent when all of it is stored. */
+  /** Mails to send once the changes are stored. */
   mails: Mail[];
 }
 
@@ -17,20 +17,20 @@ export interface Change {
   resource: string;
   document: Types.ObjectId;
   action: 'create' | 'update' | 'remove';
-  /** The user on whose behalf. */
+  /** The user on whose behalf the changes were made. */
   by: Types.ObjectId | undefined;
 }
 
 const notes = new AsyncLocalStorage<Done>();
 
-/** Does the work, and tells what it has done. */
+/** Runs the work and reports its changes. */
 export async function recording<T>(work: () => Promise<T>): Promise<{ value: T; done: Done }> {
   const done: Done = { changes: [], events: [], mails: [] };
   const value = await notes.run(done, work);
   return { value, done };
 }
 
-/** Outside of recording() this does nothing, nor does the next. */
+/** Outside of recording() this function and the next do nothing. */
 export const noteChange = (
   { collection }: AnyResource,
   document: Types.ObjectId,

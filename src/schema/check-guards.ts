@@ -7,16 +7,15 @@ import { transaction } from '../mongo/transaction.ts';
 import { inBatches } from './check.ts';
 
 /**
- * Finds guards whose document is gone, and removes them. They do no harm but fill the disk: the API removes them
- * with the document, other tools do not know of them. That a document has no guards is no fault, because each is
- * made when it is first needed.
+ * Finds guards whose document is gone, and removes them. They are harmless but take space: the API removes them with
+ * the document, other tools leave them behind. Missing guards are no fault, because each is created when first needed.
  */
 
 const BATCH = 1_000;
-/** Guards that are removed at once: for the sake of a few, all 32 of a document are written. */
+/** Guards removed at once; most documents with a few guards have all 32. */
 const REMOVED = 100;
 
-/** Goes through all guards, batch by batch; answers the ids of those that guard nothing. */
+/** Goes through all guards in batches; returns the ids of those whose document is gone. */
 export async function* checkGuards(mending: boolean): AsyncGenerator<{ read: number; surplus: string[] }> {
   const cursor = guards()
     .find({}, { projection: { _id: 1 } })
@@ -31,7 +30,7 @@ export async function* checkGuards(mending: boolean): AsyncGenerator<{ read: num
   }
 }
 
-/** Whoever refers to such a document in this very moment changes the same guard, and one of the two has to wait. */
+/** A concurrent write that refers to such a document changes the same guard, so one of the two waits. */
 const lookAgain = (suspects: string[], mending: boolean): Promise<string[]> =>
   transaction(async () => {
     const session = currentSession();

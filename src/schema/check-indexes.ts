@@ -4,7 +4,7 @@ import { indexText } from './indexes.ts';
 import { isContainer, noField, type Path, type Paths } from './paths.ts';
 
 /**
- * What is wrong with the indexes of a definition. MongoDB would say most of it too late: when a migration makes the
+ * Checks the indexes of a definition. MongoDB would report most of these faults too late: when a migration builds the
  * index, or when a document is stored.
  */
 export function faultsOfIndexes(
@@ -31,7 +31,7 @@ export function faultsOfIndexes(
   ];
 }
 
-/** Beside that of the ids. */
+/** In addition to the index of `_id`. */
 const MAX_INDEXES = 63;
 const MAX_PATHS = 32;
 
@@ -53,11 +53,11 @@ function faultsOfKey(index: Index, paths: Paths): string[] {
     }),
     ...(names.length === 0 ? ['has no path'] : []),
     ...(names.length > MAX_PATHS ? [`has more than ${MAX_PATHS} paths`] : []),
-    ...(names.join() === '_id' ? ['is superfluous: every collection has it'] : []),
+    ...(names.join() === '_id' ? ['is redundant: every collection has it'] : []),
     ...(isOfText(index) ? listsBesideText(ordered) : parallelLists(ordered)),
     ...(isText.slice(isText.indexOf(true), isText.lastIndexOf(true) + 1).every(Boolean)
       ? []
-      : ["has another path between its texts: 'text' stands side by side"]),
+      : ["has another path between its texts: put the 'text' paths next to each other"]),
   ];
 }
 
@@ -69,17 +69,17 @@ function faultsOfPath(path: string, paths: Paths): string[] {
   if (!isContainer(found)) return [];
   const within = [...paths.keys()].filter((other) => other.startsWith(`${path}.`));
   return [
-    `names "${path}", which is not one value${within.length > 0 ? `: name what it contains, such as ${within[0]}` : ' and has no paths'}`,
+    `names "${path}", which is not a single value${within.length > 0 ? `: name a path inside it, such as ${within[0]}` : ' and has no paths'}`,
   ];
 }
 
 function faultsOfText(path: string, paths: Paths): string[] {
   const found = paths.get(path);
   if (!found) return [noField('names', path, paths)];
-  return found.kind === 'text' || found.kind === 'enum' ? [] : [`searches "${path}", which is not text`];
+  return found.kind === 'text' || found.kind === 'enum' ? [] : [`searches "${path}", which is not a text`];
 }
 
-/** MongoDB stores no document in which two lists of one key meet; a list inside the other one is no second list. */
+/** MongoDB stores no document in which one key contains two lists; a list inside the other one does not count. */
 function parallelLists(ordered: Path[]): string[] {
   const lists = [...new Set(ordered.flatMap((path) => path.lists))];
   const pair = lists.flatMap((one, i) =>
@@ -108,11 +108,11 @@ function faultsOfOptions(index: Index, paths: Paths): string[] {
     ...Object.keys(index)
       .filter((part) => !PARTS.includes(part))
       .map((part) => `has no part "${part}"; there are ${PARTS.join(', ')}`),
-    ...(unique === undefined || unique === true ? [] : ['has another "unique" than true: leave it out']),
+    ...(unique === undefined || unique === true ? [] : ['has a "unique" that is not true: leave it out']),
     ...(where ? faultsOfWhere(where, paths) : []),
-    ...(seconds === undefined || isWhole ? [] : ['has no whole number of seconds in expireAfterSeconds']),
+    ...(seconds === undefined || isWhole ? [] : ['has an expireAfterSeconds that is not a whole number']),
     ...(seconds === undefined || (others.length === 0 && paths.get(path)?.kind === 'instant')
       ? []
-      : ['has expireAfterSeconds, which needs a key of one instant()']),
+      : ['has expireAfterSeconds, which needs a key with a single instant()']),
   ];
 }

@@ -3,7 +3,7 @@ import { covers, faultsOfList, grantTo } from './grants.ts';
 import { noField, type Path, type Paths, valueAt } from './paths.ts';
 import { type AccessPolicy, policyOf, RIGHTS } from './policy.ts';
 
-/** What is wrong with the policy of a definition, and with the access to its fields. */
+/** Checks the policy of a definition, and the access to its fields. */
 
 export function faultsOfPolicy(policy: AccessPolicy, paths: Paths): string[] {
   const { owner, read, create, update, remove, ...others } = policy;
@@ -16,7 +16,7 @@ export function faultsOfPolicy(policy: AccessPolicy, paths: Paths): string[] {
   if (field && (field.kind !== 'id' || field.many || field.path.includes('.')))
     faults.push(`policy.owner names "${owner}", which is not the id of one user in the document itself.`);
   if (owner === 'id' && create?.includes('owner'))
-    faults.push('policy.create names the owner, but nobody is the user before that user is created.');
+    faults.push('policy.create names the owner, but a user cannot create itself.');
   for (const right of RIGHTS)
     faults.push(
       ...faultsOfList(`policy.${right}`, lists[right], {
@@ -33,7 +33,7 @@ export function faultsOfPolicy(policy: AccessPolicy, paths: Paths): string[] {
   return faults;
 }
 
-/** What a condition can be about is stored as it stands in JSON. */
+/** Conditions can only use fields whose stored values equal their JSON. */
 const COMPARABLE: Path['kind'][] = ['text', 'enum', 'boolean', 'integer', 'number', 'day'];
 
 const mayBe = ({ kind, schema, nullable }: Path, value: unknown): boolean =>
@@ -70,12 +70,12 @@ export function faultsOfAccess(
     for (const searched of search)
       if (read && `${searched}.`.startsWith(`${path}.`))
         faults.push(
-          `search names "${searched}", and not everybody may read ${path}: what is found would tell of it.`,
+          `search names "${searched}", and not every caller may read ${path}: matches would reveal it.`,
         );
     const isNested = path.includes('.') && known?.lists.length === 0;
     if (faults.length === 0 && write && isNested && !known?.nullable && valueAt(defaults, path) === undefined)
       if (!covers(grantTo(write), policyOf(policy).update))
-        faults.push(`${where}.write leaves those without a value to write who may not: give it a default.`);
+        faults.push(`${where}.write keeps some callers from writing a required field: give it a default.`);
     return faults;
   });
 }

@@ -3,7 +3,9 @@ import type { Filter } from '../mongo/layout.ts';
 import { isOf } from './nodes.ts';
 import { isContainer, noField, type Path, type Paths } from './paths.ts';
 
-/** What is wrong with the filter of an index: what MongoDB does not take there, and what no document can meet. */
+/**
+ * Checks the filter of an index for operators that MongoDB refuses there, and conditions that no document can meet.
+ */
 export function faultsOfWhere(where: Filter, paths: Paths): string[] {
   const entries = Object.entries(where);
   if (entries.length === 0) return ['has an empty filter: leave out "where"'];
@@ -33,11 +35,11 @@ function faultsOf(path: Path, operator: string, operand: unknown): string[] {
   if (operator === '$in')
     return Array.isArray(operand) && operand.length > 0
       ? operand.flatMap((value) => faultsOfValue(path, operator, value))
-      : [`has no values in $in of ${path.path}`];
+      : [`has an empty $in for ${path.path}`];
   if (operator === '$type')
     return TYPES.includes(operand as string)
       ? []
-      : [`has a $type of ${path.path} that is none of ${TYPES.join(', ')}`];
+      : [`has a $type for ${path.path} that is not one of ${TYPES.join(', ')}`];
   if (operator === '$exists')
     return operand === true
       ? []
@@ -52,7 +54,7 @@ const refused = (operator: string, instead = SUPPORTED): string =>
 
 const SUPPORTED = `it takes values, null, ${COMPARING.join(', ')}, $in, $type, $exists: true, ${LOGICAL.join(' and ')}`;
 
-/** What says the same. */
+/** The supported equivalent. */
 function instead({ path, kind, schema }: Path, operator: string, operand: unknown): string {
   const excluded =
     operator === '$ne' ? [operand] : operator === '$nin' && Array.isArray(operand) ? operand : [];
@@ -65,7 +67,7 @@ function instead({ path, kind, schema }: Path, operator: string, operand: unknow
   return SUPPORTED;
 }
 
-/** MongoDB's names of what the kinds of field are stored as. */
+/** The BSON types of the kinds of field. */
 const TYPE: Record<Path['kind'], string> = {
   text: 'string',
   day: 'string',
@@ -88,19 +90,19 @@ function faultsOfValue(path: Path, operator: string, value: unknown): string[] {
   if (value === null)
     return isEquality && path.optional
       ? []
-      : [`has null for ${name}, which ${isEquality ? 'is never null' : 'compares with nothing'}`];
+      : [`has null for ${name}, which ${isEquality ? 'is never null' : 'matches no document'}`];
   if (Array.isArray(value) && value.length === 0 && path.lists.includes(name)) return [];
   if (isContainer(path) || kind === 'id')
     return [
-      `compares ${name}: of ${kind === 'id' ? 'an id' : 'an object'}, only null, $exists and $type can be asked`,
+      `compares ${name}: for ${kind === 'id' ? 'an id' : 'an object'}, only null, $exists and $type are possible`,
     ];
-  // Whole, because it stands for itself: a fraction is another one in binary.
+  // Whole, because the literal is stored as a double: a fraction would be another value.
   const fits = kind === 'decimal' ? Number.isInteger(value) : isOf(kind, value);
   if (!fits)
     return [
-      `compares ${name} with ${inspect(value)}, which is no ${kind === 'decimal' ? 'whole number' : kind}`,
+      `compares ${name} with ${inspect(value)}, which is not a ${kind === 'decimal' ? 'whole number' : kind}`,
     ];
   if (kind === 'enum' && isEquality && !schema.safeParse(value).success)
-    return [`compares ${name} with ${inspect(value)}, which it never is`];
+    return [`compares ${name} with ${inspect(value)}, a value that it never has`];
   return [];
 }

@@ -11,33 +11,33 @@ import { modelOf, OF_THE_COLLECTION } from './model.ts';
 import { refusedByRules, requireRules } from './rules.ts';
 
 /**
- * Finds references to what does not exist, and mends them as their policies say. The API leaves none behind, but
- * other tools can. What is found is looked at again in a transaction, so all of this may be done while others write.
+ * Finds references to missing documents, and repairs them by their policies. The API leaves none behind, but other
+ * tools can. Each finding is checked again in a transaction, so this can run while others write.
  */
 
 export interface Dangling {
   reference: Reference;
-  /** The document that refers, and what it refers to in vain. */
+  /** The referring document, and the missing one. */
   id: Types.ObjectId;
   missing: unknown[];
   mended: boolean;
-  /** Why it could not be mended, where that was tried. */
+  /** Why a repair failed, if one was tried. */
   reason?: string;
 }
 
-/** Documents that are read at once. */
+/** Documents per read. */
 const BATCH = 1_000;
-/** Documents that one transaction looks at again, and mends. */
+/** Documents that one transaction checks again and repairs. */
 const MENDED_AT_ONCE = 100;
 /** A document that breaks a rule of its collection (DocumentValidationFailure). */
 const REFUSED = 121;
 
-/** Runs a repair as one transaction, and leaves whatever trace of it is wanted. */
+/** Runs a repair in one transaction; the caller adds its audit entry there. */
 export type Mend = <T>(work: () => Promise<T>) => Promise<T>;
 
 type Found = { _id: Types.ObjectId } & Record<string, unknown>;
 
-/** Goes through all documents of a resource, batch by batch; with `mend`, it mends what can be mended. */
+/** Goes through all documents of a resource in batches; `mend` repairs what can be repaired. */
 export async function* checkReferences(
   resource: AnyResource,
   mend?: Mend,
@@ -63,7 +63,7 @@ async function lookAgain(resource: AnyResource, ids: Types.ObjectId[], mend?: Me
   return dangling;
 }
 
-/** A transaction mends all or none: where the database refuses one, its half is found, and half of that. */
+/** A transaction repairs all or none: if the database refuses a batch, it is halved until the culprit is found. */
 async function detached(resource: AnyResource, ids: Types.ObjectId[], mend?: Mend): Promise<Dangling[]> {
   try {
     return await (mend ?? transaction)(async () => {
@@ -86,7 +86,7 @@ async function detached(resource: AnyResource, ids: Types.ObjectId[], mend?: Men
   }
 }
 
-/** Why a document cannot be changed: MongoDB refuses it, or a rule of its resource. */
+/** Why a document cannot be changed: MongoDB's validator or a rule of its resource refuses it. */
 function refusal(resource: AnyResource, error: unknown): string | undefined {
   const broken = refusedByRules(resource, error) ?? error;
   if (broken instanceof Problem && broken.code === 'validation_failed')
@@ -99,7 +99,7 @@ function refusal(resource: AnyResource, error: unknown): string | undefined {
 const projection = ({ references }: AnyResource): Record<string, 1> =>
   Object.fromEntries(['_id', ...references.map(({ field }) => field)].map((field) => [field, 1]));
 
-/** An aggregation, because a query would be cast: another tool may have stored anything. */
+/** An aggregation, because a query's values would be cast, and other tools may have stored anything. */
 const find = (resource: AnyResource, ids: Types.ObjectId[]) =>
   modelOf(resource).aggregate<Found>([{ $match: { _id: { $in: ids } } }, { $project: projection(resource) }]);
 
@@ -121,7 +121,7 @@ async function danglingIn({ references }: AnyResource, documents: Found[]): Prom
 const valuesOf = (reference: Reference, document: Found): unknown[] =>
   valuesAt(document, reference).map(({ value }) => value);
 
-/** Tells of each value whether it is the id of a document; what is no ObjectId is none. */
+/** Looks up which values are ids of documents; a value that is not an ObjectId is not. */
 async function existing(resource: AnyResource, values: unknown[]): Promise<(value: unknown) => boolean> {
   const ids = new Map(values.filter(isObjectId).map((id) => [id.toHexString(), id]));
   const existing = new Set<string>();
@@ -138,7 +138,7 @@ async function detach(dangling: Dangling): Promise<void> {
   const theirs = { $in: missing };
   const { path, arrayFilters } = changing(reference, theirs);
   const detached = isEntry(reference);
-  // On the driver's collection, which takes values of any type.
+  // The driver's collection accepts values of any type.
   const changed = await modelOf(reference.from).collection.findOneAndUpdate(
     { _id: id },
     {

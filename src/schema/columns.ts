@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
-/** A document as a row of a table: an object is a column for each of its fields, a list or a map is one as JSON. */
+/** A document as a row of a table: an object becomes a column per field; lists and maps become one column of JSON. */
 
-/** The columns of a document, or of what a row may say of one, with their schemas. */
+/** The columns of a document, with their schemas. */
 export const columnsOf = (document: z.ZodObject, prefix = ''): Record<string, z.ZodType> =>
   Object.fromEntries(
     Object.entries(document.shape).flatMap(([name, field]) => {
@@ -11,7 +11,7 @@ export const columnsOf = (document: z.ZodObject, prefix = ''): Record<string, z.
     }),
   );
 
-/** The object that a field is, or may be, if it is one. */
+/** The object schema of a field, looking through null; undefined for other fields. */
 export function objectIn(field: z.core.$ZodType): z.ZodObject | undefined {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   if (def.type === 'nullable' || def.type === 'optional') return objectIn(def.innerType);

@@ -1,22 +1,22 @@
 import { z } from 'zod';
 import { type Formers, withFormerValues } from './former-values.ts';
 
-/** A field that answers show and no document has: what a pure function makes of stored fields. */
+/** A field in answers that is not stored: a pure function computes it from stored fields. */
 export interface Computed<D = any, S extends z.ZodType = z.ZodType> {
-  /** The stored fields that it is made from. */
+  /** The stored fields that it is computed from. */
   from: readonly string[];
-  /** What it is, as for a field: one side is JSON, the other what `value` gives. */
+  /** Its schema, as for a field: one side is JSON, the other the type that `value` returns. */
   schema: S;
-  /** Sees the fields that `from` names, and nothing else: no clock, no other document. */
+  /** Gets only the fields in `from`; must not use the clock or other documents. */
   value: (stored: D) => z.output<S>;
 }
 
 export type Compute = (stored: Record<string, unknown>) => unknown;
 
-/** What an answer's field is made by, if it is not stored. */
+/** Marks a schema of an answer as computed. */
 export const computations = z.registry<{ compute: Compute }>();
 
-/** The schema of a computed field in answers. `absent` has what stands for fields that a document lacks. */
+/** The schema of a computed field in answers. `absent` has the values of fields that a document lacks. */
 export function shownAs(
   { from, schema, value }: Computed,
   absent: Record<string, unknown>,
@@ -27,14 +27,14 @@ export function shownAs(
       const stored = withFormerValues(renamed, document);
       return value(Object.fromEntries(from.map((field) => [field, stored[field] ?? absent[field]])));
     } catch {
-      // A document older than a rule, or changed by another tool: it is answered without the field.
+      // The document is older than a rule or was changed by another tool: the answer leaves the field out.
       return undefined;
     }
   };
   return schema.meta({ ...schema.meta(), readOnly: true }).register(computations, { compute });
 }
 
-/** The computed fields of an example as JSON; what cannot be made is left out. */
+/** The computed fields of an example as JSON; those whose function throws are left out. */
 export const exampleOf = (computed: Record<string, z.ZodType>, stored: Record<string, unknown>): object =>
   Object.fromEntries(
     Object.entries(computed).flatMap(([name, schema]) => {
@@ -45,7 +45,7 @@ export const exampleOf = (computed: Record<string, z.ZodType>, stored: Record<st
 
 const PARTS = ['from', 'schema', 'value'] as const;
 
-/** What is wrong with the computed fields of a definition. `restricted` are the fields that not everybody reads. */
+/** Checks the computed fields of a definition. `restricted` are the fields that some callers may not read. */
 export function checkComputed(
   computed: Record<string, Partial<Computed>>,
   { stored, restricted, named }: { stored: string[]; restricted: string[]; named: string[] },
@@ -62,13 +62,13 @@ export function checkComputed(
         .filter((field) => !stored.includes(field))
         .map(
           (field) =>
-            `${where} is made from "${field}", which is no stored field; there are ${stored.join(', ')}.`,
+            `${where} is computed from "${field}", which is not a stored field; there are ${stored.join(', ')}.`,
         ),
       ...from
         .filter((field) => restricted.includes(field) && !named.includes(name))
         .map(
           (field) =>
-            `${where} is made from ${field}, which not everybody may read: say in access.${name} who may read it.`,
+            `${where} is computed from ${field}, which some callers may not read: add access.${name} to say who may read it.`,
         ),
     ];
   });

@@ -3,40 +3,40 @@ import type * as bson from 'bson';
 import { z } from 'zod';
 import { storedKinds } from './fields.ts';
 
-// The copy that the driver uses: the package has another one for `import`.
+// The same copy of bson as the driver's: `import` would load another one.
 const { Decimal128 } = createRequire(import.meta.url)('bson') as typeof bson;
 type Decimal128 = bson.Decimal128;
 
 /** The digits of a Decimal128. */
 const MAX_DIGITS = 34;
-/** Before the point: the validators' bounds are powers of ten, and a double is exact up to this one. */
+/** Digits before the point: the validators' bounds are powers of ten, which a double represents exactly up to here. */
 const MAX_WHOLE = 22;
 
-/** Bounds of a decimal, as whole numbers; both are allowed values. */
+/** Inclusive bounds of a decimal; whole numbers. */
 interface Bounds {
   min?: number;
   max?: number;
 }
 
 /**
- * An exact decimal of at most `digits` digits, `scale` of them behind the point, as SQL's NUMERIC. A string on the wire,
- * because a JSON number loses digits on its way through JavaScript; answers always have `scale` digits behind the point.
- * MongoDB stores, compares and adds it as a Decimal128.
+ * An exact decimal with at most `digits` digits, `scale` of them after the point, like SQL's NUMERIC. A string on the
+ * wire, because a JSON number loses digits in JavaScript; answers always have `scale` digits after the point. MongoDB
+ * stores, compares and adds it as a Decimal128.
  */
 export function decimal(digits: number, scale: number, { min, max }: Bounds = {}) {
   const whole = digits - scale;
   if (![digits, scale].every(Number.isInteger) || scale < 0 || whole < 0 || digits < 1)
-    throw new Error(`decimal(${digits}, ${scale}): the digits behind the point are among all of them.`);
+    throw new Error(`decimal(${digits}, ${scale}): scale must not exceed digits.`);
   if (digits > MAX_DIGITS || whole > MAX_WHOLE)
     throw new Error(
-      `decimal(${digits}, ${scale}): ${MAX_DIGITS} digits at most, ${MAX_WHOLE} before the point.`,
+      `decimal(${digits}, ${scale}): at most ${MAX_DIGITS} digits, ${MAX_WHOLE} of them before the point.`,
     );
   if (![min, max].every((bound) => bound === undefined || Number.isSafeInteger(bound)))
-    throw new Error(`decimal(${digits}, ${scale}): its bounds are whole numbers.`);
+    throw new Error(`decimal(${digits}, ${scale}): min and max must be whole numbers.`);
 
   const before = whole === 0 ? '0' : whole === 1 ? '\\d' : `(0|[1-9]\\d{0,${whole - 1}})`;
   const behind = scale === 0 ? '' : `(\\.\\d{1,${scale}})?`;
-  const form = `a decimal in a string, such as "${example(whole, scale)}": ${whole} digits at most before the point, ${scale} behind it`;
+  const form = `a decimal in a string, such as "${example(whole, scale)}": at most ${whole} digits before the point and ${scale} after it`;
   const text = z
     .string(`must be ${form}`)
     .regex(new RegExp(`^-?${before}${behind}$`), { error: `must be ${form}`, abort: true })
@@ -57,7 +57,7 @@ export function decimal(digits: number, scale: number, { min, max }: Bounds = {}
   });
 }
 
-/** Any decimal, in a URL: a filter may lie beyond what a field takes. */
+/** Any decimal, in a URL: a filter may lie beyond the field's bounds. */
 export const anyDecimal = () =>
   z.codec(
     z.string().regex(/^-?\d{1,22}(\.\d{1,12})?$/, 'must be a decimal, such as 12.50'),
@@ -69,14 +69,14 @@ export const anyDecimal = () =>
 export const isDecimal = (value: unknown): value is Decimal128 =>
   (value as { _bsontype?: unknown } | null | undefined)?._bsontype === 'Decimal128';
 
-/** How many digits behind the point a field has; 0, if it is no decimal. */
+/** A field's number of digits after the point; 0 if it is not a decimal. */
 export function scaleOf(field: z.ZodType): number {
   const { out } = field.def as { out?: z.ZodType };
   const stored = out && storedKinds.get(out);
   return stored?.kind === 'decimal' ? stored.scale : 0;
 }
 
-/** With `scale` digits behind the point, more if it has more; null, if it is no number. */
+/** With at least `scale` digits after the point; null if it is not a number. */
 export function toText(value: Decimal128, scale: number): string | null {
   const parts = /^(-?)(\d+)(?:\.(\d+))?(?:E([+-]\d+))?$/.exec(value.toString());
   if (!parts) return null;
@@ -88,7 +88,7 @@ export function toText(value: Decimal128, scale: number): string | null {
   return plain(sign ? -units : units, shown);
 }
 
-/** Which of two is greater, as exactly as they are; undefined where one is no number. */
+/** Compares two decimals exactly; undefined if one is not a number. */
 export function compareDecimals(a: Decimal128, b: Decimal128): number | undefined {
   const [left, right] = [toText(a, 0), toText(b, 0)];
   if (left === null || right === null) return undefined;

@@ -1,8 +1,8 @@
-/** What is stored for fields that a create or a replace leaves out. */
+/** The values of fields that a create or replace leaves out. */
 
 type Body = Record<string, unknown>;
 
-/** What has defaults. */
+/** Anything with defaults. */
 interface Defaulting {
   defaults: object;
 }
@@ -10,8 +10,8 @@ interface Defaulting {
 const isMade = (value: unknown): value is (body: Body) => unknown => typeof value === 'function';
 
 /**
- * The body with defaults for what it leaves out. Functions come last, in the order of the definition: each sees the body
- * and the defaults before its own. `isMeant` says which fields get theirs.
+ * Adds defaults for fields that the body leaves out. Functions run last, in the order of the definition: each gets the
+ * body and the defaults before it. `isMeant` selects the fields.
  */
 export function withDefaults(
   { defaults }: Defaulting,
@@ -31,15 +31,15 @@ export const constantsOf = ({ defaults }: Defaulting): Body =>
 
 const completed = new WeakMap<object, Body>();
 
-/** The same as withDefaults() for a create, whose transaction may run again: the functions run once for a body. */
+/** withDefaults() for a create: the functions run once per body, even if the transaction runs again. */
 export function completedOnce(defaulting: Defaulting, body: object): Body {
   const complete = completed.get(body) ?? withDefaults(defaulting, body as Body);
   completed.set(body, complete);
   return complete;
 }
 
-/** What is wrong with the defaults of a definition. */
+/** Checks the defaults of a definition. */
 export const checkDefaults = (defaults: object): string[] =>
   Object.entries(defaults)
     .filter(([, value]) => isMade(value) && value.constructor.name === 'AsyncFunction')
-    .map(([field]) => `defaults.${field} is an async function: a default is made without waiting.`);
+    .map(([field]) => `defaults.${field} is an async function: defaults must be synchronous.`);

@@ -10,7 +10,7 @@ import { checkComputed, type Computed } from './computed.ts';
 import { checkDefaults } from './defaults.ts';
 import { checkExample, checkRules, type Rule } from './rules.ts';
 
-/** A resource's definition: what of it is checked here, and which parts there are. */
+/** The parts of a resource's definition, and their checks. */
 interface Named {
   collection: string;
   description: string;
@@ -30,7 +30,7 @@ interface Named {
   example: { id: string };
 }
 
-/** Names what is missing at start to whoever runs what the compiler would have refused. */
+/** Names missing parts at start, for programs that run without having been compiled. */
 export function demand<T extends object>(
   what: string,
   given: T | undefined,
@@ -41,8 +41,8 @@ export function demand<T extends object>(
 }
 
 /**
- * Refuses a definition that the compiler would mostly refuse, too: a program runs without having been compiled, and an
- * access list or a policy with a typo would protect nothing. Throws an Error that names all that is wrong.
+ * Refuses an invalid definition. The compiler would refuse most of it too, but a program can run without being
+ * compiled, and a policy or access list with a typo would protect nothing. Throws an Error that names all faults.
  */
 export function checkDefinition(name: string, definition: Named): void {
   demand(`The resource ${name}`, definition, ['collection', 'description', 'fields', 'example']);
@@ -68,7 +68,7 @@ export function checkDefinition(name: string, definition: Named): void {
     for (const one of names)
       if (!Object.hasOwn(fields, one))
         faults.push(
-          `${where} names "${one}", which is no field; there are ${Object.keys(fields).join(', ')}.`,
+          `${where} names "${one}", which is not a field; there are ${Object.keys(fields).join(', ')}.`,
         );
   };
 
@@ -92,26 +92,24 @@ export function checkDefinition(name: string, definition: Named): void {
   known('renamed', Object.keys(renamed));
   for (const [field, former] of Object.entries(renamed))
     faults.push(...faultsOfRenamed(`renamed.${field}`, former as Renamed, fields));
-  if (!/^[0-9a-f]{24}$/.test(example.id))
-    faults.push('example.id is 24 hexadecimal digits, as of a document.');
+  if (!/^[0-9a-f]{24}$/.test(example.id)) faults.push('example.id must be 24 hexadecimal digits.');
   const { id, ...json } = example;
-  // One that lacks a field is not complete, because answers do not show that field to everybody.
+  // An example may lack fields that answers do not show to every caller.
   const stored = z.strictObject(fields).safeParse(json).data;
   if (faults.length === 0 && stored) faults.push(...checkExample(rules as Rule[], stored));
-  if (faults.length > 0)
-    throw new Error(`The definition of ${name} is not usable:\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0) throw new Error(`The definition of ${name} is invalid:\n  ${faults.join('\n  ')}`);
 }
 
 function faultsOfRenamed(where: string, former: Renamed, fields: Named['fields']): string[] {
   const name = typeof former === 'string' ? former : former?.from;
   if (typeof name !== 'string' || name in fields)
-    return [`${where} is the former name of the field, which no field has any more.`];
+    return [`${where} must be a former name, which no present field has.`];
   const isWhole =
     typeof former === 'string' || [former.decode, former.encode].every((one) => typeof one === 'function');
-  return isWhole ? [] : [`${where} has a name alone, or "from", "decode" and "encode".`];
+  return isWhole ? [] : [`${where} must be a name, or have "from", "decode" and "encode".`];
 }
 
-/** The paths of fields that are all supported. */
+/** The paths of the fields; all of them must be supported. */
 function readPaths(fields: Named['fields'], faults: string[]): Paths | undefined {
   try {
     return pathsOf(fields);

@@ -3,8 +3,8 @@ import { constantsOf } from './defaults.ts';
 import type { AnyResource } from './resource.ts';
 
 /**
- * The least that a document of a resource must have, as MongoDB stores it: what may be left out is its default, the
- * rest is as in the example. Where documents are made up, a new field so needs no change.
+ * The minimal document of a resource, as MongoDB stores it: defaults where there are any, the example's values
+ * elsewhere. Code that makes up documents so needs no change for a new field.
  */
 export function typical(resource: AnyResource): Record<string, unknown> {
   const { fields, example } = resource;

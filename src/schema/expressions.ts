@@ -1,11 +1,14 @@
 import type { Path } from './paths.ts';
 
-/** Expressions of MongoDB's aggregation framework in definitions: what stands in a validator must be one for good. */
+/**
+ * Checks of MongoDB aggregation expressions in definitions: an expression in a validator must always give the same
+ * result.
+ */
 
-/** What gives another value at another time, or is not for validators. */
+/** Operators whose result varies with time, or that validators do not allow. */
 const REFUSED = ['$$NOW', '$$CLUSTER_TIME', '$$USER_ROLES', '$rand', '$function', '$accumulator', '$meta'];
 
-/** What is wrong with an expression, as far as it can be told without a database. */
+/** Checks an expression, as far as possible without a database. */
 export function checkExpression(expression: unknown, paths: ReadonlyMap<string, Path>): string[] {
   if (Array.isArray(expression)) return expression.flatMap((part) => checkExpression(part, paths));
   if (typeof expression === 'string') return checkText(expression, paths);
@@ -17,14 +20,14 @@ export function checkExpression(expression: unknown, paths: ReadonlyMap<string, 
   );
 }
 
-/** A text is itself, `$field` the value of a field, `$$name` a variable. */
+/** A string is a literal, `$field` a field's value, `$$name` a variable. */
 function checkText(text: string, paths: ReadonlyMap<string, Path>): string[] {
   if (text.startsWith('$$') || !text.startsWith('$')) return refused(text.split('.')[0] as string);
   const path = text === '$_id' ? 'id' : text.slice(1);
-  return isKnown(path, paths) ? [] : [`names "${text}", which is no field.`];
+  return isKnown(path, paths) ? [] : [`names "${text}", which is not a field.`];
 }
 
-/** Inside a map and a union there is more than paths. */
+/** Maps and unions contain more than the known paths. */
 function isKnown(path: string, paths: ReadonlyMap<string, Path>): boolean {
   if (paths.has(path)) return true;
   const outer = path.slice(0, Math.max(0, path.lastIndexOf('.')));
@@ -34,5 +37,5 @@ function isKnown(path: string, paths: ReadonlyMap<string, Path>): boolean {
 
 const refused = (name: string): string[] =>
   REFUSED.includes(name)
-    ? [`has ${name}: a document that keeps the rule today must keep it tomorrow, and on every server.`]
+    ? [`uses ${name}: a rule must give the same result at any time and on every server.`]
     : [];

@@ -3,16 +3,16 @@ import type * as bson from 'bson';
 import { z } from 'zod';
 import { parseTime, time } from './formats.ts';
 
-// The copy that the driver uses: the package has another one for `import`.
+// The same copy of bson as the driver's: `import` would load another one.
 const { ObjectId } = createRequire(import.meta.url)('bson') as typeof bson;
 type ObjectId = bson.ObjectId;
 
-/** The kinds of field that a resource is made of. One side is JSON on the wire, the other what MongoDB stores. */
+/** The kinds of field of a resource. One side is JSON on the wire, the other what MongoDB stores. */
 
 /**
- * A string of `min` to `max` characters (Unicode code points, as JSON Schema and MongoDB count them).
- * Where it may not be empty it may not be blank either. MongoDB would silently change a lone surrogate, and
- * many tools stop at a NUL, so both are refused.
+ * A string of `min` to `max` characters (Unicode code points, as JSON Schema and MongoDB count them). If it must not
+ * be empty, it must not be blank either. NUL and lone surrogates are refused: many tools stop at NUL, and MongoDB
+ * would silently replace a lone surrogate.
  */
 export const text = (min: number, max: number) =>
   z
@@ -33,15 +33,17 @@ export const text = (min: number, max: number) =>
       pattern: min > 0 ? '^[^\\x00]*[^\\s\\x00][^\\x00]*$' : '^[^\\x00]*$',
     });
 
-/** What MongoDB stores for a codec. One that does not stand here is refused at start: nothing would check its values. */
+/**
+ * The BSON types of the supported codecs. Any other codec is refused at start, because nothing would check its values.
+ */
 export const storedKinds = z.registry<StoredKind>();
 
 export type StoredKind =
   | { kind: 'id' | 'instant' }
-  /** `whole` digits before the point, `scale` behind it. */
+  /** `whole` digits before the point, `scale` after it. */
   | { kind: 'decimal'; whole: number; scale: number; min?: number | undefined; max?: number | undefined };
 
-/** By the tag that every copy of the package bson sets: `instanceof` fails where there are two. */
+/** By the tag that every copy of the package bson sets: `instanceof` fails between two copies. */
 export const isObjectId = (value: unknown): value is ObjectId =>
   (value as { _bsontype?: unknown } | null | undefined)?._bsontype === 'ObjectId';
 
@@ -56,7 +58,7 @@ export const objectId = () =>
     },
   );
 
-/** An RFC 3339 time on the wire, of the years 0000 to 9999 (answers are UTC with milliseconds), a Date in MongoDB. */
+/** An RFC 3339 time on the wire, years 0000 to 9999 (answers are in UTC with milliseconds), a Date in MongoDB. */
 export const instant = () =>
   z.codec(time(), z.date().register(storedKinds, { kind: 'instant' }), {
     decode: (text) => parseTime(text) as Date,
@@ -66,32 +68,38 @@ export const instant = () =>
 /** A date without a time, YYYY-MM-DD on the wire and in MongoDB: a birthday has no time zone. */
 export const day = () => z.iso.date('must be a date like 2026-01-31');
 
-/** What every document has beside its id and its own fields. */
+/** The fields of every document besides its id and its own fields. */
 export const stamps = {
   createdAt: instant(),
   updatedAt: instant(),
 };
 
 /**
- * What becomes of a document when the one that it refers to is removed. `restrict`: the other cannot be removed.
- * `detach`: the reference goes, to null or out of its list. `cascade`: the document is removed too.
+ * What happens to a document when the one that it refers to is removed. `restrict`: the removal is refused. `detach`:
+ * the reference becomes null or leaves its list. `cascade`: the document is removed too.
  */
 export type Policy = 'restrict' | 'detach' | 'cascade';
 
 export const references = z.registry<{ target: string; policy: Policy }>();
 
-/** A reference to a document of another resource (by name, where it is not defined yet), and the only place that says so. */
+/**
+ * A reference to a document of another resource (by name if that is defined later). References are declared nowhere
+ * else.
+ */
 export const ref = (target: { name: string } | string, policy: Policy) =>
   objectId().register(references, { target: typeof target === 'string' ? target : target.name, policy });
 
-/** What stands for a field that a document lacks: null, [] or nothing. An older version or another tool has stored it. */
+/**
+ * The value of a field that a stored document lacks (null, [] or undefined), because an older version or another tool
+ * stored it.
+ */
 export const absent = (field: z.core.$ZodType): undefined | null | [] => {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   const isNullable = def.type === 'union' && def.options.some(({ _zod }) => _zod.def.type === 'null');
   return def.type === 'nullable' || isNullable ? null : def.type === 'array' ? [] : undefined;
 };
 
-/** A list without repetitions, of at most `max`. */
+/** A list of at most `max` entries without repetitions. */
 export const setOf = <T extends z.ZodType>(element: T, max: number) =>
   z
     .array(element)
@@ -103,7 +111,7 @@ export const setOf = <T extends z.ZodType>(element: T, max: number) =>
         if (seen.has(key))
           ctx.addIssue({
             code: 'custom',
-            message: 'stands in the list already',
+            message: 'is already in the list',
             path: [index],
             params: { code: 'repeated' },
           });
@@ -112,13 +120,13 @@ export const setOf = <T extends z.ZodType>(element: T, max: number) =>
     })
     .meta({ uniqueItems: true });
 
-/** What the keys of a map look like: MongoDB gives `.` and `$` a meaning of their own in names. */
+/** The keys of a map. MongoDB gives `.` and `$` a meaning of their own in names. */
 export const MAP_KEY = /^[^.$\x00]{1,100}$/u;
 
 /** A map from texts to values of one kind, with at most `max` entries. */
 export const mapOf = <T extends z.ZodType>(value: T, max: number) =>
   z
-    .record(z.string().regex(MAP_KEY, 'must have 1 to 100 characters, none of them . or $'), value)
+    .record(z.string().regex(MAP_KEY, 'must have 1 to 100 characters without . and $'), value)
     .superRefine((map, ctx) => {
       const { length } = Object.keys(map);
       if (length > max)

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** Kinds of text and time that have a standard, taken as the standard has them. */
+/** Standardised kinds of text and time, accepted as their standards define them. */
 
 const TIME =
   /^(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d(?::(?:[0-5]\d|60)(?:\.\d+)?)?(?:Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/i;
@@ -8,8 +8,8 @@ const SECOND = 1_000;
 const DAY = 86_400 * SECOND;
 
 /**
- * The time that an RFC 3339 text means; undefined where it means none. A leap second, which JavaScript does not know,
- * is the moment after it.
+ * Parses an RFC 3339 time; undefined if invalid. A leap second, which JavaScript does not know, becomes the next
+ * moment.
  */
 export function parseTime(text: string): Date | undefined {
   const parts = TIME.exec(text);
@@ -24,7 +24,7 @@ export function parseTime(text: string): Date | undefined {
   return next.getTime() % DAY === 0 ? next : undefined;
 }
 
-/** An RFC 3339 time as JSON has it, in the years that four digits can say. */
+/** An RFC 3339 time in JSON, with a four-digit year. */
 export const time = () =>
   z
     .string()
@@ -38,14 +38,14 @@ export const time = () =>
     })
     .meta({ format: 'date-time' });
 
-/** In a query string a plus sign is a blank. */
+/** In a query string a plus sign means a space. */
 const hint = (text: string): string => (/ \d\d:\d\d$/.test(text) ? '; in a URL, write + as %2B' : '');
 
 const LOCAL = '[^\\x00-\\x20"(),:;<>@[\\\\\\]\\x7F]{1,64}';
-/** Letters, digits and hyphens, and whatever is beyond ASCII. */
+/** Letters, digits and hyphens, and all characters beyond ASCII. */
 const LABEL = '(?!-)[^\\x00-,./:-@[-`{-\\x7F]{1,63}(?<!-)';
 
-/** An address as HTML's `input type=email` takes it, or an internationalised one (RFC 6531). */
+/** An e-mail address as HTML's `input type=email` accepts it, or an internationalised one (RFC 6531). */
 export const email = () =>
   z
     .string()

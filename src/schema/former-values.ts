@@ -1,19 +1,20 @@
 import { isDeepStrictEqual } from 'node:util';
 
 /**
- * What documents have by the former name of a field. While servers of the version before run, that is the newest value:
- * they know no other name, and this version changes both. A later migration takes it away: see docs/migrations.md.
+ * Values under the former name of a field. While servers of the previous version run, these are the newest: those
+ * servers write only the former name, and this version writes both. A later migration removes them: see
+ * docs/migrations.md.
  */
 
 /** Former names by present ones. */
 export type Formerly = Readonly<Record<string, string>>;
 
-/** A former name; where the type was another one, too, how stored values (never null) become each other. */
+/** A former name; if the type changed too, `decode` and `encode` convert stored values (never null). */
 export type Renamed<T = any> =
   | string
   | { from: string; decode: (former: any) => T; encode: (present: NonNullable<T>) => unknown };
 
-/** The same, ready for use. */
+/** The same, normalised. */
 interface Former {
   name: string;
   decode: (former: unknown) => unknown;
@@ -38,7 +39,7 @@ const unlessNull =
 
 type Stored = Record<string, unknown>;
 
-/** The value of a field in a stored document. What has not changed by its former name is not converted to and fro. */
+/** The value of a field in a stored document. The former value is only converted if it has changed. */
 export const newest =
   (now: string, { name, decode, encode }: Former) =>
   (stored: Stored): unknown =>
@@ -46,7 +47,7 @@ export const newest =
       ? decode(stored[name])
       : stored[now];
 
-/** A stored document by the present names alone. */
+/** A stored document with the present names only. */
 export function withFormerValues<T extends object>(renamed: Formers, stored: T): T {
   const all = Object.entries(renamed);
   if (all.length === 0) return stored;
@@ -59,7 +60,7 @@ export function withFormerValues<T extends object>(renamed: Formers, stored: T):
   return copy as T;
 }
 
-/** What changes along with these fields: what a document has by their former names. */
+/** The values under former names that must change along with these fields. */
 export const byFormerNames = (renamed: Formers, stored: object, changes: Stored): Stored =>
   Object.fromEntries(
     Object.entries(changes).flatMap(([field, value]) => {

@@ -1,16 +1,16 @@
 import { type Caller, hasRole, ROLES, type Role } from '../auth/caller.ts';
 
-/** Lists of those who may do something: of a resource's policy, and of the access to its fields. */
+/** Grants: lists of who may do something, in a resource's policy and in the access to its fields. */
 
-/** Everybody, users with this role or a higher one, or the user whose document it is. */
+/** Everybody, users with this role or a higher one, or the owner of the document. */
 export type Entry = 'anyone' | 'owner' | Role;
 
-/** What a document must be for everybody to read it: `{ status: 'published' }`. */
+/** A condition on documents that everybody may read: `{ status: 'published' }`. */
 export type Condition = Readonly<Record<string, string | number | boolean | null>>;
 
-/** A list in which any entry is enough, decided as far as it can be before anybody calls. */
+/** A list of which any entry suffices, decided as far as possible before any request. */
 export interface Grant {
-  /** The least role that is enough; no role is, if it is not given. */
+  /** The lowest role that suffices; undefined if no role does. */
   role?: 'anyone' | Role;
   owner: boolean;
   where: readonly Condition[];
@@ -29,16 +29,16 @@ export const grantTo = (list: readonly (Entry | Condition)[]): Grant => {
 export const isGranted = ({ role }: Grant, who: Caller): boolean =>
   who.kind === 'system' || role === 'anyone' || (role !== undefined && hasRole(who, role));
 
-/** Whether nobody may but the operator's own programs. */
+/** Whether nobody may, except scripts of the operator. */
 export const isClosed = ({ role, owner, where }: Grant): boolean => !role && !owner && where.length === 0;
 
-/** Whether everybody who has one grant has the other, too. */
+/** Whether everybody who has one grant also has the other. */
 export const covers = (wide: Grant, narrow: Grant): boolean =>
   (narrow.role === undefined || rankOf(wide) <= rankOf(narrow)) &&
   (!narrow.owner || wide.owner || rankOf(wide) <= rankOf({ role: 'member' })) &&
   (narrow.where.length === 0 || wide.role === 'anyone');
 
-/** Of the least role; higher than any, where none is enough. */
+/** The rank of the lowest role that suffices; higher than any role if none does. */
 const rankOf = ({ role }: Pick<Grant, 'role'>): number =>
   role === undefined ? ROLES.length : role === 'anyone' ? -1 : ROLES.indexOf(role);
 
@@ -56,20 +56,20 @@ export function whoIs({ role, owner, where }: Grant, ownerField = 'owner'): stri
   return all.join(' or ') || 'nobody';
 }
 
-/** What is wrong with a list; `also` says what else may be an entry of it. */
+/** Checks a list; `also` describes other possible entries. */
 export function faultsOfList(
   where: string,
   list: unknown,
   { owner, conditions = false }: { owner: boolean; conditions?: boolean },
 ): string[] {
   if (list === undefined) return [];
-  if (!Array.isArray(list)) return [`${where} is a list, not ${JSON.stringify(list)}.`];
+  if (!Array.isArray(list)) return [`${where} must be a list, not ${JSON.stringify(list)}.`];
   const known: unknown[] = ['anyone', 'owner', ...ROLES];
   return list.flatMap((entry) => {
-    if (entry === 'owner' && !owner) return [`${where} names the owner, and policy.owner names no field.`];
+    if (entry === 'owner' && !owner) return [`${where} names the owner, but policy.owner is missing.`];
     if (known.includes(entry) || (conditions && isCondition(entry))) return [];
     const also = conditions ? ', or a condition such as { status: "published" }' : '';
-    return [`${where} has entries among ${known.join(', ')}${also}; not ${JSON.stringify(entry)}.`];
+    return [`${where} takes ${known.join(', ')}${also}, not ${JSON.stringify(entry)}.`];
   });
 }
 

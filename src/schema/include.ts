@@ -15,11 +15,11 @@ import { referring, referringShapes } from './reverse.ts';
 import { chosenAt, projectionOf, type Selection, selectionOf, showsTag } from './selection.ts';
 
 /**
- * Joins: `include=author,books.tags` puts documents where their ids stand (forward), `include=posts` adds those
- * that refer to a document (reverse.ts). However many documents a page has, each path costs one query.
+ * Joins: `include=author,books.tags` replaces ids by documents (forward), `include=posts` adds the documents that
+ * refer to this one (reverse.ts). Each path costs one query per page, however many documents the page has.
  */
 
-/** Every path that can be included: references, the references of what they lead to, and who refers here. */
+/** Every path that can be included: references, references of the referenced documents, and referrers. */
 export const includePaths = (resource: AnyResource): string[] => [
   ...resource.references.flatMap(({ field, target }) => [
     field,
@@ -28,26 +28,29 @@ export const includePaths = (resource: AnyResource): string[] => [
   ...includable(resource).map(reverseName),
 ];
 
-/** The answer's schema where anything may be included. */
+/** The answer's schema in which anything may be included. */
 export function expanded(resource: AnyResource): z.ZodObject {
   return z
     .strictObject({
       ...forward(resource, nested).shape,
       ...referringShapes(resource),
       etag: asAddition(
-        z.string().optional().describe('Its strong entity tag, for If-Match, if `fields` names it'),
+        z.string().optional().describe('Its strong entity tag, for If-Match, if `fields` requests it'),
       ),
     })
-    .meta({ id: `${resource.name}Expanded`, description: `${resource.description}, with what was included` });
+    .meta({
+      id: `${resource.name}Expanded`,
+      description: `${resource.description}, with the requested includes`,
+    });
 }
 
-/** One level down only the references can be included. */
+/** One level down, only references can be included. */
 const nested = (resource: AnyResource): z.ZodObject =>
   resource.references.length === 0
     ? resource.document
     : forward(resource, ({ document }) => document).meta({ id: `${resource.name}Nested` });
 
-/** A document in which other documents may stand where their ids do, at any depth. */
+/** A document in which ids may be replaced by documents, at any depth. */
 function forward(resource: AnyResource, document: (target: AnyResource) => z.ZodObject): z.ZodObject {
   const shown = resource.references.filter(({ field }) => !isHidden(resource, field));
   const at =
@@ -69,7 +72,7 @@ function forward(resource: AnyResource, document: (target: AnyResource) => z.Zod
 
 /** How documents of a resource are read and shown. */
 export interface Showing {
-  /** What MongoDB need read; everything, if it is not given. */
+  /** The projection for MongoDB; undefined means whole documents. */
   projection: Record<string, 1> | undefined;
   /** For Mongoose's populate(). */
   joins: PopulateOptions[];
@@ -77,13 +80,13 @@ export interface Showing {
   answer: Answer;
 }
 
-/** What a client asks to be shown. */
+/** What a client asks for: its `fields` and `include`. */
 export interface Asked {
   fields?: string[];
   include?: string[];
 }
 
-/** Compiles how documents of a resource are shown. `always` is included without being asked for. */
+/** Compiles how documents of a resource are shown. `always` are includes that need not be requested. */
 export function showing(resource: AnyResource, always: string[] = []): (asked: Asked) => Showing {
   const write = whenNeeded(() => writerOf(expanded(resource)));
   const writeTag = tagWriter(whenNeeded(() => writerOf(resource.document)));
@@ -113,7 +116,7 @@ export function showing(resource: AnyResource, always: string[] = []): (asked: A
   return (asked) => (asked.fields || asked.include ? show(asked) : (whole ??= show({})));
 }
 
-/** Compiled with the first document: a start need not wait for it. */
+/** Compiled when the first document is shown, so that it does not slow down the start. */
 function whenNeeded(compile: () => DocumentWriter): DocumentWriter {
   let write: DocumentWriter | undefined;
   return (...document) => {

@@ -12,7 +12,7 @@ export interface IndexOf<F> extends Omit<Index, 'key' | 'where'> {
 type Stamps = { _id: bson.ObjectId; createdAt: Date; updatedAt: Date };
 type IndexPath<F> = PathOf<F> | keyof Stamps;
 
-/** What MongoDB takes as the filter of an index. */
+/** The filters that MongoDB allows for an index. */
 export type Where<F> = { readonly [P in PathOf<F>]?: Condition<ValueAt<F, P>> } & {
   readonly [P in keyof Stamps]?: Condition<Stamps[P]>;
 } & { readonly $and?: readonly Where<F>[]; readonly $or?: readonly Where<F>[] };
@@ -30,7 +30,7 @@ type Condition<V> =
       readonly $type?: string;
     };
 
-/** A decimal is compared with a whole number; of ids, objects and lists only what they are can be asked. */
+/** Decimals are compared with whole numbers; ids, objects and lists only by null, $exists and $type. */
 type Operand<V> = V extends bson.Decimal128
   ? number
   : V extends readonly (infer E)[]
@@ -52,15 +52,15 @@ type ValueAt<F, P extends string> = F extends unknown
       : never
   : never;
 
-/** The indexes in which every document stands, in an order: filters, sorts and references can rely on these alone. */
+/** Indexes that contain every document, in order: filters, sorts and references can only rely on these. */
 export const complete = (indexes: readonly Index[]): Index[] =>
   indexes.filter(({ key, where }) => !where && !Object.values(key).includes('text'));
 
-/** Whether a query by this path finds its documents by an index. */
+/** Whether an index leads to the documents of a query by this path. */
 export const leadsIndex = ({ indexes }: { indexes: readonly Index[] }, path: string): boolean =>
   complete(indexes).some(({ key }) => Object.keys(key)[0] === path);
 
-/** An index as a definition writes it. */
+/** An index as written in a definition. */
 export const indexText = (key: Index['key']): string =>
   `{ key: { ${Object.entries(key)
     .map(([path, direction]) => `${keyText(path)}: ${direction === 'text' ? "'text'" : direction}`)

@@ -14,8 +14,8 @@ import { cascadeOf, guarded, type Target } from './references.ts';
 import { modelOf } from './model.ts';
 
 /**
- * What MongoDB does not do by itself: a reference leads to a document that exists, and a removal does to those
- * that refer to what goes away what their references' policies say. All of it runs inside transaction().
+ * Referential integrity, which MongoDB lacks: a reference leads to an existing document, and a removal treats
+ * referring documents by the policies of their references. Everything here runs inside transaction().
  */
 
 /** How many other documents one removal may change: a transaction must end within seconds. */
@@ -23,7 +23,7 @@ export const MAX_CHANGES = 10_000;
 
 type Identified = { _id: Types.ObjectId };
 
-/** Sees to it that what is referred to exists, and goes on existing until this transaction has ended. */
+/** Ensures that the referenced documents exist, and keep existing until this transaction has ended. */
 export async function hold(targets: Target[]): Promise<void> {
   if (targets.length === 0) return;
   const [holdFound] = await lookUpTargets(targets);
@@ -31,8 +31,8 @@ export async function hold(targets: Target[]): Promise<void> {
 }
 
 /**
- * Reads in one round trip whether targets exist, and what else is wanted. Returns a function that holds some of the
- * targets, or refuses them, and the documents that were found.
+ * Reads in one round trip whether targets exist, and further documents. Returns the documents found, and a function
+ * that holds some of the targets or refuses the request if they are missing.
  */
 export async function lookUpTargets(
   targets: Target[],
@@ -43,7 +43,7 @@ export async function lookUpTargets(
   const parts: Wanted[] = kinds.map((kind) => ({
     collection: kind.collection,
     ids: targets.flatMap(({ resource, id }) => (resource === kind ? id : [])),
-    // What the caller may not see is not there.
+    // A target that the caller may not see counts as missing.
     condition: visible(kind),
     collation: kind.collation,
     idOnly: true,
@@ -52,7 +52,7 @@ export async function lookUpTargets(
   const found = await lookUp([...parts, ...others]);
   const existing = existingIn(parts, found);
   const holdFound = (held: Target[]): void => {
-    // That there is a guard proves nothing: other tools remove a document and leave its guards behind.
+    // A guard proves nothing: other tools remove a document and leave its guards behind.
     const absent = held.filter((target) => !existing.has(keyOf(guarded(target))));
     if (absent.length > 0) throw referenceNotFound(absent);
     changeGuards(guardsOf(held.map(guarded)), (id) => existing.has(id));
@@ -77,7 +77,7 @@ const existingIn = (parts: Wanted[], found: mongo.Document[][]): ReadonlySet<str
   );
 
 function referenceNotFound(targets: Target[]): Problem {
-  // A reference that did not stand in a body stood in the path.
+  // A reference that is not from the body is from the path.
   if (targets.some(({ pointer }) => pointer === undefined)) return notFound();
   return new Problem('reference_not_found', 'The body refers to documents that do not exist.', {
     errors: targets.map(({ resource, id, pointer }) => ({
@@ -89,14 +89,14 @@ function referenceNotFound(targets: Target[]): Problem {
   });
 }
 
-/** Removes a document and does to those that refer to it what their references' policies say. */
+/** Removes a document, and treats the documents that refer to it by their references' policies. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   const removal = beginning();
   if ((await removeAll(resource, [id], removal)) === 0) throw notFound();
   await settle(removal);
 }
 
-/** Removes what would keep a document from being removed, and what refers to that in turn, by its policies. */
+/** Removes documents that would restrict a removal, and applies the policies of those that refer to them. */
 export async function removeDependents(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   const removal = beginning();
   for (const reference of resource.referrers)
@@ -105,25 +105,25 @@ export async function removeDependents(resource: AnyResource, id: Types.ObjectId
   await settle(removal);
 }
 
-/** What one removal does. */
+/** The state of one removal. */
 interface Removal {
   /** How many other documents it may still change. */
   changes: number;
   /** What it has removed and others may still refer to. */
   removed: Map<AnyResource, Types.ObjectId[]>;
-  /** The references that have lost these targets, and do not know it yet. */
+  /** References that lost these targets and have not been updated yet. */
   detached: [Reference, Types.ObjectId[]][];
 }
 
 const beginning = (): Removal => ({ changes: MAX_CHANGES, removed: new Map(), detached: [] });
 
-/** At the end, so that a document that the same removal takes along restricts nothing and breaks no rule. */
+/** Runs at the end, so that documents which the same removal takes along neither restrict it nor break rules. */
 async function settle(removal: Removal): Promise<void> {
   for (const [reference, ids] of removal.detached) await detach(reference, ids, removal);
   for (const [removed, ids] of removal.removed) await refuseIfRestricted(removed, ids);
 }
 
-/** Each level of a cascade goes as a whole, so what is met a second time, or in a circle, is gone by then. */
+/** Each level of a cascade is removed as a whole, so documents reached again, or in a circle, are gone by then. */
 async function removeAll(resource: AnyResource, ids: Types.ObjectId[], removal: Removal): Promise<number> {
   for (const { beforeRemove } of resource.hooks) await beforeRemove?.(ids);
   const { collection } = resource;
@@ -157,7 +157,7 @@ async function refuseIfRestricted(resource: AnyResource, ids: Types.ObjectId[]):
     if (!one) continue;
     const known = valuesAt(one, reference).map(({ value }) => String(value));
     const id = ids.find((id) => known.includes(id.toHexString())) as Types.ObjectId;
-    // How many there are that the caller may not see is nothing to be told.
+    // The number of referring documents that the caller may not see is not revealed.
     const seen = restrict({ [field]: id }, visible(from));
     const count = await modelOf(from).countDocuments(seen).limit(MAX_CHANGES);
     const some = await modelOf(from).find(seen, { _id: 1 }).limit(5).lean<Identified[]>();
@@ -197,14 +197,14 @@ async function detach(
 }
 
 async function cascade({ from, field }: Reference, ids: Types.ObjectId[], removal: Removal): Promise<void> {
-  // The guards of what can itself be referred to go, too.
+  // The guards of removed documents are removed too.
   const cost = from.referrers.length > 0 ? 20 : 1;
   await removeAll(from, await claim(from, { [field]: { $in: ids } }, removal, cost), removal);
 }
 
 /**
- * Every reference to one document becomes a reference to another; answers how many documents changed.
- * `pointer` says where in the body the other one was named.
+ * Redirects every reference from one document to another; returns how many documents changed. `pointer` is the place
+ * of the other document's id in the body.
  */
 export async function redirect(
   resource: AnyResource,
@@ -215,13 +215,13 @@ export async function redirect(
   const budget = { changes: MAX_CHANGES };
   for (const reference of resource.referrers) {
     const { from: referrer, field, policy } = reference;
-    // What goes with the document does not go over to another one: its sessions, its keys.
+    // Documents that go with their target, such as sessions and keys, are not handed over to another one.
     if (policy === 'cascade') continue;
-    // A key for the one resource is none for those that refer to it.
+    // An API key needs write access to the referring resources too.
     if (!hasScope(caller(), referrer.collection, 'write'))
       throw insufficientScope(`${referrer.collection}:write`);
     const model = modelOf(referrer);
-    // The other one itself would come to refer to itself: it keeps its reference, for the removal to detach or to refuse.
+    // The other document would refer to itself: it keeps its reference, and the removal detaches or refuses it.
     const others = referrer === resource ? { _id: { $ne: to } } : {};
     const changed = await claim(referrer, { ...others, [field]: from }, budget);
     await keepRules(reference, changed, [from], to);
@@ -236,7 +236,7 @@ export async function redirect(
   return MAX_CHANGES - budget.changes;
 }
 
-/** What a removal can be refused with, for the sake of what refers to it or to what goes with it. */
+/** The problems of a removal that come from referring documents, and from those of documents that go with it. */
 export function removalProblems(resource: AnyResource): ProblemCode[] {
   const removed = cascadeOf(resource);
   const referrers = removed.flatMap((one) => one.referrers);
@@ -248,7 +248,7 @@ export function removalProblems(resource: AnyResource): ProblemCode[] {
   return [...new Set(problems)];
 }
 
-/** What a redirection can be refused with. */
+/** The problems of a redirection. */
 export function redirectionProblems({ referrers }: AnyResource): ProblemCode[] {
   const redirected = referrers.filter(({ policy }) => policy !== 'cascade');
   const problems: ProblemCode[] = ['reference_not_found', 'too_many_references'];
@@ -258,7 +258,7 @@ export function redirectionProblems({ referrers }: AnyResource): ProblemCode[] {
   return problems;
 }
 
-/** Where the other one is in the list already, the first one goes: nothing stands in it twice. */
+/** If the other id is already in the list, the first one is removed: a list has no duplicates. */
 async function redirectEntries(
   reference: Reference,
   from: Types.ObjectId,
@@ -270,7 +270,7 @@ async function redirectEntries(
   const alone = { $eq: from, $ne: to };
   const { path, arrayFilters } = changing(reference, { $eq: from }, alone);
   await model.updateMany(
-    // Of several lists in a document, each is looked at by itself.
+    // Each of several lists in a document is treated separately.
     { ...others, [field]: lists.length === 1 ? alone : from },
     { $set: { [`${path}.$[old]`]: to } },
     { arrayFilters: [...arrayFilters, { old: from }] },
@@ -279,7 +279,7 @@ async function redirectEntries(
   await model.updateMany({ ...others, [field]: from }, { $pull: { [left]: from } }, options);
 }
 
-/** The documents that are about to change, each at a cost; refuses more than the budget has. */
+/** The ids of the documents that are about to change, counted against the budget; refuses if it is exceeded. */
 async function claim(
   resource: AnyResource,
   filter: object,

@@ -4,7 +4,7 @@ import { visible } from './policy.ts';
 import type { AnyResource } from './resource.ts';
 import { projectionOf, type Selection } from './selection.ts';
 
-/** One join, as Mongoose's populate takes it: a document in the place of its id, as the caller may see it. */
+/** A join for Mongoose's populate: replaces an id by its document, as far as the caller may see it. */
 export const join = (
   field: string,
   target: AnyResource,
@@ -16,7 +16,7 @@ export const join = (
   match: visible(target),
   select: projectionOf(target, selection, path),
   options: { lean: true, maxTimeMS: QUERY_TIME },
-  // What the caller may not see, what other tools have removed, what is no id: show that rather than nothing.
+  // Ids of hidden or missing documents, and values that are no ids, are shown unchanged rather than dropped.
   skipInvalidIds: true,
   transform: (found: unknown, id: unknown) => found ?? id,
 });

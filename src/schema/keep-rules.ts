@@ -6,15 +6,15 @@ import { restrict, visible } from './policy.ts';
 import type { AnyResource, Reference } from './resource.ts';
 import { brokenRules, type Rule } from './rules.ts';
 
-/** Documents that are read at once. */
+/** Documents per read. */
 const BATCH = 500;
 
 type Id = Types.ObjectId;
 type Document = { _id: Id } & Record<string, unknown>;
 
 /**
- * A removal detaches references from other documents, a merge redirects them. Throws a 409 problem if one of these
- * documents would then break a rule of its own. Runs in the transaction that is about to change them.
+ * Throws a 409 problem if a removal (which detaches references) or a merge (which redirects them) would make a
+ * referring document break a rule of its own. Runs in the transaction that is about to change these documents.
  */
 export async function keepRules(
   reference: Reference,
@@ -49,7 +49,7 @@ export async function keepRules(
   );
 }
 
-/** A copy of a value in which what stands at a path is another: in each item, where there is a list on the way. */
+/** A copy of a value with a changed value at a path; in a list on the way, in each item. */
 function changedAt(
   value: unknown,
   [name, ...deeper]: string[],
@@ -61,7 +61,7 @@ function changedAt(
   return { ...value, [name]: changedAt((value as Document)[name], deeper, change) };
 }
 
-/** A reference, or a list of them, as integrity.ts will have the database change it. */
+/** Changes a reference or a list of them in the way integrity.ts will have the database do it. */
 function redirected(value: unknown, targets: Id[], instead: Id | undefined): unknown {
   const isOneOf = (ids: Id[]) => (id: unknown) => isObjectId(id) && ids.some((one) => one.equals(id));
   const isTarget = isOneOf(targets);
@@ -70,7 +70,7 @@ function redirected(value: unknown, targets: Id[], instead: Id | undefined): unk
   return value.flatMap((id) => (isTarget(id) ? replacement : [id]));
 }
 
-/** Says where the documents are that stand in the way, as far as the caller may see them. */
+/** Lists the documents that stand in the way, as far as the caller may see them. */
 async function blocker({ from, field }: Reference, ids: Id[], targets: Id[]): Promise<Blocker> {
   const seen = await modelOf<AnyResource>(from)
     .find(restrict({ _id: { $in: ids } }, visible(from)), { _id: 1 })

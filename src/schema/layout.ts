@@ -5,13 +5,13 @@ import { expressionsOf } from './rules.ts';
 import { validatorOf } from './validator.ts';
 import { viewsOf } from './views.ts';
 
-/** A resource as its collection. */
+/** The collection of a resource. */
 const collectionOf = (resource: AnyResource): Collection => {
   const { rules, ...rest } = resource;
   const expressions = expressionsOf(rules);
   return { ...rest, schema: validatorOf(resource), ...(expressions && { rules: expressions }) };
 };
 
-/** How a database that serves these resources is laid out. */
+/** The layout of a database that serves these resources. */
 export const databaseOf = (resources: AnyResource[]): Layout =>
   layoutOf([...resources.map(collectionOf), ...OWN], viewsOf(resources));

@@ -9,7 +9,7 @@ import { type AnyResource, noun } from './resource.ts';
 import * as store from './store.ts';
 import * as writes from './writes.ts';
 
-/** Links by their pairs: `{ user, book }` names at most one reading. What writes runs inside transaction(). */
+/** Links by their pairs: `{ user, book }` identifies at most one reading. Writes run inside transaction(). */
 
 export type Pair = Record<string, ObjectId>;
 type Stored = { _id: ObjectId } & Record<string, unknown>;
@@ -33,8 +33,8 @@ export async function readAs(
 }
 
 /**
- * The link of a pair, if there is one. Refuses where the caller may neither change it nor make it: of another's pair it
- * cannot be told whether it is linked.
+ * Finds the link of a pair, if there is one. Refuses callers who may neither change nor create it: whether somebody
+ * else's pair is linked must not be revealed.
  */
 export async function findWritable(
   resource: AnyResource,
@@ -44,12 +44,12 @@ export async function findWritable(
   const found = await find(resource, restrict(pair, writable(resource, right)) as Pair);
   if (found) return found;
   if (await find(resource, restrict(pair, visible(resource)) as Pair))
-    throw forbidden(`This ${noun(resource)} is another's.`);
+    throw forbidden(`This ${noun(resource)} belongs to another user.`);
   requireCreatable(resource, pair);
   return undefined;
 }
 
-/** Links a pair, or replaces what its link says. Whether it has made it is part of the answer. */
+/** Links a pair, or replaces its link; says which. */
 export async function put(
   resource: AnyResource,
   pair: Pair,
@@ -62,14 +62,14 @@ export async function put(
   try {
     return { link: await writes.create(resource, { ...fields, ...pair }), isNew: true };
   } catch (error) {
-    // It was the path that named them.
+    // The path named them.
     if (error instanceof Problem && error.code === 'reference_not_found' && isOfSides(resource, error))
       throw notFound();
     throw error;
   }
 }
 
-/** Ends a link; that there is none is no fault. */
+/** Removes a link, if there is one. */
 export async function remove(resource: AnyResource, pair: Pair): Promise<void> {
   const found = await findWritable(resource, pair, 'remove');
   if (found) return store.remove(resource, found._id);
@@ -77,7 +77,7 @@ export async function remove(resource: AnyResource, pair: Pair): Promise<void> {
   await store.requireVisible(side.target, pair[side.field] as ObjectId);
 }
 
-/** The body without the sides of the link, which may stand there as a read has given them. */
+/** The body without the sides of the link, which it may repeat. */
 function withoutSides(pair: Pair, body: Record<string, unknown>) {
   const others = Object.keys(pair).filter(
     (side) => body[side] !== undefined && !pair[side]?.equals(body[side] as ObjectId),
@@ -88,13 +88,13 @@ function withoutSides(pair: Pair, body: Record<string, unknown>) {
         in: 'body',
         pointer: `/${side}`,
         code: 'read_only',
-        message: 'is what the path says: leave it out, or send it as it is',
+        message: 'is set by the path: leave it out, or send the same id',
       })),
     );
   return Object.fromEntries(Object.entries(body).filter(([field]) => !(field in pair)));
 }
 
-/** What a read has given of a link that is gone cannot come back: its id, its times. */
+/** A link that was removed does not come back with its former id and times. */
 function refuseReadOnly(resource: AnyResource, fields: object): void {
   const faults = Object.keys(fields)
     .filter((field) => !(field in resource.body.shape))
@@ -102,7 +102,7 @@ function refuseReadOnly(resource: AnyResource, fields: object): void {
       in: 'body' as const,
       pointer: `/${field}`,
       code: 'read_only',
-      message: 'cannot be written where there is no link yet: leave it out',
+      message: 'cannot be written in a new link: leave it out',
     }));
   if (faults.length > 0) throw invalid(faults);
 }

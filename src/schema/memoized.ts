@@ -1,4 +1,4 @@
-/** A function of an object, such as a resource, whose result is made when it is first needed, and once. */
+/** Memoizes a function of an object, such as a resource: the result is computed on first use. */
 export function memoized<K extends object, T>(make: (key: K) => T): (key: K) => T {
   const made = new WeakMap<K, T>();
   return (key) => {

@@ -1,12 +1,14 @@
 import { z } from 'zod';
 import type { Node } from './nodes.ts';
 
-/** JSON Merge Patch (RFC 7396): what a patch may say of a field, and what becomes of a value by it. */
+/** JSON Merge Patch (RFC 7396): the schema of a patch, and its application to a value. */
 
-/** Whether a patch goes into a value of this kind, rather than replace it. */
+/** Whether a patch merges into a value of this kind rather than replacing it. */
 export const isMerged = ({ kind }: Node): boolean => kind === 'object' || kind === 'map' || kind === 'union';
 
-/** What a patch takes for a field: of an object any part. What is wrong with a union only the merged value tells. */
+/**
+ * The schema of a field in a patch: for an object, any part of it. Faults of a union only show in the merged value.
+ */
 export function partOf(schema: z.ZodType): z.ZodType {
   const def = schema.def as z.core.$ZodTypes['_zod']['def'];
   const { id, ...meta } = schema.meta() ?? {};
@@ -34,7 +36,7 @@ type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json =>
   value !== null && typeof value === 'object' && !Array.isArray(value);
 
-/** The value, as JSON, that a patch makes of another one. Where null removes a member that may be null, it is null. */
+/** Applies a patch to a value (as JSON). A member that is removed by null stays as null if it is nullable. */
 export function merged(node: Node, value: unknown, patch: unknown): unknown {
   if (!isMerged(node) || !isObject(patch)) return patch;
   const base = isObject(value) ? value : {};
@@ -46,7 +48,7 @@ export function merged(node: Node, value: unknown, patch: unknown): unknown {
   return option ? { ...result, ...whole(option.fields, result, {}) } : result;
 }
 
-/** An object with all its members; those that it lacks are null, where they may be. */
+/** Completes an object: nullable members that are missing become null. */
 const whole = (fields: Record<string, Node>, base: Json, patch: Json): Json =>
   Object.fromEntries(
     Object.entries(fields).flatMap(([name, field]): [string, unknown][] => {
@@ -56,7 +58,7 @@ const whole = (fields: Record<string, Node>, base: Json, patch: Json): Json =>
     }),
   );
 
-/** Without a schema, as the RFC says it. */
+/** Without a schema, as the RFC defines it. */
 function plainly(base: Json, patch: Json): Json {
   const result = { ...base };
   for (const [name, value] of Object.entries(patch))

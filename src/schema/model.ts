@@ -5,7 +5,7 @@ import { memoized } from './memoized.ts';
 import type { Node, ValueKind } from './nodes.ts';
 import type { AnyResource, DocumentOf } from './resource.ts';
 
-/** What Mongoose casts the values of a field to. Zod has validated them: strangers are refused, not converted. */
+/** Mongoose's types for fields. Zod has validated the values: other types are refused, not converted. */
 const TYPES: Record<ValueKind, unknown> = {
   text: String,
   day: String,
@@ -43,19 +43,19 @@ function schemaType(node: Node): any {
 export { QUERY_TIME } from '../mongo/times.ts';
 
 /**
- * Beside other conditions, where documents are read in the order of their ids: the index of the ids has the collation of
- * the collection, and MongoDB sorts by it under another one only if no id that is looked for can be a text.
+ * A condition for reading documents in the order of their ids. The index of `_id` has the collection's collation, and
+ * MongoDB uses it under another one only if the compared ids cannot be texts.
  */
 export const BY_ID = { _id: { $gte: new mongoose.Types.ObjectId('0'.repeat(24)) } };
 
-/** Where all documents are read in that order, nothing is compared: the collation that the index has does. */
+/** Reading all documents in that order compares nothing: use the index's own collation. */
 export const OF_THE_COLLECTION = undefined as unknown as mongo.CollationOptions;
 
-/** The Mongoose model of a resource, whose queries can end in JSON: see Bytes. */
+/** The Mongoose model of a resource; its queries can end in JSON: see Bytes. */
 export const modelOf = <R extends AnyResource>(resource: R): Model<DocumentOf<R>, Bytes> =>
   models(resource) as unknown as Model<DocumentOf<R>, Bytes>;
 
-/** Made when it is first needed. Settings are the same for all; collections and indexes are made before the server listens. */
+/** Created on first use. Settings are the same for all; collections and indexes are made before the server listens. */
 const models = memoized(({ name, collection, nodes, collation }: AnyResource): Model<any> => {
   const schema: Schema = new Schema(toMongoose(nodes), {
     collection,
@@ -71,6 +71,6 @@ const models = memoized(({ name, collection, nodes, collation }: AnyResource): M
   });
   schema.plugin(inOrder);
   Object.assign(schema.query, queryMethods);
-  // Under its own collection, a name may be taken twice: nothing looks a model up by its name.
+  // Named after its collection; two resources may share a name, and nothing looks a model up by name.
   return mongoose.connection.model(name, schema, collection) as Model<any>;
 });

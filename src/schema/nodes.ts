@@ -4,8 +4,8 @@ import { isObjectId, MAP_KEY, type Policy, references, storedKinds } from './fie
 import { refusedPattern } from './pcre.ts';
 
 /**
- * What a field is. Read from its Zod schema once; the model, the validator, filters, sorts and answers are derived from
- * this. The set of kinds is closed, because a field that Mongoose or MongoDB did not check must not slip in unnoticed.
+ * The kinds of field. Read once from the Zod schema; model, validator, filters, sorts and answers are derived from
+ * them. The set is closed, so that no field escapes the checks of Mongoose and MongoDB unnoticed.
  */
 export type Node = { schema: z.ZodType; nullable: boolean } & (
   | { kind: ValueKind; reference?: Declared | undefined }
@@ -19,10 +19,12 @@ export type Node = { schema: z.ZodType; nullable: boolean } & (
 type ObjectNode = { kind: 'object'; fields: Record<string, Node> };
 export type Kind = Node['kind'];
 
-/** One value. A day is stored as a string, an instant as a Date, a decimal as a Decimal128, an id as an ObjectId. */
+/**
+ * A single value. A day is stored as a string, an instant as a Date, a decimal as a Decimal128, an id as an ObjectId.
+ */
 export type ValueKind = 'text' | 'day' | 'integer' | 'number' | 'boolean' | 'instant' | 'id';
 
-/** Whether MongoDB's value is of a kind of single values. */
+/** Whether values of this kind are single values. */
 export function isOf(kind: Kind, value: unknown): boolean {
   switch (kind) {
     case 'text':
@@ -55,9 +57,11 @@ export interface Declared {
 /** How deep objects, lists of objects, maps and unions may be nested. */
 const MAX_LEVELS = 4;
 
-const SUPPORTED = `Supported are text(), z.string(), formats of strings such as z.email(), z.int(), z.number(), z.boolean(), z.enum(), z.literal(), decimal(), day(), instant(), objectId(), ref(); of these z.array(), setOf(), z.strictObject(), mapOf() and z.discriminatedUnion() of objects, to ${MAX_LEVELS} levels; and .nullable() of each.`;
+const SUPPORTED = `Supported: text(), z.string(), formats of strings such as z.email(), z.int(), z.number(), z.boolean(), z.enum(), z.literal(), decimal(), day(), instant(), objectId(), ref(); of these z.array(), setOf(), z.strictObject(), mapOf() and z.discriminatedUnion() of objects, to ${MAX_LEVELS} levels; and .nullable() of each.`;
 
-/** Reads the fields of a definition. Throws an Error that names every field that is not supported, and what is. */
+/**
+ * Reads the fields of a definition. Throws an Error that names all unsupported fields and lists the supported kinds.
+ */
 export function nodesOf(fields: Record<string, z.core.$ZodType>): Record<string, Node> {
   const faults: string[] = [];
   const nodes = readObject(fields, { path: '', level: 0, faults });
@@ -67,14 +71,14 @@ export function nodesOf(fields: Record<string, z.core.$ZodType>): Record<string,
 
 interface Place {
   path: string;
-  /** How many objects, maps and unions are around it. */
+  /** The number of objects, maps and unions around it. */
   level: number;
   faults: string[];
-  /** Why no reference may stand here. */
+  /** Why a reference cannot be here; undefined if it can. */
   unreferable?: string;
 }
 
-/** What answers show by these names is no field. */
+/** Names that answers use for members that are not fields. */
 const RESERVED = ['id', 'etag'];
 const NAME = /^[A-Za-z][A-Za-z0-9_]*$/;
 
@@ -92,7 +96,7 @@ function readObject(fields: Record<string, z.core.$ZodType>, place: Place): Reco
   return nodes;
 }
 
-/** The node of a schema; undefined, if there is none, which stands in the faults then. */
+/** The node of a schema; undefined if unsupported, with an entry in the faults. */
 function read(schema: z.core.$ZodType, place: Place): Node | undefined {
   const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
   const refuse = (what: string): undefined => {
@@ -109,7 +113,9 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
       return of({ kind: (def as { format?: string }).format === 'date' ? 'day' : 'text' } as const);
     case 'number':
       if (stepsOf(schema).some((step) => !Number.isInteger(step)))
-        return refuse('is a multiple of a fraction, which binary numbers cannot tell: write decimal()');
+        return refuse(
+          'is a multiple of a fraction, which binary floating point cannot represent: use decimal()',
+        );
       return of({ kind: isInteger(schema) ? 'integer' : 'number' } as const);
     case 'boolean':
       return of({ kind: 'boolean' } as const);
@@ -123,7 +129,7 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
     }
     case 'pipe': {
       const stored = storedKinds.get(def.out as z.ZodType);
-      if (!stored) return refuse('is a codec or transform of its own, which is not supported');
+      if (!stored) return refuse('is a custom codec or transform, which is not supported');
       const reference = references.get(schema as z.ZodType);
       if (reference && place.unreferable) return refuse(`is a reference ${place.unreferable}`);
       return stored.kind === 'decimal' ? of(stored) : of({ kind: stored.kind, reference });
@@ -133,7 +139,7 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
     case 'object': {
       if (place.level === MAX_LEVELS) return refuse(`is nested deeper than ${MAX_LEVELS} levels`);
       if ((def.catchall as z.core.$ZodType | undefined)?._zod.def.type !== 'never')
-        return refuse('is z.object(), which drops members that it does not know: write z.strictObject()');
+        return refuse('is z.object(), which silently drops unknown members: use z.strictObject()');
       return of({
         kind: 'object',
         fields: readObject(def.shape, { ...place, level: place.level + 1 }),
@@ -144,13 +150,13 @@ function read(schema: z.core.$ZodType, place: Place): Node | undefined {
     case 'union':
       return readUnion(schema, def, place, refuse);
     default:
-      return refuse(`is of the kind "${def.type}", which is not supported`);
+      return refuse(`has the kind "${def.type}", which is not supported`);
   }
 }
 
 type Refuse = (what: string) => undefined;
 
-/** What a schema checks, itself and by the checks that were added to it. */
+/** The checks of a schema, its own and added ones. */
 export const checksOf = ({
   _zod: { def },
 }: z.core.$ZodType): { format?: string; pattern?: RegExp; value?: unknown; check?: string }[] => [
@@ -161,7 +167,7 @@ export const checksOf = ({
 const isInteger = (schema: z.core.$ZodType): boolean =>
   checksOf(schema).some(({ format }) => format?.includes('int'));
 
-/** The regular expressions that a definition wrote itself: those in Zod are known to be the same in MongoDB. */
+/** The regular expressions in the definition itself: those of Zod's formats behave the same in MongoDB. */
 const patternsOf = (schema: z.core.$ZodType) => checksOf(schema).filter(({ format }) => format === 'regex');
 
 const stepsOf = (schema: z.core.$ZodType) =>
@@ -178,7 +184,7 @@ function readValues(
   const [type = ''] = types;
   if (types.size !== 1 || !['string', 'number', 'boolean'].includes(type))
     return refuse(
-      'has values that are not all texts, all numbers or all booleans (for null write .nullable())',
+      'has values that are not all texts, all numbers or all booleans (for null use .nullable())',
     );
   return of({ kind: 'enum', values: values as string[] } as const);
 }
@@ -194,7 +200,7 @@ function readList(
   if (node.kind === 'list')
     return refuse('is a list of lists, which no index can search: make it a list of objects');
   if (node.nullable && 'reference' in node && node.reference)
-    return refuse('is a list of references that may be null: leave out .nullable() inside the list');
+    return refuse('is a list of references that may be null: remove .nullable() inside the list');
   return { schema: schema as z.ZodType, nullable: false, kind: 'list', element: node };
 }
 
@@ -206,7 +212,7 @@ function readMap(
 ): Node | undefined {
   if (place.level === MAX_LEVELS) return refuse(`is nested deeper than ${MAX_LEVELS} levels`);
   if (!patternsOf(keyType).some(({ pattern }) => pattern === MAP_KEY))
-    return refuse('is z.record(), whose keys nothing limits: write mapOf()');
+    return refuse('is z.record(), whose keys are unlimited: use mapOf()');
   const unreferable = 'inside a map, which no index can search: make it a list of objects';
   const value = read(valueType, { ...place, path: `${place.path}.*`, level: place.level + 1, unreferable });
   return value && { schema: schema as z.ZodType, nullable: false, kind: 'map', value };
@@ -219,7 +225,7 @@ function readUnion(
   refuse: Refuse,
 ): Node | undefined {
   if (!('discriminator' in def))
-    return refuse('is z.union(), which is not supported: write z.discriminatedUnion()');
+    return refuse('is z.union(), which is not supported: use z.discriminatedUnion()');
   const unreferable = 'inside a union: make it a field beside the union';
   const options = def.options.flatMap((option) => {
     const node = read(option, { ...place, unreferable });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { restricted } from './access.ts';
 
-/** The same schema with other objects and other single values in it; what wraps them stays. */
+/** Rebuilds a schema with other objects and single values inside; its wrappers are kept. */
 export function rebuilt(
   schema: z.ZodType,
   objects: (object: z.ZodObject) => z.ZodType,
@@ -23,7 +23,7 @@ export function rebuilt(
         return values(schema);
     }
   })();
-  // A list is rebuilt without its checks: what other tools have stored may repeat an entry.
+  // Lists are rebuilt without their checks: entries stored by other tools may repeat.
   const { id, uniqueItems, ...meta } = schema.meta() ?? {};
   const result = made.meta({ ...meta, ...made.meta() });
   const restriction = restricted.get(schema);

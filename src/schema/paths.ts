@@ -6,17 +6,17 @@ import { type Declared, type Kind, type Node, nodesOf } from './nodes.ts';
 export interface Path {
   /** The names from the document to it, joined by dots, as in filters, sorts, indexes and messages. */
   path: string;
-  /** What it is; of a list, what each entry is. */
+  /** Its kind; for a list, the kind of its entries. */
   kind: Exclude<Kind, 'list'>;
-  /** The Zod schema of one value: without null, of a list its element. */
+  /** The Zod schema of a single value: without null, and for a list of its element. */
   schema: z.ZodType;
-  /** The lists between the document and its values, itself included, by their paths. */
+  /** The lists between the document and its values, by their paths, including itself. */
   lists: string[];
-  /** Whether a document may have many values there: it is a list, or inside one. */
+  /** Whether a document may have several values there: it is a list, or inside one. */
   many: boolean;
-  /** Whether null may stand there. */
+  /** Whether it is nullable. */
   nullable: boolean;
-  /** Whether a document may have no value there: it may be null, or what it is part of may. */
+  /** Whether a document may have no value there: it or an object around it is nullable. */
   optional: boolean;
   reference?: Declared | undefined;
 }
@@ -24,14 +24,14 @@ export interface Path {
 /** The paths of a definition's fields, by their names. */
 export type Paths = ReadonlyMap<string, Path>;
 
-/** The paths of fields, as the compiler knows them. */
+/** The paths of fields, for the compiler. */
 export type PathOf<F> = {
   [K in keyof F & string]:
     | K
     | (Inside<F[K]> extends infer S ? (S extends never ? never : `${K}.${PathOf<S>}`) : never);
 }[keyof F & string];
 
-/** What a field contains: in a list, a union or null, too. */
+/** The contents of a field, through lists, unions and null. */
 export type Inside<T> =
   T extends z.ZodNullable<infer I>
     ? Inside<I>
@@ -44,9 +44,9 @@ export type Inside<T> =
           : never;
 
 /**
- * All fields by their paths, what contains others before them, and `id`, `createdAt` and `updatedAt`. The keys of a map
- * are no paths; of a union, the single values that are of one kind in all options that have them are. Throws an Error
- * that names every field that is not supported.
+ * All fields by their paths, containers first, plus `id`, `createdAt` and `updatedAt`. Keys of maps have no paths; a
+ * union has paths for the single values that have the same kind in all options with that member. Throws an Error that
+ * names all unsupported fields.
  */
 export function pathsOf(fields: Record<string, z.ZodType>): Map<string, Path> {
   const none = { lists: [], many: false, nullable: false, optional: false };
@@ -65,7 +65,7 @@ export function pathsOf(fields: Record<string, z.ZodType>): Map<string, Path> {
   return new Map(all.map((path) => [path.path, path]));
 }
 
-/** Where fields stand. */
+/** The place of fields in a document. */
 interface Place {
   prefix: string;
   lists: string[];
@@ -97,7 +97,7 @@ function pathsAt(node: Node, path: string, { lists, optional }: Place): Path[] {
   return [itself];
 }
 
-/** The single values of a union that are of one kind in all options that have them. */
+/** The single values of a union that have the same kind in all options with that member. */
 function shared({ discriminator, options }: Node & { kind: 'union' }): Record<string, Node> {
   const shared: Record<string, Node> = {};
   for (const name of new Set(options.flatMap(({ fields }) => Object.keys(fields)))) {
@@ -117,13 +117,13 @@ function merged(nodes: Node[]): Node | undefined {
   return first.kind === 'enum' ? { ...first, values, schema: z.literal(values) } : first;
 }
 
-/** Whether what stands there is no single value, but an object. */
+/** Whether it is an object instead of a single value. */
 export const isContainer = ({ kind }: Path): boolean => ['object', 'map', 'union'].includes(kind);
 
 export const noField = (where: string, name: string, paths: Paths): string =>
-  `${where} "${name}", which is no field; there are ${[...paths.keys()].join(', ')}`;
+  `${where} "${name}", which is not a field; there are ${[...paths.keys()].join(', ')}`;
 
-/** What a document has at a path that leads through no list. */
+/** The value of a document at a path without lists. */
 export const valueAt = (object: unknown, path: string): unknown =>
   path
     .split('.')

@@ -1,11 +1,14 @@
 export type Pattern = Pick<RegExp, 'source' | 'flags'>;
 
-/** A regular expression of JavaScript in MongoDB's dialect (PCRE2). Throws an Error that says what has no equivalent. */
+/**
+ * Translates a JavaScript regular expression to MongoDB's dialect (PCRE2). Throws an Error that names what has no
+ * equivalent.
+ */
 export const toPcre = (pattern: Pattern): string => translate(pattern).pcre;
 
 /**
- * Why a definition cannot have this regular expression: where the two dialects differ, the database would refuse what
- * the API accepts. Undefined, if it can.
+ * Why a definition cannot use this regular expression: where the dialects differ, the database would refuse what the
+ * API accepts. Undefined if it can.
  */
 export function refusedPattern(pattern: Pattern): string | undefined {
   try {
@@ -17,7 +20,7 @@ export function refusedPattern(pattern: Pattern): string | undefined {
   }
 }
 
-/** With the first token, if any, that takes half of a surrogate pair; `*` behind it takes the other half, too. */
+/** The first token that matches half of a surrogate pair, unless `*` after it matches the other half too. */
 function translate({ source, flags }: Pattern): { pcre: string; halves: string | undefined } {
   const foreign = flags.replace(/[isu]/g, '');
   if (foreign) throw new Error(`the flag ${foreign}: MongoDB knows i, s and u only`);
@@ -44,12 +47,12 @@ function translate({ source, flags }: Pattern): { pcre: string; halves: string |
 
 const TOKEN = /\\u([\da-fA-F]{4}|\{[\da-fA-F]+\})|\\.|\[\^?\]|[[\].$]/gs;
 
-/** JavaScript's white space, of which PCRE's \s knows the ASCII part only. */
+/** JavaScript's white space; PCRE's \s covers the ASCII part only. */
 const SPACE =
   '\\s\\x{00A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}\\x{FEFF}';
 
 const OUTSIDE: Record<string, string> = {
-  // In PCRE a line break may follow what `$` matches, and \n is the only one that the dot does not.
+  // In PCRE, `$` also matches before a final line break, and the dot excludes only \n.
   $: '\\z',
   '.': '[^\\n\\r\\x{2028}\\x{2029}]',
   '\\s': `[${SPACE}]`,
@@ -59,7 +62,7 @@ const OUTSIDE: Record<string, string> = {
   '[^]': '[\\s\\S]',
 };
 
-/** In JavaScript a bracket inside brackets is a character like any other. */
+/** In JavaScript a bracket inside brackets is an ordinary character. */
 const IN_CLASS: Record<string, string> = {
   '\\s': SPACE,
   '\\v': '\\x0B',
@@ -68,7 +71,7 @@ const IN_CLASS: Record<string, string> = {
   '[^]': '\\[^]',
 };
 
-/** Behind a backslash, other letters mean themselves in JavaScript, and something else in PCRE. */
+/** After a backslash, other letters are literal in JavaScript and have meanings in PCRE. */
 function known(token: string): string {
   if (/^\\[A-Za-z]$/.test(token) && !/[bBcdDfknpPrStwWx]$/.test(token))
     throw new Error(`${token}, which MongoDB understands differently`);

@@ -1,6 +1,6 @@
 import type { Reference } from './resource.ts';
 
-/** Where the references of a field are: in a document, and in an update that changes some of them. */
+/** Finds the references of a field in a document, and addresses them in an update. */
 
 type Place = Pick<Reference, 'field' | 'lists'>;
 
@@ -10,7 +10,7 @@ interface Value {
   pointer: string;
 }
 
-/** The values in a document. What has another form than the field says is passed over. */
+/** The values in a document. Values of an unexpected type are skipped. */
 export const valuesAt = (document: unknown, { field, lists }: Place): Value[] =>
   field.split('.').reduce<Value[]>(
     (found, name, i, names) => {
@@ -28,12 +28,14 @@ export const valuesAt = (document: unknown, { field, lists }: Place): Value[] =>
     [{ value: document, pointer: '' }],
   );
 
-/** Whether its references are the entries of a list; or else, members of a document or of what a list contains. */
+/**
+ * Whether its references are the entries of a list; otherwise they are members of the document or of objects in lists.
+ */
 export const isEntry = ({ field, lists }: Place): boolean => lists.at(-1) === field;
 
 /**
- * The path by which an update changes the references that meet a condition: `notes.$[in0].author`, with array filters
- * that say which objects of a list are meant. Where they are the entries of a list, the path of that list.
+ * The path for an update of the references that meet a condition: `notes.$[in0].author`, with array filters that
+ * select the objects of a list. If they are the entries of a list, the path of that list.
  */
 export function changing(place: Place, condition: object, innermost = condition) {
   const arrayFilters: Record<string, unknown>[] = [];

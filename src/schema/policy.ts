@@ -3,13 +3,13 @@ import { ANONYMOUS, type Caller, caller, hasRole, hasScope, type Role } from '..
 import { type Condition, type Entry, type Grant, grantTo, isClosed, isGranted, whoIs } from './grants.ts';
 
 /**
- * Who may read and write the documents of a resource: data, from which follow the conditions of every query, the
- * entrance of every route and what OpenAPI says of it.
+ * Policies: who may read and write the documents of a resource. They are data, from which the conditions of every
+ * query, the entrance of every route and the OpenAPI texts follow.
  */
 
-/** The policy as a definition says it. What it does not name is for admins only. */
+/** A declared policy. Rights that it does not name are for admins only. */
 export interface AccessPolicy {
-  /** The field with the id of the user whose document it is; `id`, where the document is the user. */
+  /** The field with the id of the owner; `id` if the document is the user. */
   owner?: string;
   /** A condition lets everybody read the documents that meet it. */
   read?: readonly (Entry | Condition)[];
@@ -21,7 +21,7 @@ export interface AccessPolicy {
 export const RIGHTS = ['read', 'create', 'update', 'remove'] as const;
 export type Right = (typeof RIGHTS)[number];
 
-/** A policy, decided as far as it can be before anybody calls. */
+/** A policy, decided as far as possible before any request. */
 export type Policy = { owner: string | undefined } & Record<Right, Grant>;
 
 export const policyOf = ({ owner, ...lists }: AccessPolicy): Policy => {
@@ -30,33 +30,33 @@ export const policyOf = ({ owner, ...lists }: AccessPolicy): Policy => {
   return { owner, read, create, update, remove };
 };
 
-/** What a policy governs. */
+/** Anything with a policy. */
 export interface Governed {
   collection: string;
   policy: Policy;
 }
 
-/** Who gets in at a route. What becomes of single documents is decided where they are read and written. */
+/** Who may call a route. Access to single documents is decided when they are read and written. */
 export interface Access {
-  /** The least role; 'anyone' need not log in. Without one nobody gets in by a role. */
+  /** The lowest role; 'anyone' needs no login. Undefined: no role suffices. */
   role?: 'anyone' | Role;
-  /** Not only who has that role, but every user whose own document it is, by this field. */
+  /** Besides that role, every user to whom the document belongs, by this field. */
   owner?: string;
-  /** What an API key must be good for; 'each': that is seen at each operation. Without one no key gets in. */
+  /** The scope that an API key needs; 'each': checked per operation. Undefined: API keys are refused. */
   scope?: string;
   /**
-   * Who calls says so in the body, and a header is not looked at; or a ticket may say it in place of the header: then
-   * the route itself asks requireAccess(). 'none': all callers are alike, and none is asked who it is.
+   * Where the credentials are. 'body': the Authorization header is ignored; 'ticket': a ticket may replace the header,
+   * and the route itself calls requireAccess(). 'none': callers are not identified, so all are alike.
    */
   credentials?: 'body' | 'ticket' | 'none';
 }
 
 export const ANYONE: Access = { role: 'anyone', scope: 'none' };
 
-/** Whoever calls, with whatever token: the database is not asked. */
+/** Anyone, with any token or none: the database is not asked. */
 export const UNASKED: Access = { role: 'anyone', credentials: 'none' };
 
-/** Who gets in at a route that does this to documents of a resource. */
+/** Who may call a route that does this to documents of a resource. */
 export function accessTo(right: Right, { policy, collection }: Governed): Access {
   const { role, owner, where } = policy[right];
   if (isClosed(policy[right]))
@@ -66,7 +66,7 @@ export function accessTo(right: Right, { policy, collection }: Governed): Access
   return { ...(role && { role }), ...(owner && { owner: policy.owner as string }), scope };
 }
 
-/** Refuses who may not enter. */
+/** Refuses callers who may not call the route. */
 export function requireAccess({ role, owner, scope }: Access, who: Caller): void {
   if (role !== 'anyone') {
     if (who.kind === 'anonymous') throw unauthenticated();
@@ -82,11 +82,11 @@ type Filter = Record<string, unknown>;
 
 const NOTHING: Filter = { $nor: [{}] };
 
-/** Both must hold. */
+/** A condition that requires both. */
 export const restrict = (filter: Filter, condition: Filter | undefined): Filter =>
   condition ? { $and: [filter, condition] } : filter;
 
-/** What a document must meet for the caller to see it; undefined, nothing. */
+/** The condition on documents that the caller may read; undefined means all. */
 export function visible(resource: Governed): Filter | undefined {
   const who = readerOf(resource);
   const { read } = resource.policy;
@@ -96,7 +96,10 @@ export function visible(resource: Governed): Filter | undefined {
   return others.length > 0 ? { $or: [first, ...others] } : (first ?? NOTHING);
 }
 
-/** What a document must meet for the caller to change it so; undefined, nothing. Refuses who can change none. */
+/**
+ * The condition on documents that the caller may change in this way; undefined means all. Refuses callers who can
+ * change none.
+ */
 export function writable(resource: Governed, right: 'update' | 'remove'): Filter | undefined {
   const who = writerOf(resource);
   const grant = resource.policy[right];
@@ -113,7 +116,7 @@ export function requireCreatable(resource: Governed, document: Record<string, un
   if (!isOwner(resource, who, document)) throw notYourself(resource);
 }
 
-/** Refuses to make a document somebody else's. */
+/** Refuses to give a document to another owner. */
 export function requireOwn(resource: Governed, changes: Record<string, unknown>): void {
   const { owner, update } = resource.policy;
   const who = caller();
@@ -126,7 +129,7 @@ const notYourself = ({ policy: { owner } }: Governed) =>
     errors: [{ in: 'body', pointer: `/${owner}`, code: 'not_yourself', message: 'must be yourself' }],
   });
 
-/** Whether it is the caller's own; the user may have been put in the place of the id. */
+/** Whether it is the caller's own; the id may have been replaced by the user. */
 export function isOwner({ policy }: Governed, { id }: Caller, stored: Filter): boolean {
   const owner = ownerPath(policy);
   if (owner === undefined || id === undefined) return false;
@@ -134,13 +137,13 @@ export function isOwner({ policy }: Governed, { id }: Caller, stored: Filter): b
   return id.equals((theirs?._id ?? theirs) as string);
 }
 
-/** Who reads: a key without the scope sees what everybody sees. */
+/** The reader: a key without the scope sees what everybody sees. */
 export function readerOf({ collection }: Governed): Caller {
   const who = caller();
   return hasScope(who, collection, 'read') ? who : ANONYMOUS;
 }
 
-/** Who writes; refuses a key without the scope. */
+/** The writer; refuses a key without the scope. */
 export function writerOf({ collection }: Governed): Caller {
   const who = caller();
   if (!hasScope(who, collection, 'write')) throw insufficientScope(`${collection}:write`);
@@ -152,15 +155,15 @@ const own = ({ policy }: Governed, grant: Grant, { id }: Caller): Filter | undef
   return grant.owner && owner && id ? { [owner]: id } : undefined;
 };
 
-/** Where MongoDB stores whose document it is. */
+/** Where MongoDB stores the owner's id. */
 export const ownerPath = ({ owner }: Policy): string | undefined => (owner === 'id' ? '_id' : owner);
 
 function refuseWriter({ collection, policy }: Governed, right: Right, who: Caller): never {
   if (who.kind === 'anonymous') throw unauthenticated();
-  throw forbidden(`Who may ${right} ${collection}: ${whoIs(policy[right], policy.owner)}.`);
+  throw forbidden(`Only ${whoIs(policy[right], policy.owner)} may ${right} ${collection}.`);
 }
 
-/** The same in words, for OpenAPI. */
+/** The policy in words, for OpenAPI. */
 export function describeAccess({ role, owner, scope, credentials }: Access): string {
   if (credentials === 'body') return 'Needs no login.';
   const who =

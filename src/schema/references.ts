@@ -5,7 +5,8 @@ import { isEntry, valuesAt } from './places.ts';
 import type { AnyResource, Reference } from './resource.ts';
 
 /**
- * Connects resources by the references in their fields. Throws an Error that names everything that could not work: an unknown target, a detach that leaves nothing valid behind, a reference that no index finds.
+ * Connects resources by the references in their fields. Throws an Error that names all faults: an unknown target, a
+ * detach that would leave an invalid document, a reference without an index.
  */
 export function connect(resources: AnyResource[]): AnyResource[] {
   const byName = new Map(resources.map((resource) => [resource.name, resource]));
@@ -14,7 +15,7 @@ export function connect(resources: AnyResource[]): AnyResource[] {
   for (const from of resources) {
     from.references = [];
     if (resources.some((other) => other !== from && other.collection === from.collection))
-      faults.push(`${from.name} has the collection ${from.collection}, and so has another.`);
+      faults.push(`${from.name} has the collection ${from.collection}, which another resource has too.`);
     for (const { path: field, reference: found, lists, nullable, optional } of from.paths.values()) {
       if (!found) continue;
       const where = `${from.name}.${field}`;
@@ -24,13 +25,9 @@ export function connect(resources: AnyResource[]): AnyResource[] {
         continue;
       }
       if (found.policy === 'detach' && !isEntry({ field, lists }) && !nullable)
-        faults.push(
-          `${where} is required and not a list, so nothing can be detached from it: make it nullable.`,
-        );
+        faults.push(`${where} is required and not a list, so it cannot be detached: make it nullable.`);
       if (!leadsIndex(from, field))
-        faults.push(
-          `${where} leads no index, so what refers to a ${target.name} could not be found: add one.`,
-        );
+        faults.push(`${where} leads no index, so referrers of a ${target.name} could not be found: add one.`);
       const reference: Reference = { from, field, lists, target, optional, policy: found.policy };
       from.references.push(reference);
       target.referrers.push(reference);
@@ -40,14 +37,14 @@ export function connect(resources: AnyResource[]): AnyResource[] {
     for (const reference of referrers)
       if (paths.has(reverseName(reference)))
         faults.push(
-          `${reference.from.name}.${reference.field} is included in a ${name} as "${reverseName(reference)}", which is a field of it: rename one.`,
+          `${reference.from.name}.${reference.field} is included in a ${name} as "${reverseName(reference)}", which is also a field: rename one.`,
         );
   faults.push(...resources.flatMap(faultsOfLink), ...unstartable(resources));
-  if (faults.length > 0) throw new Error(`The resources do not fit together:\n  ${faults.join('\n  ')}`);
+  if (faults.length > 0) throw new Error(`The resources are inconsistent:\n  ${faults.join('\n  ')}`);
   return resources;
 }
 
-/** What keeps a resource from being the link that it is declared to be. */
+/** Checks that a resource declared as a link can be one. */
 function faultsOfLink({ name, link, references, indexes }: AnyResource): string[] {
   if (!link) return [];
   const [one, other] = link;
@@ -61,28 +58,30 @@ function faultsOfLink({ name, link, references, indexes }: AnyResource): string[
         (side) =>
           !references.some(({ field, lists, optional }) => field === side && lists.length === 0 && !optional),
       )
-      .map((side) => `${name}.${side} is a side of a link, and no required reference to one document.`),
+      .map(
+        (side) => `${name}.${side} is a side of a link, so it must be a required reference to one document.`,
+      ),
     ...(one === other ? [`${name} links ${one} to itself: name two fields.`] : []),
     ...(isUnique
       ? []
       : [
-          `${name} is a link, and may have a pair twice: add { key: { ${one}: 1, ${other}: 1 }, unique: true } to its indexes.`,
+          `${name} is a link, so its pairs must be unique: add { key: { ${one}: 1, ${other}: 1 }, unique: true } to its indexes.`,
         ]),
   ];
 }
 
-/** The two references of a link: the side on which it is put, and the other one. */
+/** The two references of a link: the side under whose path it is written, and the other one. */
 export function sidesOf({ name, link, references }: AnyResource): [Reference, Reference] {
   const [one, other] = (link ?? []).map((side) => references.find(({ field }) => field === side));
-  if (!one || !other) throw new Error(`${name} is no link: its definition does not say \`link: [ …, … ]\`.`);
+  if (!one || !other) throw new Error(`${name} is not a link: its definition has no \`link: [ …, … ]\`.`);
   return [one, other];
 }
 
-/** Of a link that is seen from one side: the reference to the other. */
+/** For a link seen from one side, the reference to the other. */
 export const otherSide = ({ from, field }: Reference): Reference | undefined =>
   from.link?.includes(field) ? sidesOf(from).find((side) => side.field !== field) : undefined;
 
-/** A circle of required references: no first document of its resources could be created, because each needs another. */
+/** A circle of required references: no first document could be created, because each needs another. */
 function unstartable(resources: AnyResource[]): string[] {
   const needs = ({ references }: AnyResource) =>
     references.filter(({ lists, optional }) => lists.length === 0 && !optional);
@@ -107,14 +106,14 @@ function unstartable(resources: AnyResource[]): string[] {
   return [];
 }
 
-/** A document that another one refers to, and where in a body that was said. */
+/** A referenced document, and the place in the body that named it. */
 export interface Target {
   resource: AnyResource;
   id: ObjectId;
   pointer?: string;
 }
 
-/** Everything that these fields refer to. */
+/** All documents that these fields refer to. */
 export const targetsOf = (resource: AnyResource, fields: Record<string, unknown>): Target[] =>
   resource.references.flatMap((reference) =>
     valuesAt(fields, reference).map(({ value, pointer }) => ({
@@ -126,14 +125,14 @@ export const targetsOf = (resource: AnyResource, fields: Record<string, unknown>
 
 export const guarded = ({ resource, id }: Target) => ({ collection: resource.collection, id });
 
-/** Whether a unique index sees to it that one document at most refers to another by this. */
+/** Whether a unique index ensures that at most one document refers to another by this reference. */
 export const isOneToOne = ({ from: { indexes }, field }: Reference): boolean =>
   indexes.some(
     ({ key, unique, where = {} }) =>
       unique && Object.keys(key).join() === field && Object.keys(where).every((path) => path === field),
   );
 
-/** The name under which those who refer to a resource are included: `posts`, `postsByEditor`; of one to one `profile`. */
+/** The include name of referrers: `posts`, `postsByEditor`; `profile` if one to one. */
 export function reverseName(reference: Reference): string {
   const { from, field, target } = reference;
   const name = isOneToOne(reference)
@@ -143,16 +142,19 @@ export function reverseName(reference: Reference): string {
   return `${name}By${field.replace(/(?:^|\.)./g, (start) => start.slice(-1).toUpperCase())}`;
 }
 
-/** The resources of which a removal may take documents along, itself included. */
+/** The resources whose documents a removal may take along, itself included. */
 export function cascadeOf(resource: AnyResource): AnyResource[] {
   const reached = new Set([resource]);
-  // A set that grows while it is walked is walked to its end.
+  // A set that grows during iteration is iterated to its end.
   for (const { referrers } of reached)
     for (const { from, policy } of referrers) if (policy === 'cascade') reached.add(from);
   return [...reached];
 }
 
-/** Who refers to a resource and can be shown beside it: not what its owner alone may read, nor by what not everybody sees. */
+/**
+ * Referrers that can be included: not those that only their owner may read, nor by references that some callers may
+ * not read.
+ */
 export const includable = ({ referrers }: AnyResource): Reference[] =>
   referrers.filter(({ from, field }) => {
     const { role, where } = from.policy.read;

@@ -8,15 +8,15 @@ import { type Formerly, type Formers, newest, type Renamed } from './former-valu
 import type { Path } from './paths.ts';
 
 /**
- * The former names of fields on the wire. As long as a definition has one in `renamed`, answers show the field by both
- * names, and requests may name it by either, so that a rename breaks no client on the day.
+ * The former names of fields on the wire. As long as a definition lists one in `renamed`, answers show the field under
+ * both names and requests may use either, so that a rename does not break clients.
  */
 
 type Values = Record<string, unknown>;
 
 /**
- * Those that clients may use: what had another type is not written by its former name. A computed field can take the
- * place of one: clients then see what it makes.
+ * The former names that clients may use. If the type changed, the former name cannot be written; a computed field can
+ * take its place in answers.
  */
 export const formerNames = (renamed: Readonly<Record<string, Renamed>>, computed: object): Formerly =>
   Object.fromEntries(
@@ -25,7 +25,10 @@ export const formerNames = (renamed: Readonly<Record<string, Renamed>>, computed
     ),
   );
 
-/** The fields of an answer, which show such values. Objects and references do not: they are renamed while no server runs. */
+/**
+ * The fields of an answer whose former names are shown. Objects and references are not: they are renamed while no
+ * server runs.
+ */
 export const latest = (
   fields: Record<string, z.ZodType>,
   renamed: Formers,
@@ -41,7 +44,7 @@ export const latest = (
     }),
   );
 
-/** The fields by their former names, as answers show them. */
+/** The fields under their former names, as answers show them. */
 export const formerFields = (
   fields: Record<string, z.ZodType>,
   formerly: Formerly,
@@ -56,7 +59,7 @@ export const formerFields = (
     }),
   );
 
-/** Only the present name can be included: by the former one an id stays an id. */
+/** Only the present name can be included: under the former one an id stays an id. */
 function withoutIncluded(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutIncluded);
   if (!isPlain(value) || isObjectId(value)) return value;
@@ -67,7 +70,7 @@ function withoutIncluded(value: unknown): unknown {
 const isPlain = (value: unknown): value is Values =>
   value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype;
 
-/** Whoever may not read a field may not read it by its former name either. */
+/** A field that a caller may not read is hidden under its former name too. */
 export const formerReaders = (access: AccessLists, formerly: Formerly): AccessLists =>
   Object.fromEntries(
     Object.entries(access).flatMap(([path, lists]) => {
@@ -76,14 +79,14 @@ export const formerReaders = (access: AccessLists, formerly: Formerly): AccessLi
     }),
   );
 
-/** The same path by the former name of its field; undefined, if that has none. */
+/** The same path with the former name of its field; undefined if it has none. */
 export function formerPath(formerly: Formerly, path: string): string | undefined {
   const [field = '', ...rest] = path.split('.');
   const former = Object.hasOwn(formerly, field) ? formerly[field] : undefined;
   return former && [former, ...rest].join('.');
 }
 
-/** The path by its present name, and by its former one if it has one. */
+/** The path with the present name, plus the one with the former name if there is one. */
 export const bothNames = (formerly: Formerly, path: string): string[] =>
   [path, formerPath(formerly, path) ?? []].flat();
 
@@ -93,8 +96,8 @@ const deprecated = (schema: z.ZodType, now: string): z.ZodType => {
 };
 
 /**
- * A body that names fields by their present or their former names, as one with the present names. `contested: 'kept'`
- * leaves both where they differ, for settled() to decide.
+ * Renames the fields of a body to their present names. `contested: 'kept'` leaves both if their values differ, for
+ * settled() to decide.
  */
 export function byEitherName(
   body: z.ZodObject,
@@ -119,7 +122,7 @@ export function byEitherName(
         path: [now],
         message: 'is required',
         params: { code: 'required' },
-        // Also beside the faults of other fields.
+        // Even if other fields have faults.
         when: () => true,
       }),
     z.strictObject({ ...shape, ...Object.fromEntries(either) }),
@@ -142,13 +145,13 @@ const asked = (schema: z.ZodType, former: string): z.ZodType => {
   return schema.optional().meta({ ...meta, description: description ? `${description}. ${words}` : words });
 };
 
-/** Whether a body has two values of a field. */
+/** Whether a body has two different values of a field. */
 export const isContested = (formerly: Formerly, body: Values): boolean =>
   Object.entries(formerly).some(([now, former]) => body[now] !== undefined && body[former] !== undefined);
 
 /**
- * A document without the former names. Of two different values the one counts that is not what it was: a client that
- * knows one name sends the other back as it has read it.
+ * A document without former names. Of two different values the one that changed counts: a client that knows one name
+ * sends the other back as it was read.
  */
 export function settled(
   formerly: Formerly,
@@ -162,7 +165,7 @@ export function settled(
     delete document[former];
     if (isDeepStrictEqual(value, before[now]) || isDeepStrictEqual(value, document[now])) continue;
     if (!isDeepStrictEqual(document[now], before[now])) {
-      const message = `differs from ${now}, which is the name of the same field now: send one of them`;
+      const message = `differs from ${now}, the present name of the same field: send one of them`;
       faults.push({ in: 'body', pointer: `/${former}`, code: 'contradiction', message });
     } else if (value === undefined) delete document[now];
     else document[now] = value;

@@ -27,21 +27,21 @@ export type Stored<F extends Fields> = { _id: ObjectId; createdAt: Date; updated
 /** A document of a resource as MongoDB stores it. */
 export type DocumentOf<R extends AnyResource> = AnyResource extends R ? any : Stored<R['fields']>;
 
-/** By field, or by a path inside one: 'condition.before'. */
+/** By field or by a path inside one: 'condition.before'. */
 type AccessOf<F extends Fields> = { readonly [K in keyof F]?: FieldAccess } & {
   readonly [path: `${string}.${string}`]: FieldAccess;
 };
-/** The fields that everybody sees who sees the document. */
+/** The fields that every reader of the document sees. */
 type Readable<F extends Fields, A> = {
   [K in keyof F as K extends keyof A ? (A[K] extends { read: unknown } ? never : K) : K]: F[K];
 };
 
-/** What a folder has to say when documents of a resource are created or removed, by whatever route. */
+/** Callbacks of a folder when documents of a resource are created, changed or removed, by whatever route. */
 export interface Hook {
   resource: AnyResource;
   /** The problems with which it refuses a removal. */
   problems?: ProblemCode[];
-  /** Before each create, outside of its transaction: runs once, also for a dry run. */
+  /** Before each create, outside its transaction: runs once, also for a dry run. */
   beforeCreate?: () => Promise<void>;
   /** In the transaction that has created a document. */
   afterCreate?: (document: object) => Promise<void>;
@@ -53,7 +53,7 @@ export interface Hook {
 
 export interface Intake {
   fields: Fields;
-  /** `body` is all that the create takes. */
+  /** `body` is everything that the create accepts. */
   toStored: (given: Record<string, unknown>, body: Record<string, unknown>) => Promise<object>;
 }
 
@@ -62,44 +62,44 @@ interface Definition<F extends Fields, A extends AccessOf<F>, C extends Fields> 
   collection: string;
   description: string;
   fields: F;
-  /** Who may read and write single fields, where that is not whoever may do so with the document. */
+  /** Who may read and write single fields, where that differs from the document. */
   access?: A;
-  /** Who may read, create, update and remove the documents; what is not given is for admins only. */
+  /** Who may read, create, update and remove the documents; rights that are not given are for admins only. */
   policy?: AccessPolicy;
-  /** What a create takes that is not stored as it comes, and what is stored instead. */
+  /** Input of a create that is not stored as sent, and its conversion. */
   intake?: Intake;
   /**
-   * What is stored for a field that a create or a replace leaves out. Not `.default()` in the fields:
-   * a PATCH would then reset what it does not mention. A function is called once for each document, with the rest of
-   * the body and the defaults before it.
+   * The values of fields that a create or replace leaves out. Not `.default()` in the fields: a PATCH would reset
+   * fields that it does not name. A function is called once per document, with the rest of the body and the defaults
+   * before it.
    */
   defaults?: { [K in keyof F]?: z.output<F[K]> | ((body: Partial<Values<F>>) => z.output<F[K]>) };
-  /**
-   * The former names of fields, while servers that know them may run, documents may have them, or clients may use them:
-   * see docs/migrations.md.
-   */
+  /** The former names of fields, as long as servers, documents or clients may use them: see docs/migrations.md. */
   renamed?: { readonly [K in keyof F]?: Renamed<z.output<F[K]>> };
-  /** Fields that answers show and no document has. */
+  /** Fields of answers that are not stored. */
   computed?: { [K in keyof C]: Computed<Stored<F>, C[K]> };
-  /** What no field can say by itself. */
+  /** Rules across fields. */
   rules?: readonly Rule<Stored<F>>[];
   indexes?: readonly IndexOf<F>[];
   /**
-   * Two required references that make of each document a link of many to many, one for each pair. The first is the side
-   * on which it is put and removed: ['user', 'book'] makes PUT /users/{id}/readings/{bookId}. See linked().
+   * Two required references that make each document a link of many to many, one per pair. The first is the side under
+   * whose path it is written: ['user', 'book'] makes PUT /users/{id}/readings/{bookId}. See linked().
    */
   link?: readonly [keyof F & string, keyof F & string];
-  /** The texts in which `q=` searches, by their paths. */
+  /** The paths of the texts that `q=` searches. */
   search?: readonly PathOf<F>[];
-  /** How its texts compare in filters, sorts and unique indexes, unless as ALPHABETICAL says. */
+  /** How texts compare in filters, sorts and unique indexes; ALPHABETICAL by default. */
   collation?: mongo.CollationOptions;
-  /** Whether its changes can be followed: MongoDB keeps what a document was before each, which writes pay for. */
+  /**
+   * Whether its changes can be followed: MongoDB keeps the document before each change, which makes writes more
+   * expensive.
+   */
   changes?: boolean;
-  /** A document as answers show it. The seed stores it, so that what the documentation says can be tried. */
+  /** A document as answers show it. The seeds store it, so that the examples of the documentation can be tried. */
   example: { id: string } & Wire<Readable<F, A>> & Partial<Wire<F>>;
 }
 
-/** One definition per resource: everything that depends on what a document looks like comes from here. */
+/** One definition per resource: everything that depends on the shape of a document is derived here. */
 export function resource<
   const F extends Fields,
   const A extends AccessOf<F> = Record<never, never>,
@@ -154,7 +154,7 @@ export function resource<
   };
   const inWords = rules.length > 0 ? { description: `Rules across fields: ${describeRules(rules)}` } : {};
   const body = bodyOf('update').meta({ id: `${name}Body`, ...inWords });
-  // Another one only where what must be given, or may be, is another.
+  // A schema of its own only if other fields are required or optional.
   const isOther = [...restrictions.write.grants.values()].some(
     (grant) => covers(grant, policy.create) !== covers(grant, policy.update),
   );
@@ -175,28 +175,28 @@ export function resource<
     collection,
     description,
     fields: fields as F,
-    /** What they are, as read from Zod. */
+    /** The kinds of its fields. */
     nodes: nodesOf(fields),
-    /** The same, and the fields inside them, by their paths. */
+    /** The same, including fields inside them, by their paths. */
     paths,
-    /** The fields that everybody sees who sees the document. */
+    /** The fields that every reader of the document sees. */
     readable: Object.keys(fields).filter((field) => !restrictions.read.grants.has(field)),
     policy,
     restrictions,
     intake,
     defaults: defaults as Record<string, unknown>,
-    /** What documents have by former names. */
+    /** Values under former names. */
     renamed: formers,
-    /** Those of the former names that clients may use. */
+    /** The former names that clients may use. */
     formerly,
     rules: rules as readonly Rule[],
-    /** What stands for fields that a stored document lacks. */
+    /** The values of fields that a stored document lacks. */
     absent: absents,
     computed: { ...computed, ...former } as Record<string, Computed>,
     indexes: indexes as readonly Index[],
     link: link as readonly [string, string] | undefined,
     search: search as readonly string[],
-    /** Goes with each of its indexes and each query. There is none where it would have nothing to compare. */
+    /** The collation of each of its indexes and queries. Undefined if no index contains texts. */
     collation:
       definition.collation ?? (hasTexts(indexes as readonly Index[], paths) ? ALPHABETICAL : undefined),
     changes,
@@ -206,13 +206,13 @@ export function resource<
       createdAt: '2026-01-31T12:00:00.000Z',
       updatedAt: '2026-01-31T12:00:00.000Z',
     },
-    /** What an answer shows. */
+    /** The schema of answers. */
     document,
-    /** What a client may write. */
+    /** The schema of what a client may write. */
     body,
-    /** What a replace takes: also what a read has given and cannot be written, if it is still the same. */
+    /** The body of a replace, which may repeat read-only fields if they are unchanged. */
     replacement,
-    /** What requests send: a create, a replace and a merge patch. */
+    /** The schemas of requests: create, replace and merge patch. */
     bodies: {
       create: byEitherName(creation, formerly),
       replace: byEitherName(replacement, formerly, { contested: 'kept' }),
@@ -221,7 +221,7 @@ export function resource<
         byEitherName((partOf(body) as z.ZodObject).meta({ id: `${name}Patch`, ...inWords }), formerly),
       ) as z.ZodType<Record<string, unknown>, Record<string, unknown>>,
     },
-    /** Its references, those of others to it, and what may refuse a removal: see connect(). */
+    /** Set by connect(): its references, those of others to it, and the problems of a removal. */
     references: [] as Reference[],
     referrers: [] as Reference[],
     hooks: [] as Hook[],
@@ -230,8 +230,8 @@ export function resource<
 }
 
 /**
- * The order of a dictionary, in which `emile` stands beside `Émile` and `Ångström` after `angel`. Texts are equal only
- * if case and accents are. MongoDB uses an index only for queries with its collation, so filters and sorts share one.
+ * Alphabetical order, in which `emile` is next to `Émile` and `Ångström` after `angel`. Texts are equal only if case
+ * and accents are. MongoDB uses an index only for queries with the same collation, so filters and sorts share one.
  */
 const ALPHABETICAL: mongo.CollationOptions = { locale: 'en' };
 
@@ -247,7 +247,7 @@ const readOnly = (document: z.ZodObject, writable: Fields): Fields =>
       .map(([field, schema]) => [field, schema.optional().meta({ ...schema.meta(), readOnly: true })]),
   );
 
-/** In a merge patch, null removes a member; there is nothing to do where there is none (RFC 7396). */
+/** In a merge patch, null removes a member; removing a missing member does nothing (RFC 7396). */
 const withoutUnknownNulls = (given: unknown, known: string[]): unknown =>
   given === null || typeof given !== 'object' || Array.isArray(given)
     ? given
@@ -259,17 +259,17 @@ const withoutUnknownNulls = (given: unknown, known: string[]): unknown =>
 const storedOf = (fields: Fields, { id, ...json }: { id: string }): Record<string, unknown> =>
   z.strictObject(fields).partial().safeParse(json).data ?? {};
 
-/** What code that serves every resource sees of one. */
+/** The type of a resource for generic code. */
 export type AnyResource = ReturnType<typeof resource<Fields, Record<string, FieldAccess>>>;
 
-/** A field of one resource, at any depth, that holds ids of another: one, perhaps none, or many. */
+/** A field, at any depth, that holds ids of another resource: one, possibly null, or many. */
 export interface Reference {
   from: AnyResource;
   /** Its path: `author`, `notes.author`. */
   field: string;
-  /** The lists between the document and the ids, by their paths, itself included. */
+  /** The lists between the document and the ids, by their paths, including itself. */
   lists: string[];
-  /** Whether a document may lack it: it may be null, or what it is part of may. */
+  /** Whether a document may lack it: it or an object around it is nullable. */
   optional: boolean;
   target: AnyResource;
   policy: Policy;

@@ -14,12 +14,12 @@ import { includable, isOneToOne, otherSide, reverseName } from './references.ts'
 import type { AnyResource, Reference } from './resource.ts';
 import { chosenAt, projectionOf, type Selection } from './selection.ts';
 
-/** What refers to a document, shown beside it: the newest few or, by a unique reference, the one that there is, or null. */
+/** Documents that refer to a document, included in it: the newest few or, for a unique reference, the one or null. */
 
-/** How many documents are shown for each parent: the newest. */
+/** How many documents are included per parent: the newest. */
 const NEWEST = 10;
 
-/** The members that may be added to a document's answer. */
+/** The members that can be added to a document's answer. */
 export const referringShapes = (resource: AnyResource): Record<string, z.ZodType> =>
   Object.fromEntries(
     includable(resource).map((reference) => [
@@ -33,7 +33,7 @@ const shapeOfNewest = (reference: Reference): z.ZodType => {
   if (isOneToOne(reference))
     return from.document
       .nullable()
-      .meta({ description: `The ${from.name.toLowerCase()} that refers to it by \`${field}\`, if one does` });
+      .meta({ description: `The ${from.name.toLowerCase()} that refers to it by \`${field}\`, or null` });
   const item = withOtherSide(reference, from.document);
   return z.strictObject({ items: z.array(item), hasMore: z.boolean() }).meta({
     id: `Newest${from.name}s${otherSide(reference) ? `Of${field.charAt(0).toUpperCase()}${field.slice(1)}` : ''}`,
@@ -41,13 +41,13 @@ const shapeOfNewest = (reference: Reference): z.ZodType => {
   });
 };
 
-/** Of a link, the document with what is on its other side in the place of the id. */
+/** For a link, the document with its other side included. */
 function withOtherSide(reference: Reference, document: z.ZodObject): z.ZodObject {
   const other = otherSide(reference);
   if (!other || !(other.field in document.shape)) return document;
   return document.extend({
     [other.field]: z.union([objectId(), other.target.document]).meta({
-      description: `The ${other.target.name.toLowerCase()}, or its id where the caller may not see it`,
+      description: `The ${other.target.name.toLowerCase()}, or its id if the caller may not see it`,
     }),
   });
 }
@@ -58,9 +58,9 @@ interface Newest {
 }
 
 /**
- * Writes what refers to these documents by a reference: one aggregation finds the newest of each, whose documents are
- * then read by their ids. Together they are no larger than MAX_BYTES: what does not fit is left out, the older ones of
- * each document first, and `hasMore` says so.
+ * Writes the documents that refer to these by a reference: one aggregation finds the newest of each, then the
+ * documents are read by their ids. Together they are limited to MAX_BYTES: the older ones of each document are left
+ * out first, and `hasMore` says so.
  */
 export async function referring(
   reference: Reference,
@@ -92,7 +92,7 @@ export async function referring(
       },
       { $project: { newest: 1 } },
     ])
-    // That of what refers: the index that finds the newest has it.
+    // The referring resource's collation, that of the index that finds the newest.
     .option({ maxTimeMS: QUERY_TIME, collation: from.collation ?? { locale: 'simple' } });
   const fitting = fit(found);
   const other = otherSide(reference);
@@ -133,7 +133,7 @@ const writers = memoized((reference: Reference) =>
 
 const NULL = Buffer.from('null');
 
-/** Of each the newest, as many as MAX_BYTES hold: first one of each, then a second, and so on. */
+/** The newest of each document, as many as MAX_BYTES allow: first one each, then a second, and so on. */
 function fit(found: Newest[]): Map<string, Types.ObjectId[]> {
   const fitting = new Map<string, Types.ObjectId[]>();
   let bytes = 0;

@@ -5,30 +5,27 @@ import type { Expression } from '../mongo/layout.ts';
 import { checkExpression } from './expressions.ts';
 import { noField, type Paths } from './paths.ts';
 
-/**
- * Rules across fields: what no field can say by itself. A rule holds for every document that the API stores, whatever
- * has changed it.
- */
+/** Rules across fields. A rule holds for every document that the API stores, whatever request changed it. */
 export interface Rule<D = any> {
-  /** Names the rule to programs, as the code of the faults: `returned_before_lent`. Part of the API. */
+  /** Identifies the rule to programs, as the code of its faults: `returned_before_lent`. Part of the API. */
   code: string;
-  /** The fields that are at fault where it is broken, by their paths. */
+  /** The paths of the fields at fault when it is broken. */
   fields: readonly string[];
-  /** What is wrong, with one of the fields as the subject: 'must not be before lentAt'. */
+  /** The error message, with a field as its subject: 'must not be before lentAt'. */
   message: string;
-  /** Whether a document, as MongoDB stores it, keeps the rule. Depends on nothing but the document. */
+  /** Whether a document, as MongoDB stores it, keeps the rule. Must depend on the document alone. */
   check: (document: D) => boolean;
   /**
-   * The same as an expression of MongoDB's aggregation framework. It becomes part of the collection's validator, so that
-   * the rule also holds for documents that other tools write.
+   * The same rule as an aggregation expression for the collection's validator, so that it also holds for documents
+   * that other tools write.
    */
   expression?: Expression;
 }
 
-/** What has rules. */
+/** Anything with rules. */
 interface Ruled {
   rules: readonly Rule[];
-  /** What stands for fields that a document lacks. */
+  /** The values of fields that a document lacks. */
   absent: object;
 }
 
@@ -42,7 +39,7 @@ export function requireRules(ruled: Ruled, document: object): void {
   if (broken.length > 0) throw invalid(faultsOf(broken));
 }
 
-/** The same refusal, where it was MongoDB that refused; undefined for any other error. */
+/** The same refusal if MongoDB's validator refused; undefined for any other error. */
 export function refusedByRules({ rules }: Ruled, error: unknown): Problem | undefined {
   const expressions = expressionsBroken(error);
   const broken = rules.filter(({ expression }) =>
@@ -69,7 +66,7 @@ export const describeRules = (rules: readonly Rule[]): string =>
 const REQUIRED = ['code', 'fields', 'message', 'check'] as const;
 const PARTS = [...REQUIRED, 'expression'];
 
-/** What is wrong with the rules of a definition, which has these paths. */
+/** Checks the rules of a definition with these paths. */
 export function checkRules(rules: readonly Partial<Rule>[], paths: Paths): string[] {
   const codes = rules.map(({ code }) => code);
   return rules.flatMap((rule, i) => {
@@ -81,8 +78,10 @@ export function checkRules(rules: readonly Partial<Rule>[], paths: Paths): strin
     return [
       ...missing.map((part) => `${where} lacks "${part}".`),
       ...unknown.map((part) => `${where} has no part "${part}"; there are ${PARTS.join(', ')}.`),
-      ...(code && !CODE.test(code) ? [`${where}.code is small letters, digits and _: due_before_lent.`] : []),
-      ...(code && codes.indexOf(code) < i ? [`${where}.code is that of another rule.`] : []),
+      ...(code && !CODE.test(code)
+        ? [`${where}.code must consist of lower-case letters, digits and _: due_before_lent.`]
+        : []),
+      ...(code && codes.indexOf(code) < i ? [`${where}.code is already used by another rule.`] : []),
       ...lost.map((path) => `${noField(`${where}.fields names`, path, paths)}.`),
       ...(expression
         ? checkExpression(expression, paths).map((fault) => `${where}.expression ${fault}`)
@@ -93,7 +92,10 @@ export function checkRules(rules: readonly Partial<Rule>[], paths: Paths): strin
 
 const CODE = /^[a-z][a-z0-9_]*$/;
 
-/** Whether the example keeps the rules: the documentation shows it, and a check that cannot take it takes nothing. */
+/**
+ * Whether the example keeps the rules. The documentation shows it, and a check that fails on it would refuse
+ * everything.
+ */
 export function checkExample(rules: readonly Rule[], example: object): string[] {
   return rules.flatMap(({ code, check }) => {
     try {

@@ -2,10 +2,10 @@ import { includable, otherSide, reverseName } from './references.ts';
 import { ownerPath } from './policy.ts';
 import type { AnyResource } from './resource.ts';
 
-/** The fields that a client wants to see, by the path of what they belong to; '' is the document itself. */
+/** The fields that a client requests, by the path of their document; '' is the document itself. */
 export type Selection = Map<string, Set<string>>;
 
-/** Every path that can be chosen, also of what can be included. */
+/** Every path that can be requested, including those in includes. */
 export const selectable = (resource: AnyResource): string[] => [
   ALL,
   ...shownOf(resource, ''),
@@ -18,14 +18,14 @@ export const selectable = (resource: AnyResource): string[] => [
   ...comingAlong(resource).flatMap(({ path, target }) => shownOf(target, `${path}.`)),
 ];
 
-/** What is shown without being asked for: with a link that is included, what is on its other side. */
+/** Paths that are shown without being requested: for an included link, its other side. */
 const comingAlong = (resource: AnyResource): { path: string; with: string; target: AnyResource }[] =>
   includable(resource).flatMap((reference) => {
     const [other, name] = [otherSide(reference), reverseName(reference)];
     return other ? [{ path: `${name}.${other.field}`, with: name, target: other.target }] : [];
   });
 
-/** The members of a union are shown together: without its discriminator, what they are could not be told. */
+/** The members of a union are shown together: without its discriminator they could not be interpreted. */
 const shownOf = ({ document, paths, computed }: AnyResource, prefix: string): string[] =>
   [...paths.keys(), ...Object.keys(computed)]
     .filter((path) => {
@@ -37,10 +37,10 @@ const shownOf = ({ document, paths, computed }: AnyResource, prefix: string): st
 
 /** All fields of the document itself. */
 const ALL = '*';
-/** The entity tag of a document, which is not one of its fields: with it a client can edit from a list. */
+/** The entity tag of a document, which is not one of its fields: it lets a client edit from a list. */
 const ETAG = 'etag';
 
-/** `author.name` selects `author` of the document and `name` of the author. What is included is shown in any case. */
+/** `author.name` selects `author` of the document and `name` of the author. Includes are always shown. */
 export function selectionOf(
   resource: AnyResource,
   fields: string[] | undefined,
@@ -66,13 +66,16 @@ export const showsTag = (selection: Selection | undefined): boolean => selection
 
 const join = (...paths: string[]): string => paths.filter(Boolean).join('.');
 
-/** What MongoDB need read; all of a document, where nothing was chosen. Of a computed field, what it is made from. */
+/**
+ * The projection for MongoDB; undefined for whole documents. For a computed field it has the fields that it is
+ * computed from.
+ */
 export function projectionOf(
   { policy, restrictions, computed, renamed, paths }: AnyResource,
   selection: Selection | undefined,
   at = '',
 ): Record<string, 1> | undefined {
-  // The tag is made of all fields.
+  // The tag is computed from all fields.
   if (!selection?.has(at) || (at === '' && showsTag(selection))) return undefined;
   const withFormer = (path: string): string[] => [path, renamed[path]?.name ?? []].flat();
   const chosen = (above: string): string[] =>
@@ -83,15 +86,15 @@ export function projectionOf(
         const isDeeper = paths.get(path)?.kind === 'object' && selection.has(join(at, path));
         return isDeeper ? chosen(path) : (computed[path]?.from ?? [path]).flatMap(withFormer);
       });
-  // What is shown may depend on whose it is.
+  // What is shown may depend on the owner.
   const owner = restrictions.read.grants.size > 0 ? ownerPath(policy) : undefined;
   const read = [...chosen(''), '_id', ...(owner ? [owner] : [])];
-  // MongoDB takes no path together with one inside it.
+  // MongoDB refuses a path together with one inside it.
   const outermost = read.filter((path) => !read.some((other) => path.startsWith(`${other}.`)));
   return Object.fromEntries(outermost.map((path) => [path, 1]));
 }
 
-/** What was chosen of the documents at a path, by the paths in them; undefined, everything. */
+/** The selected paths of the documents at a path, relative to them; undefined means everything. */
 export function chosenAt(selection: Selection | undefined, at: string): Selection | undefined {
   if (!selection || at === '') return selection;
   const inside = [...selection].filter(([owner]) => owner === at || owner.startsWith(`${at}.`));
@@ -105,7 +108,7 @@ export const isShown = (selection: Selection | undefined, path: string): boolean
     return fields?.has(field) ?? (selection === undefined || i > 0);
   });
 
-/** The chosen fields of documents that are not included, and so cannot be shown. */
+/** Requested fields of documents that are not included, and so cannot be shown. */
 export function outOfReach(
   resource: AnyResource,
   includable: string[],

@@ -4,13 +4,13 @@ import { isDecimal, toText } from './decimal.ts';
 import { absent, isObjectId, storedKinds } from './fields.ts';
 import { hiddenOf, type Paths, type Restricted, restricted } from './access.ts';
 
-/** `hidden`: the paths that the caller may not see of the document around it. */
+/** `hidden`: the paths of the surrounding document that the caller may not read. */
 export type Shape = (stored: any, hidden?: Paths) => unknown;
 
 /**
- * Compiles an answer's schema into the function that turns an object as MongoDB stored it into JSON: `_id` becomes `id`,
- * ids and times become strings, and what the schema does not declare stays behind.
- * It does not validate: a document older than a rule is answered as it is, never with a 500.
+ * Compiles an answer's schema into a function that converts a stored object to JSON: `_id` becomes `id`, ids and times
+ * become strings, and undeclared members are dropped. It does not validate: a document older than a rule is answered
+ * as it is, never with a 500.
  */
 export function shapeOf(schema: z.core.$ZodType): Shape {
   const def = (schema as z.ZodType).def as z.core.$ZodTypes['_zod']['def'];
@@ -47,13 +47,13 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
     name,
     source: name === 'id' ? '_id' : name,
     shape: shapeOf(field),
-    // Where a caller sees it, it is as any other.
+    // If the caller may read it, it is like any other field.
     absent: restrictionOf(field) ? ofNull(field) : absent(field),
     ofNull: ofNull(field),
     compute: inside(field, (schema) => computations.get(schema as z.ZodType)?.compute),
     path: restrictionOf(field)?.path,
   }));
-  // What has an id is a document, of which the caller may be the owner.
+  // An object with an id is a document, whose owner may be the caller.
   const of = 'id' in fields ? governing(fields)?.() : undefined;
   return (stored, around) => {
     if (stored === null || typeof stored !== 'object') return stored;
@@ -68,7 +68,7 @@ const shapeOfObject = (fields: Record<string, z.core.$ZodType>): Shape => {
   };
 };
 
-/** What is known of a field, or of what may be left out. */
+/** What is known of a field that may be left out. */
 export function inside<T>(
   field: z.core.$ZodType,
   find: (schema: z.core.$ZodType) => T | undefined,
@@ -77,10 +77,10 @@ export function inside<T>(
   return find(field) ?? (def.type === 'optional' ? inside(def.innerType, find) : undefined);
 }
 
-/** What is shown to some callers only: of which resource it is, and its path there. */
+/** Marks a field that only some callers see: its resource, and its path there. */
 export const restrictionOf = (field: z.core.$ZodType) => inside(field, (schema) => restricted.get(schema));
 
-/** The resource of a document, if some of it is shown to some callers only. */
+/** The resource of a document in which some fields are hidden from some callers. */
 export function governing(fields: Record<string, z.core.$ZodType>): (() => Restricted) | undefined {
   for (const field of Object.values(fields)) {
     const found = restrictionOf(field)?.of ?? governingInside(field);
@@ -93,7 +93,7 @@ function governingInside(field: z.core.$ZodType): (() => Restricted) | undefined
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   switch (def.type) {
     case 'object':
-      // Another document, in the place of its id.
+      // A joined document in place of its id.
       return 'id' in def.shape ? undefined : governing(def.shape);
     case 'array':
       return governingInside(def.element);
@@ -105,7 +105,7 @@ function governingInside(field: z.core.$ZodType): (() => Restricted) | undefined
   }
 }
 
-/** An id, or the document in its place. */
+/** An id, or the joined document in its place. */
 const shapeOfEither = (options: readonly z.core.$ZodType[]): Shape => {
   const object = options.find(({ _zod }) => _zod.def.type === 'object');
   if (!object) return scalar;
@@ -124,7 +124,7 @@ const shapeOfKind = ({ discriminator, options }: z.core.$ZodDiscriminatedUnionDe
     isObject(stored) ? shapes.get(stored[discriminator])?.(stored, hidden) : stored;
 };
 
-/** What stands for null: the same, but null where a field may be missing and may be null, and then says which. */
+/** The value for null: null, or undefined if the field may be missing. */
 export const ofNull = (field: z.core.$ZodType): undefined | null | [] => {
   const def = field._zod.def as z.core.$ZodTypes['_zod']['def'];
   return absent(def.type === 'optional' ? def.innerType : field);

@@ -16,9 +16,9 @@ import { refusedByRules, requireRules } from './rules.ts';
 import { type Target, targetsOf } from './references.ts';
 
 /**
- * What can be done to a resource's documents; routes, commands and scripts all go through here, and so all of them
- * see and change only what the caller may. Values come validated; the answers are plain documents as MongoDB stores
- * them. What writes runs inside transaction().
+ * Reads and writes of a resource's documents. Routes, commands and scripts all use these functions, so all of them see
+ * and change only what the caller may. Values must be validated already; results are plain documents as MongoDB stores
+ * them. Writes run inside transaction().
  */
 
 export async function read<R extends AnyResource>(resource: R, id: Types.ObjectId): Promise<DocumentOf<R>> {
@@ -43,7 +43,7 @@ export async function readAs(
   return rows[0] ?? missing();
 }
 
-/** Refuses to go on where the caller sees no document with this id. */
+/** Throws 404 if the caller may not see a document with this id. */
 export async function requireVisible(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   const seen = restrict({ _id: id }, visible(resource));
   if (!(await modelOf(resource).exists(seen).maxTimeMS(QUERY_TIME))) missing();
@@ -62,16 +62,16 @@ async function readWritable<R extends AnyResource>(
   return found ?? refuse(resource, id);
 }
 
-/** Why a document cannot be changed: it is another's or, as far as the caller can see, not there. */
+/** Why a document cannot be changed: it belongs to another user, or does not exist as far as the caller can see. */
 async function refuse(resource: AnyResource, id: Types.ObjectId): Promise<never> {
   await read(resource, id);
-  throw forbidden(`This ${noun(resource)} is another's.`);
+  throw forbidden(`This ${noun(resource)} belongs to another user.`);
 }
 
 /**
- * Refuses to go on with another version of a document than the caller knows; inside the transaction of the change.
- * A document that the caller may not change is refused first: preconditions are about what could be done (RFC 9110,
- * section 13.2.1).
+ * Refuses if the document has another version than the client knows; inside the transaction of the change. A document
+ * that the caller may not change is refused first: preconditions come after all other checks (RFC 9110, section
+ * 13.2.1).
  */
 export async function requireVersion(
   resource: AnyResource,
@@ -81,7 +81,7 @@ export async function requireVersion(
   requireMatch(resource, await readWritable(resource, id), preconditions);
 }
 
-/** The id may be made by the caller, who can so refer to the document before it is there. */
+/** The caller may choose the id, to refer to the document before it exists. */
 export async function create<R extends AnyResource>(
   resource: R,
   body: object,
@@ -111,7 +111,7 @@ async function cast(resource: AnyResource, made: object): Promise<{ _id: Types.O
   return document.toObject();
 }
 
-/** What is stored for what a create takes and is not stored as it comes: a hash for a password. */
+/** Converts the input of a create that is not stored as sent: a password to its hash. */
 export async function takeIn(
   { intake, hooks }: AnyResource,
   body: Record<string, unknown>,
@@ -127,7 +127,7 @@ export async function takeIn(
 
 type Changes = Record<string, unknown>;
 
-/** Only what the patch names changes; it may depend on the document as it is. */
+/** Changes only the fields of the patch, which may be a function of the present document. */
 export async function update<R extends AnyResource>(
   resource: R,
   id: Types.ObjectId,
@@ -144,14 +144,14 @@ export async function update<R extends AnyResource>(
   const known = withFormerValues(resource.renamed, found);
   const current = known as DocumentOf<R>;
   const changes = stored(isKnown ? patch : patch(current));
-  // A patch that changes nothing does not change the time of the last change either.
+  // A patch without changes leaves updatedAt as it is.
   if (isUnchanged(known, changes)) return current;
 
   for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
   requireOwn(resource, changes);
   const changed = { ...known, ...changes, updatedAt: new Date() };
   requireRules(resource, changed);
-  // What it referred to before exists already, and cannot have gone meanwhile.
+  // Its former references exist already, and cannot be removed meanwhile.
   const before = targetsOf(resource, known);
   const added = targetsOf(resource, changes).filter((target) => !before.some((one) => isSame(one, target)));
   if (isKnown) holdFound(added);
@@ -179,14 +179,14 @@ const { serialize, deserialize } = mongoose.mongo.BSON;
 /** Values as MongoDB gives them back. */
 const stored = (changes: Changes): Changes => deserialize(serialize(changes));
 
-/** Whether a document has these values already. Missing is what answers show for it. */
+/** Whether a document has these values already. A missing field counts as the value that answers show for it. */
 const isUnchanged = (known: Changes, changes: Changes): boolean =>
   Object.entries(changes).every(([field, value]) => {
     const nothing = Array.isArray(value) ? [] : null;
     return Buffer.compare(serialize({ value: known[field] ?? nothing }), serialize({ value })) === 0;
   });
 
-/** Changes a document that the caller may change, if there is one; answers what has become of it. */
+/** Changes a document if it exists and the caller may change it; returns the result. */
 const change = (
   resource: AnyResource,
   filter: Changes,
@@ -203,16 +203,16 @@ const change = (
       throw byRules(resource)(error);
     });
 
-/** Holds a changed document to the rules of its resource, and notes the change. */
+/** Checks a changed document against the rules of its resource, and records the change. */
 function settle(resource: AnyResource, changed: DocumentOf<AnyResource>): void {
   requireRules(resource, changed);
   noteChange(resource, changed._id, 'update');
 }
 
-/** Where MongoDB refused a document for its rules, says so as requireRules() does. */
+/** Converts a refusal by MongoDB's validator to the one of requireRules(). */
 const byRules = (resource: AnyResource) => (error: unknown) => refusedByRules(resource, error) ?? error;
 
-/** Removes a document and does to those that refer to it what their references' policies say. */
+/** Removes a document, and treats the documents that refer to it by their references' policies. */
 export async function remove(resource: AnyResource, id: Types.ObjectId): Promise<void> {
   if (writable(resource, 'remove')) await readWritable(resource, id, 'remove');
   for (const { beforeChange } of resource.hooks) await beforeChange?.(id);
@@ -220,8 +220,8 @@ export async function remove(resource: AnyResource, id: Types.ObjectId): Promise
 }
 
 /**
- * Puts an id into a list, unless it stands there; the list's limit holds. One atomic operation, so that of two
- * that add at once none is lost.
+ * Adds an id to a list unless it is there; the list's limit holds. One atomic operation, so that concurrent additions
+ * are not lost.
  */
 export async function addToSet(
   { from, field, target }: Reference,
@@ -233,7 +233,7 @@ export async function addToSet(
   const added = await change(
     from,
     { _id: id, [field]: { $ne: targetId }, [`${field}.${max - 1}`]: { $exists: false } },
-    // Not $push: other tools may have stored what is no list, and answers show that as an empty one.
+    // Not $push: other tools may have stored a value that is not a list, which answers show as an empty one.
     [{ $set: { [field]: { $concatArrays: [{ $cond: [{ $isArray: list }, list, []] }, [targetId]] } } }],
   );
   if (added) {
@@ -242,10 +242,10 @@ export async function addToSet(
   }
   const found = (await readWritable(from, id)) as Record<string, Types.ObjectId[]>;
   if (found[field]?.some((known) => known.equals(targetId))) return;
-  throw new Problem('validation_failed', `${field} has ${max} entries already, and may have no more.`);
+  throw new Problem('validation_failed', `${field} already has ${max} entries, the most allowed.`);
 }
 
-/** Takes an id out of a list; that it does not stand there is no fault. */
+/** Removes an id from a list, if it is there. */
 export async function pull(
   { from, field }: Reference,
   id: Types.ObjectId,
@@ -256,7 +256,7 @@ export async function pull(
   else await readWritable(from, id);
 }
 
-/** How many entries a list may have. */
+/** The most entries that a list may have. */
 const maxLength = (list: z.ZodType | undefined): number =>
   list?.def.checks
     ?.map(({ _zod }) => (_zod.def as { maximum?: number }).maximum)

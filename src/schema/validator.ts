@@ -6,9 +6,8 @@ import { type Pattern, toPcre } from './pcre.ts';
 import type { Fields } from './resource.ts';
 
 /**
- * What MongoDB checks whenever a document of a resource is written, by whatever tool: the rules of its fields as far
- * as `$jsonSchema` can say them. It never refuses what the fields allow. The API's rules are Zod's; these hold for
- * everybody else.
+ * The `$jsonSchema` that MongoDB checks on every write, by whatever tool: the rules of the fields as far as it can
+ * express them. It never refuses what the fields allow. The API checks with Zod; this protects against other tools.
  */
 export function validatorOf(resource: { name: string; description: string; fields: Fields }): JsonSchema {
   const document = z.strictObject({
@@ -27,7 +26,7 @@ export function validatorOf(resource: { name: string; description: string; field
   return { title: resource.name, description: resource.description, ...translate(schema as JsonSchema) };
 }
 
-/** What Zod does not say of a schema, or says too loosely, in words that translate() knows. */
+/** What Zod's JSON Schema omits or says too loosely, in keywords that translate() knows. */
 function known(schema: z.core.$ZodType): JsonSchema {
   const def = schema._zod.def as z.core.$ZodTypes['_zod']['def'];
   if (def.type === 'string')
@@ -36,13 +35,13 @@ function known(schema: z.core.$ZodType): JsonSchema {
   return stored ? bsonOf(stored) : {};
 }
 
-/** As JSON, which Zod makes of what it is given. */
+/** As JSON, which is what Zod's override returns. */
 const plain = ({ source, flags }: RegExp): Pattern => ({ source, flags });
 
 function bsonOf(stored: StoredKind): JsonSchema {
   if (stored.kind !== 'decimal') return { bsonType: { id: 'objectId', instant: 'date' }[stored.kind] };
   const { whole, scale, min = -Infinity, max = Infinity } = stored;
-  // Powers of ten rather than Decimal128s, so that a migration can be written and read.
+  // Powers of ten rather than Decimal128s, so that a migration stays readable.
   const limit = Number(`1e${whole}`);
   return {
     bsonType: 'decimal',
@@ -52,14 +51,14 @@ function bsonOf(stored: StoredKind): JsonSchema {
   };
 }
 
-/** MongoDB's names of the types. Numbers may be stored as any of three: the driver takes the smallest that fits. */
+/** The BSON types. Numbers may have any of three: the driver chooses the smallest that fits. */
 const TYPES: Record<string, JsonSchema> = {
   object: { bsonType: 'object' },
   array: { bsonType: 'array' },
   string: { bsonType: 'string' },
   boolean: { bsonType: 'bool' },
   null: { bsonType: 'null' },
-  // Neither of the infinities: no JSON has them.
+  // Excludes the infinities, which JSON lacks.
   number: {
     bsonType: ['int', 'long', 'double'],
     minimum: -Number.MAX_VALUE,
@@ -68,7 +67,7 @@ const TYPES: Record<string, JsonSchema> = {
   integer: { bsonType: ['int', 'long', 'double'], multipleOf: 1 },
 };
 
-/** What MongoDB knows of JSON Schema, and can be taken as it is; it refuses a schema with any other keyword. */
+/** The JSON Schema keywords that MongoDB supports unchanged; it refuses schemas with any others. */
 const KEPT = [
   'title',
   'description',
@@ -109,7 +108,7 @@ function translate(schema: JsonSchema): JsonSchema {
   });
 }
 
-/** Those of the checks, which Zod gives without their flags, and the one that a schema's own description has. */
+/** The patterns of checks, which Zod returns without flags, and the one in a schema's own metadata. */
 const patternsOf = ({ pattern, patterns = [] }: JsonSchema): string[] => [
   ...(pattern && !patterns.some(({ source }: Pattern) => source === pattern)
     ? [toPcre({ source: pattern, flags: 'u' })]
@@ -117,7 +116,7 @@ const patternsOf = ({ pattern, patterns = [] }: JsonSchema): string[] => [
   ...patterns.map(toPcre),
 ];
 
-/** `anyOf: [rules, null]` as one set of rules: what only concerns strings or numbers lets null pass anyway. */
+/** `anyOf: [rules, null]` as one set of rules: rules about strings or numbers ignore null anyway. */
 function withNull({ anyOf, ...rest }: JsonSchema): JsonSchema {
   if (!anyOf) return rest;
   const [rules, none] = anyOf;

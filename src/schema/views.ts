@@ -4,9 +4,8 @@ import { isRestricted } from './access.ts';
 import type { AnyResource, Reference } from './resource.ts';
 
 /**
- * Views for people who browse the database: the documents that admins may read, with names where the ids of others
- * stand, and without the fields that not everybody sees; references that lead nowhere; what the migrations did. They
- * only show: nobody can write them.
+ * Read-only views for people who browse the database: the documents that admins may read, with names in place of ids
+ * and without restricted fields; dangling references; and the history of migrations.
  */
 export const viewsOf = (resources: AnyResource[]): Record<string, View> => ({
   ...Object.fromEntries(
@@ -16,11 +15,11 @@ export const viewsOf = (resources: AnyResource[]): Record<string, View> => ({
   migration_history: HISTORY,
 });
 
-/** Whether admins may read its documents: any role that is enough is theirs, too. */
+/** Whether admins may read its documents: they have every role. */
 const isRead = ({ policy: { read } }: AnyResource): boolean =>
   read.role !== undefined || read.where.length > 0;
 
-/** The first field of a definition is what people call its documents by. */
+/** People recognise a document by the first field of its definition. */
 const nameOf = ({ readable }: AnyResource): string => readable[0] ?? '_id';
 
 const named = (resource: AnyResource): View => ({
@@ -28,7 +27,7 @@ const named = (resource: AnyResource): View => ({
   pipeline: [...shown(resource), ...withNames(resource)],
 });
 
-/** The documents and fields that may be looked at. */
+/** The documents and fields that may be shown. */
 function shown({ policy: { read }, readable, restrictions }: AnyResource): object[] {
   const hidden = [...restrictions.read.grants.keys()].filter((path) => path.includes('.'));
   return [
@@ -38,7 +37,7 @@ function shown({ policy: { read }, readable, restrictions }: AnyResource): objec
   ];
 }
 
-/** Names in the place of ids, where these and the documents that have the names may be looked at. */
+/** Names in place of ids, if both the documents and their names may be shown. */
 function withNames(resource: AnyResource): object[] {
   const references = resource.references.filter(
     ({ field, target }) => isRead(target) && !isRestricted(resource, field),
@@ -61,7 +60,7 @@ function withNames(resource: AnyResource): object[] {
   ];
 }
 
-/** Puts a name where an id stands, in lists and objects of any depth; an id that leads nowhere stays. */
+/** Replaces an id by a name, in lists and objects of any depth; a dangling id stays. */
 function namesAt({ field, lists, target }: Reference, found: string): object {
   const names = field.split('.');
   const inside = (value: string, depth: number): object => {
@@ -84,7 +83,7 @@ function namesAt({ field, lists, target }: Reference, found: string): object {
   return { [first]: inside(`$${first}`, 1) };
 }
 
-/** What check-references finds, while one looks; it reads all that refers to anything. */
+/** The findings of check-references, computed when the view is read; reads all referring documents. */
 function dangling(references: Reference[]): Record<string, View> {
   const [first, ...others] = references;
   if (!first) return {};

@@ -1,8 +1,8 @@
 import type { z } from 'zod';
 
 /**
- * What is wrong with a value in our own words, where its schema has none: handed to Zod with each parse. The subject of
- * each sentence is the field.
+ * Error messages for values whose schema has none of its own, passed to Zod with each parse. The subject of each
+ * sentence is the field.
  */
 export const words: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
@@ -23,13 +23,13 @@ export const words: z.core.$ZodErrorMap = (issue) => {
         ? `must match ${issue.pattern}`
         : `must be ${FORMATS[issue.format] ?? `a valid ${issue.format}`}`;
     case 'invalid_union':
-      return 'has none of the forms that it may have';
+      return 'matches none of the allowed forms';
     case 'unrecognized_keys':
-      return `has members that are not known: ${issue.keys.join(', ')}`;
+      return `has unknown members: ${issue.keys.join(', ')}`;
     case 'invalid_key':
-      return 'has a key that it may not have';
+      return 'has an invalid key';
     case 'invalid_element':
-      return 'has an entry that it may not have';
+      return 'has an invalid entry';
     default:
       return 'is not valid';
   }

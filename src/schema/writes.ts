@@ -13,13 +13,13 @@ import { shapeOf } from './shape.ts';
 import * as store from './store.ts';
 
 /**
- * The writes whose fields a client has chosen: those of store.ts, less what the caller may not write. Commands, which
- * choose the fields themselves, go to store.ts.
+ * Writes whose fields a client has chosen: those of store.ts, without fields that the caller may not write. Commands
+ * choose their fields themselves and use store.ts.
  */
 
 type Document = Record<string, unknown>;
 
-/** Fields that the caller may not write get their defaults, but for those that the intake has made. */
+/** Fields that the caller may not write get their defaults, except those that the intake has set. */
 export const create = (resource: AnyResource, body: Document, id?: Types.ObjectId) => {
   const made = resource.intake?.fields ?? {};
   const closed = [...lockedIn(resource, completedOnce(resource, body))];
@@ -28,8 +28,8 @@ export const create = (resource: AnyResource, body: Document, id?: Types.ObjectI
 };
 
 /**
- * Everything that the caller may write becomes what the body says, or its default. The body may have what nobody can
- * write, as a read has given it: then it must still be the same.
+ * Sets every field that the caller may write to the body's value or its default. The body may repeat read-only fields
+ * as they were read: they must be unchanged.
  */
 export function replace(resource: AnyResource, id: Types.ObjectId, body: Document) {
   if (!isContested(resource.formerly, body)) return store.update(resource, id, replacing(resource, body));
@@ -41,7 +41,7 @@ export function replace(resource: AnyResource, id: Types.ObjectId, body: Documen
   });
 }
 
-/** What a replace changes; it may depend on the document as it is. */
+/** The changes of a replace, which may depend on the present document. */
 function replacing(resource: AnyResource, body: Document) {
   const isWritable = (field: string) => field in resource.body.shape;
   const entries = Object.entries(body);
@@ -66,18 +66,18 @@ function requireSame(resource: AnyResource, current: object, given: Document): v
       in: 'body' as const,
       pointer: `/${field}`,
       code: 'read_only',
-      message: 'cannot be written: leave it out, or send it as it is',
+      message: 'is read-only: leave it out, or send it unchanged',
     }));
   if (faults.length > 0) throw invalid(faults);
 }
 
-/** What the body names changes. */
+/** Changes the fields that the body names. */
 export const update = (resource: AnyResource, id: Types.ObjectId, body: Document) =>
   store.update(resource, id, changesBy(resource, body, body));
 
 /**
- * The document is looked at only where what the caller may write depends on it. `complete` is the body with defaults,
- * which fields that the caller may not write do not get.
+ * Reads the document only if the caller's write access depends on it. `complete` is the body with defaults, which
+ * fields that the caller may not write do not get.
  */
 function changesBy(resource: AnyResource, body: Document, complete: Document) {
   const { own, others } = keptFrom(resource, 'write', writerOf(resource));
@@ -111,14 +111,14 @@ export function lockedIn(resource: AnyResource, stored: Document): Paths {
   return own !== others && isOwner(resource, who, stored) ? own : others;
 }
 
-/** What of this the caller may write. Refuses fields that are locked, unless they are what the caller sees already. */
+/** The part that the caller may write. Refuses locked fields, unless they equal what the caller sees. */
 export function permitted(
   resource: AnyResource,
   locked: Paths,
   given: Document,
   current: Document,
 ): Document {
-  // What no body takes no client has sent.
+  // Fields that no body accepts were not sent by a client.
   const taken = resource.body.shape;
   const touched = [...locked].filter(
     (path) => topOf(path) in given && topOf(path) in taken && !isInside(locked, path),
@@ -126,7 +126,7 @@ export function permitted(
   if (touched.length === 0) return given;
   const after = wire(resource, given);
   const stated = touched.filter((path) => isStated(given, path));
-  // Twice: a guess at what is hidden must not succeed, nor may what is hidden in a list get lost.
+  // Compared twice: a guess at a hidden value must not succeed, and hidden values in a list must not get lost.
   const befores = [contentOf(resource, current), wire(resource, current)];
   const refused = stated.filter((path) =>
     befores.some((before) => changedAmong([path], before, after).length),
@@ -139,16 +139,16 @@ export function permitted(
   );
 }
 
-/** The paths at which two documents in JSON differ; a missing value is stored as null. */
+/** The paths at which two JSON documents differ; a missing value counts as null. */
 export const changedAmong = (paths: Iterable<string>, before: Document, after: Document): string[] =>
   [...paths].filter(
     (path) => !isDeepStrictEqual(valuesAt(before, path) ?? null, valuesAt(after, path) ?? null),
   );
 
-/** Whether a document says anything at a path. */
+/** Whether a document has a value at a path. */
 export const isStated = (document: Document, path: string): boolean => valuesAt(document, path) !== undefined;
 
-/** What stands at a path; null where what it is part of is null; in a list, the list of it. */
+/** The value at a path; null if an object around it is null; in a list, the list of values. */
 const valuesAt = (document: unknown, path: string): unknown =>
   path.split('.').reduce<unknown>(step, document);
 
@@ -157,7 +157,7 @@ const step = (value: unknown, name: string): unknown => {
   return value === null ? null : (value as Document | undefined)?.[name];
 };
 
-/** A copy without what stands at a path; of a list, or of what is no object, nothing remains. */
+/** A copy without the value at a path; undefined for a list or a non-object. */
 function omit(value: unknown, [name, ...rest]: string[]): Document | undefined {
   if (!isPlain(value) || name === undefined) return undefined;
   const { [name]: inner, ...others } = value;
@@ -165,7 +165,7 @@ function omit(value: unknown, [name, ...rest]: string[]): Document | undefined {
   return left ? { ...others, [name]: left } : others;
 }
 
-/** The same with what stands at a path of another, where it does not say anything else. */
+/** A copy with the value of another document at a path, unless it has one itself. */
 function fill(given: unknown, [name, ...rest]: string[], from: unknown): any {
   if (name === undefined) return given ?? from ?? null;
   if (!isPlain(given)) return given;
@@ -177,7 +177,7 @@ const isPlain = (value: unknown): value is Document =>
 
 const topOf = (path: string): string => path.split('.', 1)[0] as string;
 
-/** All of a stored document in JSON, whoever calls. */
+/** A whole stored document as JSON, regardless of the caller. */
 const wire = (resource: AnyResource, stored: Document): Document => whole(resource)(stored) as Document;
 
 const whole = memoized(({ fields }: AnyResource) => shapeOf(z.strictObject(fields)));

@@ -4,20 +4,20 @@ import type { Commit, Entry } from './commits.ts';
 import { rightsMarkOf, write } from './position.ts';
 import { type Look, lookOf, rightsTo, type Sight, sightOf } from './sight.ts';
 
-/** What a feed asks for. */
+/** What a feed shows. */
 export interface Question {
   views: {
     resource: AnyResource;
-    /** Refuses a caller who does not see what they look at. */
+    /** Refuses a caller who may not read the fields that the feed's filters use. */
     conditions: () => object[];
     fields?: string[] | undefined;
   }[];
 }
 
-/** All who ask the same and may see the same: for them a change is looked at once, and put in words once. */
+/** Followers with equal questions and equal rights: each change is evaluated and serialised once for all of them. */
 export interface Audience<Member> {
   key: string;
-  /** What they may see, as positions note it. */
+  /** The readable fields and documents, in the form that positions record. */
   rights: string;
   views: Map<string, { sight: Sight; look: Look }>;
   members: Set<Member>;
@@ -42,17 +42,17 @@ export function audienceOf<Member>(question: Question, who: Caller): Audience<Me
 
 export type Operation = 'created' | 'updated' | 'removed';
 
-/** One change as it is told; the text is that of an event's data. */
+/** One change as sent; `text` is an event's data. */
 export interface Told {
   id: string;
   operation: Operation;
   text: string;
 }
 
-/** What different audiences have in common of what is told of one entry. */
+/** Parts of an entry's text that several audiences share. */
 export type Cache = Map<Entry, Map<string, unknown>>;
 
-/** What an audience is told of a commit; `mark` is that of the database. */
+/** What an audience is sent for a commit; `mark` is the database's. */
 export function tell(
   { views, rights }: Pick<Audience<never>, 'views' | 'rights'>,
   commit: Commit,
@@ -82,14 +82,17 @@ function once<T>(known: Map<string, unknown>, key: string, make: () => T): T {
   return known.get(key) as T;
 }
 
-/** What it is to those who see this much: what comes into sight is created, and what leaves it is removed. */
+/**
+ * The operation for this audience: a document that becomes visible is created, one that stops being visible is
+ * removed.
+ */
 function operationOf({ before, after }: Entry, { sees }: Sight): Operation | undefined {
   const [was, is] = [before && sees(before), after && sees(after)];
   if (was) return is ? 'updated' : 'removed';
   return is ? 'created' : undefined;
 }
 
-/** The data of an event but for its id, which stands first and is not the same for all. */
+/** The data of an event except its id, which comes first and differs between audiences. */
 function inWords(
   { time, at }: Commit,
   { collection, id, before, after }: Entry,
@@ -98,7 +101,7 @@ function inWords(
 ): string | undefined {
   const shown = operation === 'removed' ? undefined : look.show(after as object as Record<string, unknown>);
   const changed = operation === 'updated' ? changedIn(look.show(before as never), shown as never) : undefined;
-  // Only what is not shown has changed.
+  // Only hidden fields have changed.
   if (changed?.length === 0) return undefined;
   return JSON.stringify({
     resource: collection,

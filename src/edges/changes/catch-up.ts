@@ -7,26 +7,26 @@ import { createHistory } from './history.ts';
 import { isAhead, type Position } from './position.ts';
 import { now, type Tail } from './tail.ts';
 
-/** How a follower comes from where it was to where events are sent as they happen. */
+/** Brings a follower from its position to the point where events are sent as they happen. */
 
-/** How long a client that catches up may take for what it was sent last, in milliseconds. */
+/** How long a client that is catching up may take to read what it was sent, in milliseconds. */
 const PATIENCE = 15_000;
 
 interface Surroundings {
   followed: Followed;
   tail: Tail;
   crowd: Crowd;
-  /** A position as this follower is told it. */
+  /** A position in the form for this follower. */
   text: (follower: Follower, position: Position) => string;
   cut: (follower: Follower) => void;
 }
 
 export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings) {
   const history = createHistory(followed, tail);
-  /** Those that wait for the position of this process to move on. */
+  /** Followers waiting for this process's position to advance. */
   let waiting: (() => void)[] = [];
 
-  /** Tells what happened after a position, or from now on, until the follower is in the crowd or has ended. */
+  /** Sends what happened after a position (or from now on), until the follower is live or has ended. */
   async function run(follower: Follower, from: Position | undefined): Promise<void> {
     let position = from;
     while (!follower.ended) {
@@ -36,7 +36,7 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
         if (!position) return;
       } catch (error) {
         if (error instanceof HistoryLost) follower.useless = 'history_lost';
-        // Otherwise the database is away: it goes on where it was.
+        // Otherwise the database is unavailable: it resumes where it was.
         else await sleep(500, undefined, { ref: false });
       }
       await untilRead(follower);
@@ -51,13 +51,13 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
     return position;
   }
 
-  /** Tells what is at hand; answers where to go on, undefined when all that comes will be told by itself. */
+  /** Sends what is available; returns where to continue, or undefined once the follower is live. */
   async function advance(follower: Follower, from: Position | undefined): Promise<Position | undefined> {
     await tail.start();
     if (follower.ended) return undefined;
     if (!from) return wait(follower, await present());
     if (isAhead(from, tail.position())) {
-      // Another process was faster than this one, unless somebody has made the position up.
+      // Another process was ahead of this one, unless the position was forged.
       if (!follower.at && isAhead(from, await present())) throw new HistoryLost();
       wait(follower, from);
       await new Promise<void>((resolve) => waiting.push(resolve));
@@ -78,14 +78,14 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
     return reached ?? page.position;
   }
 
-  /** It has been told all there is; what comes is told as soon as this process gets there. */
+  /** It has been sent everything so far; new events follow once this process gets there. */
   function wait(follower: Follower, at: Position): Position {
     if (!follower.at) follower.outlet.pass(text(follower, at), true);
     follower.at = at;
     return at;
   }
 
-  /** Answers where it has stopped, if the client does not read as fast. */
+  /** Returns where it stopped, if the client reads too slowly. */
   function tellThese(follower: Follower, commits: Commit[]): Position | undefined {
     const audience = audienceOf<never>(follower.question, follower.who);
     for (const commit of commits) {
@@ -117,10 +117,10 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
   return { run, wake };
 }
 
-/** Behind everything that was committed before this was asked. */
+/** A position behind everything that was committed before the call. */
 export const present = shared(async (): Promise<Position> => ({ time: (await now()) + 1 }));
 
-/** Calls in the same turn of the event loop share one answer. */
+/** Calls in the same turn of the event loop share one result. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {
   let asked: Promise<T> | undefined;
   return () =>

@@ -2,16 +2,16 @@ import mongoose, { type mongo } from 'mongoose';
 import { database } from '../../mongo/connect.ts';
 import { keyOf, type Position, type Time, toTime, toTimestamp } from './position.ts';
 
-/** What MongoDB's change stream tells, as commits: each transaction at once, and each document in it once. */
+/** MongoDB's change stream as commits: each transaction as a whole, with each of its documents once. */
 
 export type Stored = Record<string, unknown>;
 
-/** What became of one document in a commit. */
+/** The change of one document in a commit. */
 export interface Entry {
   collection: string;
   id: unknown;
   key: string;
-  /** The document before and after the commit, where there was one. */
+  /** The document before and after the commit, if it existed. */
   before: Stored | undefined;
   after: Stored | undefined;
 }
@@ -20,38 +20,38 @@ export interface Commit {
   time: Time;
   at: Date;
   entries: Entry[];
-  /** Bytes, roughly. */
+  /** Approximate size in bytes. */
   size: number;
-  /** Why nobody can say what it changed: something is missing in the database's history, or too large. */
+  /** Why the changes cannot be told: part of the database's history is missing, or the commit is too large. */
   lost?: string | undefined;
 }
 
 export interface Batch {
   commits: Commit[];
-  /** Where the history goes on after them, and after what else nobody here wants to know of. */
+  /** Where the history continues after these commits, and after any that are not followed. */
   position: Position;
 }
 
-/** The collections that are followed: those that are shown, with images, and those of which a removal or an update counts. */
+/** The followed collections: those shown, with their images, and those of which only removals or updates matter. */
 export interface Followed {
   shown: string[];
   noticed: string[];
 }
 
-/** The position is not, or not any more, in the history that the database keeps. */
+/** The position is not, or no longer, in the history that the database keeps. */
 export class HistoryLost extends Error {}
 
 const BATCH = 1_000;
-/** A batch of MongoDB has 16 MB at most; one with this much may have been cut. */
+/** MongoDB's batches have at most 16 MB; one of this size may have been cut. */
 const CUT = 8 * 1024 * 1024;
-/** What is held of one transaction; of a larger one nothing is told but that there was one. */
+/** The most bytes kept of one transaction; of a larger one, only its existence is reported. */
 const MAX_COMMIT = 32 * 1024 * 1024;
-/** Begins after a position and goes on for ever; an empty batch says that nothing has happened up to its position. */
+/** Starts after a position and never ends; an empty batch means that nothing has happened up to its position. */
 export async function* readCommits(
   followed: Followed,
   from: Position,
   signal: AbortSignal,
-  /** How long MongoDB waits for something to happen, in milliseconds. */
+  /** How long MongoDB waits for the next event, in milliseconds. */
   patience = 1_000,
 ): AsyncGenerator<Batch> {
   const stream = open(followed, from, patience);
@@ -81,14 +81,14 @@ function open({ shown, noticed }: Followed, { time }: Position, maxAwaitTimeMS: 
         $or: [
           { 'ns.coll': { $in: shown } },
           { 'to.coll': { $in: shown } },
-          // A new session or key has no followers yet.
+          // New sessions and keys have no followers yet.
           { 'ns.coll': { $in: noticed }, operationType: { $ne: 'insert' } },
           { operationType: { $in: ['dropDatabase', 'invalidate'] } },
         ],
       },
     },
     { $unset: 'updateDescription' },
-    // Else one document of more than a few megabytes, with its images, would end the stream for everybody.
+    // Otherwise a single document of several megabytes, with its images, would end the stream for everybody.
     { $changeStreamSplitLargeEvent: {} },
   ];
   return database().watch(pipeline, {
@@ -100,7 +100,7 @@ function open({ shown, noticed }: Followed, { time }: Position, maxAwaitTimeMS: 
   });
 }
 
-/** All of the next batch, perhaps nothing; `isCut`: MongoDB may have more of the same moment. */
+/** The next batch, possibly empty; `isCut`: MongoDB may have more events of the same moment. */
 async function nextEvents(stream: mongo.ChangeStream): Promise<{ events: Event[]; isCut: boolean }> {
   const events: Event[] = [];
   let size = 0;
@@ -114,14 +114,14 @@ async function nextEvents(stream: mongo.ChangeStream): Promise<{ events: Event[]
   return { events, isCut: events.length >= BATCH || size >= CUT };
 }
 
-/** Makes commits of events, over the ends of batches. */
+/** Assembles commits from events, across batches. */
 function assembler(from: Position, shown: Set<string>) {
   let fragments: Event | undefined;
   let current: Commit | undefined;
   // The entries of the current commit: a transaction may change a document several times.
   const entries = new Map<string, Entry>();
   let position = from;
-  // Everything up to this document has been told already.
+  // Events up to this document have already been sent.
   let sought = from.key;
 
   const finish = (): Commit[] => {
@@ -147,12 +147,12 @@ function assembler(from: Position, shown: Set<string>) {
       current ??= { time, at: event.wallTime as Date, entries: [], size: 0 };
       current.size += event.size;
       current.lost ??= note(entries, event, shown);
-      if (current.size > MAX_COMMIT) current.lost ??= 'One transaction changed more than can be told.';
+      if (current.size > MAX_COMMIT) current.lost ??= 'One transaction changed more than a feed can report.';
       if (current.lost) entries.clear();
     }
     if (!isCut && !fragments) {
       commits.push(...finish());
-      // Not the time of the last event: on another shard there may be one of the same time.
+      // Not the time of the last event: another shard may have an event of the same time.
       if (reached !== undefined && reached > position.time) position = { time: reached };
     }
     if (sought && position.time > from.time) throw new HistoryLost('The position is not in the history.');
@@ -165,19 +165,19 @@ const isWhole = (event: Event): boolean => {
   return !splitEvent || splitEvent.fragment === splitEvent.of;
 };
 
-/** Right behind a commit. */
+/** The position right behind a commit. */
 export function after({ time, entries, lost }: Commit): Position {
   const last = lost === undefined ? entries.at(-1) : undefined;
   return last ? { time, key: last.key } : { time: time + 1 };
 }
 
-/** What of a commit comes behind this document; undefined if it did not change it. */
+/** The part of a commit behind this document; undefined if the commit did not change it. */
 export function restOf(commit: Commit, key: string): Commit | undefined {
   const told = commit.entries.findIndex((entry) => entry.key === key);
   return told < 0 ? undefined : { ...commit, entries: commit.entries.slice(told + 1) };
 }
 
-/** Notes what became of a document; answers why that cannot be said, if it cannot. */
+/** Records the change of a document; returns why it cannot be reported, if it cannot. */
 function note(entries: Map<string, Entry>, event: Event, shown: Set<string>): string | undefined {
   const { operationType } = event;
   if (!isOfDocument(event)) return `A collection was changed as a whole (${operationType}).`;
@@ -186,7 +186,7 @@ function note(entries: Map<string, Entry>, event: Event, shown: Set<string>): st
   const after = (event.fullDocument ?? undefined) as Stored | undefined;
   const isComplete = (before || operationType === 'insert') && (after || operationType === 'delete');
   if (shown.has(collection) && !isComplete)
-    return `The database does not have what a document of ${collection} was before.`;
+    return `The database has no pre-image of a document of ${collection}.`;
   const id = event.documentKey._id;
   const key = keyOf(collection, id);
   const known = entries.get(key);
@@ -205,7 +205,7 @@ type DocumentEvent = Event & {
 const isOfDocument = (event: Event): event is DocumentEvent =>
   ['insert', 'update', 'replace', 'delete'].includes(event.operationType);
 
-/** A resume token begins with a type and the cluster time, in hexadecimal digits. */
+/** A resume token begins with a type byte and the cluster time, in hexadecimal. */
 function timeOfToken(token: unknown): Time | undefined {
   const [, seconds, count] =
     /^82([0-9A-F]{8})([0-9A-F]{8})/.exec((token as { _data?: string } | undefined)?._data ?? '') ?? [];

@@ -3,13 +3,13 @@ import { type Audience, audienceOf, type Cache, tell } from './audience.ts';
 import type { Commit } from './commits.ts';
 import { type Follower, isTooSlow } from './follower.ts';
 
-/** Followers who are sent events as they happen, gathered in audiences. */
+/** Followers that are sent events live, grouped in audiences. */
 export type Crowd = ReturnType<typeof createCrowd>;
 
 interface Upkeep {
   /** The client does not read. */
   cut: (follower: Follower) => void;
-  /** A commit could not be told to them. */
+  /** A commit could not be evaluated for them. */
   missed: (followers: Iterable<Follower>) => void;
 }
 
@@ -41,8 +41,8 @@ export function createCrowd({ cut, missed }: Upkeep, logger: Logger) {
           if (isTooSlow(follower)) cut(follower);
           else follower.outlet.tell(told);
       } catch (error) {
-        // A bug must not become a silent gap.
-        logger.error({ err: error }, 'A commit could not be told.');
+        // An error must not become a silent gap.
+        logger.error({ err: error }, 'A commit could not be sent to followers.');
         missed(audience.members);
       }
     }

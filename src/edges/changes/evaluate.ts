@@ -5,9 +5,9 @@ import { comparerOf as textComparerOf } from '../../mongo/collation.ts';
 import type { Stored } from './commits.ts';
 
 /**
- * MongoDB's filters, decided in this process: exactly the operators that policies and the filters of lists are made
- * of, and what they mean to MongoDB. Any other is an error at start, because a condition that is decided otherwise
- * here than in a list would show what is not to be seen.
+ * Evaluates MongoDB filters in this process: exactly the operators that policies and filters of lists use, with
+ * MongoDB's semantics. Any other operator is an error at start, because a condition that was decided differently than
+ * in a list could reveal hidden documents.
  */
 
 export type Predicate = (document: Stored) => boolean;
@@ -57,7 +57,7 @@ const not =
 
 const unknown = (operator: string): Error =>
   new Error(
-    `The feed of changes cannot decide conditions with ${operator}: add it to src/edges/changes/evaluate.ts.`,
+    `The feed of changes does not support conditions with ${operator}: add it to src/edges/changes/evaluate.ts.`,
   );
 
 function fieldOf(path: string[], operand: unknown, compare: Compare): Predicate {
@@ -69,7 +69,7 @@ function fieldOf(path: string[], operand: unknown, compare: Compare): Predicate 
   return every(operators.map(([operator, value]) => operatorOf(path, operator, value, compare)));
 }
 
-/** Only for letters as they stand, whatever their case, as the filter `contains` escapes them for MongoDB. */
+/** Literal characters in any case only, as the filter `contains` escapes them for MongoDB. */
 function lettersOf({ $regex, $options, ...others }: Condition): RegExp {
   const escaped = String($regex);
   const isLiteral = /^(\\[^a-z0-9]|[^\\^$.*+?()[\]{}|])*$/is.test(escaped);
@@ -135,16 +135,16 @@ function operatorOf(path: string[], operator: string, operand: unknown, compare:
   }
 }
 
-/** Whether what stands at a path passes: a value, each element of a list, and the list itself. */
+/** Whether the values at a path pass: a single value, or for a list each element and the list itself. */
 function reaches(value: unknown, [first, ...rest]: string[], test: Test): boolean {
   if (first === undefined) return test(value) || (Array.isArray(value) && value.some(test));
   if (Array.isArray(value))
-    // A path goes through the objects of a list; what is no object has nothing at it, and is passed over.
+    // A path goes through the objects of a list; elements that are not objects are skipped.
     return value.some((item) => isPlain(item) && reaches(item, [first, ...rest], test));
   return reaches(isPlain(value) ? value[first] : undefined, rest, test);
 }
 
-/** Values of different types neither equal nor follow each other; then the order is undefined. */
+/** Values of different types are neither equal nor ordered; then the result is undefined. */
 function comparerOf(collation: mongo.CollationOptions | undefined): Compare {
   const strings = textComparerOf(collation);
   if (!strings) throw unknown(`the collation ${JSON.stringify(collation)}`);
@@ -160,7 +160,7 @@ function comparerOf(collation: mongo.CollationOptions | undefined): Compare {
   };
 }
 
-/** What MongoDB puts in an order, as JavaScript does. */
+/** MongoDB's ordered types, as comparable JavaScript values. */
 function ordinal(value: unknown): { type: string; value: number | string } | undefined {
   if (typeof value === 'number') return { type: 'number', value };
   if (typeof value === 'bigint' || value instanceof mongoose.mongo.Long)
@@ -174,7 +174,7 @@ function ordinal(value: unknown): { type: string; value: number | string } | und
 
 interface Scope {
   document: unknown;
-  /** Of $map. */
+  /** Variables of $map. */
   item: unknown;
 }
 type Expression = (scope: Scope) => unknown;
@@ -231,7 +231,7 @@ function expressionOf(expression: unknown, compare: Compare): Expression {
     }
     case '$indexOfCP': {
       const [text, part] = all() as [Expression, Expression];
-      // Only whether it stands there counts, and not where: code points or not.
+      // Only presence matters, not the position in code units or code points.
       return (scope) => String(text(scope)).indexOf(String(part(scope)));
     }
     case '$map': {
@@ -245,7 +245,7 @@ function expressionOf(expression: unknown, compare: Compare): Expression {
   }
 }
 
-/** What an expression finds at a path: through a list, the list of what stands there. */
+/** The value of an expression's path: through a list, the list of its values. */
 const valueAt = (value: unknown, [first, ...rest]: string[]): unknown => {
   if (first === undefined) return value;
   if (Array.isArray(value))

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { database } from '../../mongo/connect.ts';
 
-/** Warns where the cluster keeps images without a limit; whoever may not read that setting is told nothing. */
+/** Warns if the cluster keeps pre-images without a limit; silent if the user may not read that setting. */
 export async function warnOfExpiry(logger: Logger): Promise<void> {
   const found = await database()
     .admin()
@@ -12,6 +12,6 @@ export async function warnOfExpiry(logger: Logger): Promise<void> {
   }[];
   if (options?.preAndPostImages?.expireAfterSeconds !== 'off') return;
   logger.warn(
-    'The cluster keeps what documents were before each change as long as its oplog: set expireAfterSeconds of changeStreamOptions, see docs/changes.md.',
+    'The cluster keeps pre-images of documents as long as its oplog: set expireAfterSeconds of changeStreamOptions, see docs/changes.md.',
   );
 }

@@ -13,10 +13,10 @@ import type { Question } from './audience.ts';
 import { compile } from './evaluate.ts';
 import { lookOf, sightOf } from './sight.ts';
 
-/** A feed: what can be asked there, and who may. */
+/** A feed: its parameters, and who may follow it. */
 export interface Feed {
   path: string;
-  /** undefined: of all resources that the caller may read. */
+  /** undefined: all resources that the caller may read. */
   resource: AnyResource | undefined;
   resources: AnyResource[];
   filters: Filter[];
@@ -30,19 +30,19 @@ const MAX_WAIT = 60;
 const PARAMETERS = {
   after: text(1, 100)
     .describe(
-      'Only what happened after this position: the `id` of an event, or the `position` of an answer. Without one, JSON has no changes but the current position',
+      'Only changes after this position: the `id` of an event, or the `position` of an answer. Without it, JSON has no changes, only the current position',
     )
     .optional(),
-  from: instant().describe('Instead: what happened since this time').optional(),
+  from: instant().describe('Instead: changes since this time').optional(),
   wait: integer(0, MAX_WAIT)
-    .meta({ default: 0, description: 'In JSON: how many seconds to wait for the first event' })
+    .meta({ default: 0, description: 'In JSON: the seconds to wait for the first event' })
     .optional(),
   ticket: text(1, 200)
-    .describe('Authenticates the caller where no header can be sent: see `POST /changes/tickets`')
+    .describe('Authenticates clients that cannot send a header: see `POST /changes/tickets`')
     .optional(),
 };
 
-/** The feed of each resource that has a list and whose changes are kept, and that of all of them. */
+/** A feed per resource with a list and recorded changes, and one of all of them. */
 export function feedsOf(resources: AnyResource[], routes: Route[]): Feed[] {
   const listed = routes.flatMap((route) =>
     route.lists?.resource.changes && isList(route) && resources.includes(route.lists.resource)
@@ -81,7 +81,7 @@ const feedOf = (resource: AnyResource, filters: Filter[]): Feed => ({
     z.strictObject({
       ...Object.fromEntries(filters.map(({ parameter, schema }) => [parameter, schema.optional()])),
       [EXPRESSION]: filterParameter(resource, filters, { indexed: false }),
-      fields: oneOrMore(Object.keys(resource.document.shape), 'The fields to show, beside the id').optional(),
+      fields: oneOrMore(Object.keys(resource.document.shape), 'The fields to show, plus the id').optional(),
       ...PARAMETERS,
     }),
   ),
@@ -102,7 +102,7 @@ const once = (query: z.ZodObject): z.ZodObject =>
       ctx.addIssue({ code: 'custom', path: ['from'], message: 'cannot be combined with after' });
   });
 
-/** Throws at start where a policy has a condition that cannot be decided here: nobody could say who sees what. */
+/** Throws at start if a policy has a condition that cannot be evaluated here. */
 function refuseUndecidable(resource: AnyResource): void {
   const id = new Types.ObjectId();
   for (const who of [
@@ -114,7 +114,7 @@ function refuseUndecidable(resource: AnyResource): void {
   }
 }
 
-/** A filter that looks at other documents, or is not made of operators, is the list's alone. */
+/** Filters that look at other documents, or are no operators, are for lists only. */
 function isDecidable({ collation }: AnyResource, { condition, elsewhere }: Filter): boolean {
   if (elsewhere) return false;
   try {

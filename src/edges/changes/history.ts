@@ -3,21 +3,21 @@ import type { Position } from './position.ts';
 import type { Tail } from './tail.ts';
 
 /**
- * What happened before the buffer begins, for those who come back after a while. It is read page by page, and those
- * who want to know the same, as after a restart, are given the same page.
+ * Reads history older than the buffer, for clients that return after a while. It is read in pages; clients at about
+ * the same position, as after a restart, share a page.
  */
 
-/** Cursors that a process has open for this. */
+/** The most history cursors of a process. */
 const MAX_READERS = 4;
-/** A page ends after so many commits, or so many bytes. */
+/** A page ends after so many commits or bytes. */
 const PAGE = 1_000;
 const PAGE_BYTES = 4 * 1024 * 1024;
-/** Those who are not further apart than this read together; in the numbers of a position, a minute. */
+/** Clients no further apart than this read together: a minute, in units of a position's time. */
 const TOGETHER = 60 * 2 ** 21;
 
 export interface Page {
   commits: Commit[];
-  /** Where the history goes on. */
+  /** Where the history continues. */
   position: Position;
 }
 
@@ -34,7 +34,7 @@ export function createHistory(followed: Followed, tail: Tail) {
   const read = (from: Position): Promise<Page> =>
     new Promise((resolve, reject) => {
       waiting.push({ from, resolve, reject });
-      // Those who come in the same turn of the event loop are together.
+      // Requests of the same turn of the event loop are grouped.
       setImmediate(next);
     });
 
@@ -53,12 +53,12 @@ export function createHistory(followed: Followed, tail: Tail) {
 
   async function serve({ time }: Position, readers: Reader[]): Promise<void> {
     try {
-      // The commit at that time as a whole: others may have seen less of it.
+      // The commit at that time as a whole: some clients may have seen only part of it.
       const page = await readPage({ time });
       tail.extend(page.commits, { time }, page.position);
       for (const reader of readers) give(reader, page);
     } catch (error) {
-      // Of those who read together only the oldest is certain to be too old.
+      // Only the oldest position of the group is certain to be too old.
       for (const reader of readers)
         if (error instanceof HistoryLost && reader.from.time > time) waiting.push(reader);
         else reader.reject(error);

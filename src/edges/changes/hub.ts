@@ -10,17 +10,17 @@ import { type Given, type Position, write } from './position.ts';
 import { createRights, rightsOf } from './rights.ts';
 import { createTail } from './tail.ts';
 
-/** Seconds between two signs of life. */
+/** Seconds between heartbeats. */
 const HEARTBEAT = 15;
-/** How long the change stream goes on when nobody follows it, in milliseconds: clients that were cut off come back. */
+/** How long the change stream stays open without followers, in milliseconds: clients that were cut off come back. */
 const LINGER = 60_000;
 
-/** Where a feed begins: after what a client has been given, at a time, or at what is no position in this database. */
+/** Where a feed starts: after a position, at a time, or at a value that is not a position of this database. */
 export type Start = Given | { position: Position } | 'lost' | undefined;
 
 export type Hub = ReturnType<typeof createHub>;
 
-/** All followers of this process. `whole` asks for everything that any feed tells. */
+/** All followers of this process. `whole` asks for everything that any feed reports. */
 export function createHub(followed: Followed, whole: Question, confirm: Confirm, logger: Logger) {
   const followers = new Set<Follower>();
   const rights = createRights(confirm, { changed: tellOfRights, end });
@@ -34,12 +34,12 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     logger,
   );
   const crowd = createCrowd(
-    { cut, missed: (some) => resetAll(some, 'The server could not tell of a change.') },
+    { cut, missed: (some) => resetAll(some, 'The server could not report a change.') },
     logger,
   );
   const catchUp = createCatchUp({ followed, tail, crowd, text, cut });
 
-  /** A change of rights counts from its own place in the history on. */
+  /** A change of rights takes effect at its own place in the history. */
   async function takeCommits(commits: Commit[]): Promise<void> {
     let before: Commit[] = [];
     for (const commit of commits) {
@@ -54,14 +54,14 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     tellAll(before);
   }
 
-  /** In one turn of the event loop: a follower that joins gets a commit from the buffer, or here. */
+  /** In one turn of the event loop: a joining follower gets a commit either from the buffer or here. */
   function tellAll(commits: Commit[]): void {
     if (commits.length === 0) return;
     tail.keep(commits);
     crowd.tellAll(commits, tail.mark());
   }
 
-  /** What is lost may have been a logout. */
+  /** The lost part may contain a logout. */
   function loseAll(why: string): void {
     const some = [...followers];
     resetAll(
@@ -85,11 +85,11 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     follower.outlet.reset('rights_changed', DETAILS.rights_changed, text(follower, tail.position()));
   }
 
-  /** Tells what happened after the start, and goes on until the client leaves. */
+  /** Sends what happened after the start, and continues until the client leaves. */
   async function follow(follower: Follower, start: Start): Promise<void> {
     if (follower.ended) return;
     enter(follower);
-    // The caller was identified before: a logout meanwhile has not been noticed.
+    // The caller was authenticated earlier: a logout since then has gone unnoticed.
     if (!(await rights.read(follower))) return;
     if (start === 'lost') follower.useless = 'history_lost';
     else if (start && 'rights' in start && !isFor(start.rights, follower))
@@ -97,7 +97,7 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     await catchUp.run(follower, start === 'lost' ? undefined : start?.position);
   }
 
-  /** A position of the feed of everything is good in the others, too, as long as the rights are the same. */
+  /** A position of the feed of everything is valid in the others too, as long as the rights are the same. */
   const isFor = (given: string, { question, who }: Follower): boolean =>
     [question, whole].some((asked) => rightsOf({ question: asked, who }) === given);
 
@@ -108,7 +108,7 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     heart ??= setInterval(beat, 1_000).unref();
   }
 
-  /** The client has gone, or has got all it wanted. */
+  /** The client has disconnected, or has got everything it wanted. */
   function leave(follower: Follower): void {
     follower.ended = true;
     if (!followers.delete(follower)) return;
@@ -146,12 +146,13 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
   }
 
   function drain(): void {
-    for (const follower of followers) end(follower, 'draining', 'The server stops; come back in a moment.');
+    for (const follower of followers)
+      end(follower, 'draining', 'The server is stopping; reconnect in a moment.');
     clearTimeout(lingering);
     tail.stop();
   }
 
-  /** The same caller has shown a newer token. */
+  /** The same caller has presented a newer token. */
   async function renew(follower: Follower, base: Caller): Promise<void> {
     if (follower.ended) return;
     rights.forget(follower);
@@ -160,13 +161,13 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     await rights.renew(follower);
   }
 
-  /** The text of positions belongs to this database; where it is not known yet, the database is asked. */
+  /** Positions contain the database's mark; if it is not known yet, the database is asked. */
   async function mark(): Promise<string> {
     await tail.start();
     return tail.mark();
   }
 
-  /** A position as the follower is told it. */
+  /** A position in the form for the follower. */
   function text(follower: Pick<Follower, 'question' | 'who' | 'audience'>, position: Position): string {
     return write({ position, rights: follower.audience?.rights ?? rightsOf(follower) }, tail.mark());
   }

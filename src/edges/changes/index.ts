@@ -23,14 +23,14 @@ interface Surroundings {
   logger: Logger;
   authenticate: Authenticate;
   confirm: Confirm;
-  /** The collections on which it depends who may call: their changes are noticed. */
+  /** The collections that determine who may call: their changes are watched. */
   authorities: AnyResource[];
   corsOrigins: string[];
 }
 
 /**
- * The feed of changes: what happens to documents, as it happens, for those who may see them. It depends on the
- * resources and routes alone; nothing depends on it.
+ * The feed of changes: changes of documents as they happen, for callers who may read them. It depends on resources and
+ * routes alone; nothing depends on it.
  */
 export function changes(surroundings: Surroundings): Edge {
   const { resources, routes, logger, authorities, confirm } = surroundings;
@@ -44,7 +44,7 @@ export function changes(surroundings: Surroundings): Edge {
   const hub = createHub(followed, all.questionOf({}), confirm, logger);
   return {
     routes: [...feeds.map((feed) => feedRoute(feed, serve(feed, { hub, ...surroundings }))), tickets(feeds)],
-    tag: { name: 'changes', description: 'What happens to documents, as it happens' },
+    tag: { name: 'changes', description: 'Changes of documents, as they happen' },
     pages: livePage(feeds),
     attach: (app: Koa) => app.on('listening', () => void warnOfExpiry(logger)).on('draining', hub.drain),
   };
@@ -58,7 +58,7 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
     operationId: `follow${resource ? `${resource.name}Changes` : 'Changes'}`,
     tag: 'changes',
     summary: resource ? `Follow the changes of ${resource.collection}` : 'Follow all changes',
-    description: resource ? `As \`GET /changes\`, of ${resource.collection} alone.` : DESCRIPTION,
+    description: resource ? `Like \`GET /changes\`, for ${resource.collection} only.` : DESCRIPTION,
     policy: access,
     secret: true,
     ...(resource && { lists: { resource, filters } }),
@@ -88,7 +88,7 @@ function feedRoute(feed: Feed, { sendEvents, sendJson, openSocket }: ReturnType<
 }
 
 const DESCRIPTION =
-  'The documents that transactions have changed, in the order of the commits. `Accept: text/event-stream` streams them as they happen, and `Last-Event-ID` resumes a stream. A WebSocket at this address sends the same. JSON returns the changes after a position, waiting up to `wait` seconds for the first.';
+  'The changed documents, in the order of the commits. `Accept: text/event-stream` streams them as they happen, and `Last-Event-ID` resumes a stream. A WebSocket at this address sends the same. JSON returns the changes after a position, waiting up to `wait` seconds for the first.';
 
 function tickets(feeds: Feed[]): Route {
   const paths = feeds.map(({ path }) => path);
@@ -99,7 +99,7 @@ function tickets(feeds: Feed[]): Route {
     tag: 'changes',
     summary: 'Get a ticket for a feed',
     description:
-      "Browsers' EventSource and WebSocket cannot send a header: `ticket=` in the URL takes its place, for this feed only. It is valid for 15 minutes of connecting and resuming. It is revoked with the session.",
+      "Browsers' EventSource and WebSocket cannot send a header: `ticket=` in the URL takes its place, for this feed only. It is valid for 15 minutes, for connecting and resuming. It is revoked with the session.",
     policy: { role: 'member' },
     secret: true,
     body: {
@@ -118,7 +118,7 @@ function tickets(feeds: Feed[]): Route {
           ticket: z.string().describe('For the parameter `ticket` of the feed'),
           expires_in: z.int().describe('Seconds until it can no longer be used to connect'),
         })
-        .meta({ id: 'FeedTicket', description: 'Opens one feed' }),
+        .meta({ id: 'FeedTicket', description: 'A ticket for one feed' }),
       example: {
         ticket: '65f000000000000000000c01.65f000000000000000000e51.t3xk2g.…',
         expires_in: TICKET_SECONDS,

@@ -2,7 +2,7 @@ import type Router from '@koa/router';
 import { mountAsset, sendLocal } from '../../http/assets.ts';
 import type { Feed } from './feed.ts';
 
-/** A page that shows changes as they come, while one tries writes elsewhere. All of it is served from here. */
+/** A page that shows changes as they happen, while you try writes elsewhere. Loads nothing from other servers. */
 
 const PATH = '/docs/live';
 
@@ -80,11 +80,11 @@ async function follow() {
   source = new EventSource(path + '?' + parameters);
   source.onopen = () => say('Connected to ' + path + '.');
   source.onerror = () =>
-    say(source.readyState === EventSource.CLOSED ? 'Refused: look at the filter and the login.' : 'Cut off; coming back …');
+    say(source.readyState === EventSource.CLOSED ? 'Refused: look at the filter and the login.' : 'Disconnected; reconnecting …');
   for (const operation of ['created', 'updated', 'removed', 'reset', 'end']) source.addEventListener(operation, show);
 }
 
-/** EventSource cannot send a token, so it is given a ticket. */
+/** EventSource cannot send a token, so it gets a ticket. */
 async function ticketFor(feed, username, password) {
   const grant = new URLSearchParams({ grant_type: 'password', username, password });
   const { access_token } = await read(fetch('/auth/token', { method: 'POST', body: grant }));

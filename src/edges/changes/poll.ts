@@ -1,12 +1,12 @@
 import type { Told } from './audience.ts';
 import type { Outlet, Reset } from './follower.ts';
 
-/** One answer in JSON: what there is now, or the first that comes. */
+/** One JSON answer: the changes so far, or the first ones that arrive. */
 
-/** What one answer tells at most. */
+/** The most changes in one answer. */
 const MAX_TOLD = 500;
 const MAX_BYTES = 1024 * 1024;
-/** How long it looks through the history, in milliseconds, without finding anything to tell. */
+/** How long an answer searches the history without finding anything to report, in milliseconds. */
 const LOOK = 10_000;
 
 export interface Polled {
@@ -15,7 +15,7 @@ export interface Polled {
   reset?: { why: Reset; detail: string };
 }
 
-/** Gathers; `done` is called once, with all of it. */
+/** Collects changes; `done` is called once, with all of them. */
 export function pollOutlet(wait: number, from: string, done: (polled: Polled) => void) {
   const told: Told[] = [];
   let bytes = 0;
@@ -38,7 +38,7 @@ export function pollOutlet(wait: number, from: string, done: (polled: Polled) =>
         bytes += one.text.length;
         position = one.id;
       }
-      // A moment for the rest of what has come together.
+      // A short delay collects changes that were committed together.
       setImmediate(finish);
     },
     pass(reached, isCurrent) {

@@ -7,12 +7,12 @@ import type { Commit } from './commits.ts';
 import type { Ending, Follower } from './follower.ts';
 
 interface Upkeep {
-  /** The follower sees other documents, or other fields of them, than before. */
+  /** The follower can read other documents, or other fields of them, than before. */
   changed: (follower: Follower) => void;
   end: (follower: Follower, why: Ending, detail: string) => void;
 }
 
-/** What followers may see, and what becomes of a feed when that changes. */
+/** The rights of followers, and the consequences when they change. */
 export function createRights(confirm: Confirm, { changed, end }: Upkeep) {
   /** Followers by what their rights depend on: the id of a user, a session or a key. */
   const dependents = new Map<string, Set<Follower>>();
@@ -38,17 +38,17 @@ export function createRights(confirm: Confirm, { changed, end }: Upkeep) {
     if ((await read(follower)) && rightsOf(follower) !== former) changed(follower);
   }
 
-  /** Reads what the caller may see now; ends the feed of a caller who may no longer ask for this. */
+  /** Reads the caller's present rights; ends the feed of a caller who may no longer follow it. */
   async function read(follower: Follower): Promise<boolean> {
     try {
       const who = await confirm(follower.base);
-      // Refuses a filter that looks at what the caller no longer sees: its events would go on telling of that.
+      // Refuses a filter by fields that the caller may no longer read: its events would reveal their values.
       audienceOf(follower.question, who);
       follower.who = who;
     } catch (error) {
       if (error instanceof Problem && error.status === 401) end(follower, 'unauthenticated', error.message);
       else if (error instanceof Problem && error.status === 403) end(follower, 'forbidden', error.message);
-      else end(follower, 'unavailable', 'The rights of the caller cannot be read at the moment.');
+      else end(follower, 'unavailable', "The caller's rights cannot be read at the moment.");
     }
     return !follower.ended;
   }
@@ -59,6 +59,6 @@ export function createRights(confirm: Confirm, { changed, end }: Upkeep) {
 const authoritiesOf = ({ id, session, key }: Caller): string[] =>
   [id, session, key].flatMap((id: Types.ObjectId | undefined) => (id ? [id.toHexString()] : []));
 
-/** As positions note it. */
+/** The form that positions record. */
 export const rightsOf = ({ question, who }: { question: Question; who: Caller }): string =>
   audienceOf(question, who).rights;

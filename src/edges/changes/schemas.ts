@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { instant, objectId } from '../../schema/fields.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 
-/** What OpenAPI says of events. */
+/** OpenAPI schemas of events. */
 
 const position = (description: string) => z.string().meta({ description, examples: [POSITION] });
 
@@ -19,16 +19,14 @@ const changeOf = ({ name, collection, document }: AnyResource) =>
         ),
       documentId: objectId(),
       at: instant().describe('When it was committed'),
-      transaction: z
-        .int()
-        .describe('The same for all changes of one transaction; later transactions have greater numbers'),
-      // What it is now, with the fields that were asked for; missing where it was removed.
+      transaction: z.int().describe('Equal for all changes of a transaction; greater for later ones'),
+      // The present document, with the requested fields; missing if it was removed.
       document: document.optional(),
       changed: z.array(z.string()).optional().describe('For an update: the fields whose values changed'),
     })
     .meta({
       id: `${name}Change`,
-      description: `A change of one of the ${collection}; with \`document\` as it is now, unless it was removed`,
+      description: `A change of one of the ${collection}; \`document\` is the present version, missing if removed`,
     });
 
 /** One answer in JSON. */
@@ -42,12 +40,12 @@ export const changesOf = (name: string, resources: AnyResource[]) => {
         .describe('In the order of the commits'),
       position: position('Where the feed continues: pass it as `after`'),
     })
-    .meta({ id: name, description: 'Changes, and where the feed goes on' });
+    .meta({ id: name, description: 'Changes, and where the feed continues' });
 };
 
 const POSITION = '2f4xq0zq4g00-3fa2b1-51c09e-9c01d2e3f4a5';
 
-/** What a reader of server-sent events gets. */
+/** The stream of server-sent events. */
 export const EVENTS = z.string().meta({
   id: 'EventStream',
   description:

@@ -1,7 +1,7 @@
 import { Problem } from '../../errors.ts';
 import { seats } from '../../http/seats.ts';
 
-/** Each feed is a connection that stays. */
+/** Each feed keeps a connection open. */
 export const takeSeat = seats({
   kind: 'feed',
   perAccount: 50,

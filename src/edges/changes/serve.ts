@@ -17,7 +17,7 @@ import { eventStream, SSE_TYPE, sseOutlet } from './sse.ts';
 import { readTicket } from './ticket.ts';
 import { close, listen, MAX_MESSAGE, type Message, webSocketOutlet } from './websocket.ts';
 
-/** How the clients of a feed are served: what all transports have in common, and each by itself. */
+/** Serves the clients of a feed: the common part, and each transport. */
 
 interface Asked {
   after?: string;
@@ -36,7 +36,7 @@ interface Surroundings {
 
 let sockets: Promise<WebSocketServer> | undefined;
 
-/** The package is loaded with the first WebSocket: a start need not wait for it. */
+/** The package is loaded with the first WebSocket, to keep the start fast. */
 async function makeSockets(): Promise<WebSocketServer> {
   const { WebSocketServer } = await import('ws');
   return new WebSocketServer({
@@ -48,13 +48,13 @@ async function makeSockets(): Promise<WebSocketServer> {
 }
 
 export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: Surroundings) {
-  /** Before there is a stream or a connection: then it is an answer like any other. */
+  /** Before the stream or connection begins, so that a refusal is an ordinary answer. */
   function requireRights(query: Asked, who: Caller): void {
     requireAccess(feed.access, who);
     audienceOf(feed.questionOf(query), who);
   }
 
-  /** Who calls: as a ticket says, or the header. */
+  /** The caller, by the ticket or the header. */
   async function identify(query: Asked): Promise<Pick<Follower, 'base' | 'who'>> {
     const { ticket } = query;
     const base = ticket === undefined ? caller() : readTicket(feed.path, ticket);
@@ -102,7 +102,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
   async function sendJson(ctx: Context, { query }: { query: Asked }): Promise<void> {
     const known = await identify(query);
     const from = await startOf(query);
-    if (from === 'lost') throw historyLost('The position is not one of this database.');
+    if (from === 'lost') throw historyLost('The position does not belong to this database.');
     const { told, position, reset } = from
       ? await poll(ctx, query, known, from)
       : { told: [], position: textOf(query, known, await hub.present()) };
@@ -137,7 +137,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     requireOrigin(ctx, corsOrigins);
     const hasShown = query.ticket !== undefined || ctx.get('Authorization') !== '';
     const known = hasShown ? await identify(query) : { base: ANONYMOUS, who: ANONYMOUS };
-    // Before there is a connection that would have to be told what is wrong.
+    // Refused before the connection is upgraded, as an ordinary answer.
     await hub.mark();
     const server = await (sockets ??= makeSockets());
     const leaveSeat = takeSeat(ctx);
@@ -185,7 +185,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
 
   async function renew(follower: Follower, base: Caller): Promise<void> {
     if (!base.id || !follower.who.id?.equals(base.id))
-      throw forbidden('A feed cannot become that of another caller.');
+      throw forbidden('A feed cannot be handed over to another caller.');
     await hub.renew(follower, base);
   }
 
@@ -194,7 +194,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
 
 const historyLost = (detail: string): Problem => new Problem('history_lost', detail);
 
-/** Browsers let any page open a WebSocket, and say only from where it comes. */
+/** Browsers let any page open a WebSocket, and only report its origin. */
 function requireOrigin(ctx: Context, allowed: string[]): void {
   const origin = ctx.get('Origin');
   if (origin === '' || allowed.includes('*') || allowed.includes(origin)) return;

@@ -7,17 +7,17 @@ import type { AnyResource } from '../../schema/resource.ts';
 import type { Stored } from './commits.ts';
 import { compile, type Predicate } from './evaluate.ts';
 
-/** What a caller sees of a resource's documents: the same as in its list. Everything that policies decide is here. */
+/** What a caller may see of a resource's documents: the same as in its list. All policy decisions are here. */
 
 const { EJSON } = mongoose.mongo.BSON;
 
-/** Which documents. Those who have the same key see the same ones. */
+/** Which documents; equal keys mean equal sets. */
 export interface Sight {
   key: string;
   sees: Predicate;
 }
 
-/** What of a document. Those who have the same key see the same of it. */
+/** Which fields; equal keys mean equal fields. */
 export interface Look {
   key: string;
   show: (document: Stored) => Record<string, unknown>;
@@ -47,8 +47,8 @@ export function lookOf(resource: AnyResource, who: Caller, fields: string[] | un
 }
 
 /**
- * What a caller may see of a resource, whatever a feed asks for: equal texts stand for equal rights. A policy that a
- * new version of the program has changed makes other rights, too.
+ * The caller's rights to a resource, whatever a feed asks for: equal texts mean equal rights. A policy that was
+ * changed by a new version of the program makes different rights.
  */
 export function rightsTo(resource: AnyResource, who: Caller): string {
   const filter = runAs(who, () => visible(resource)) ?? null;
@@ -56,7 +56,7 @@ export function rightsTo(resource: AnyResource, who: Caller): string {
   return EJSON.stringify([resource.collection, filter, viewerOf(resource, who), [...grants]]);
 }
 
-/** The same for all who are shown the same fields; a key without the scope is shown what everybody is. */
+/** Equal for callers who see the same fields; a key without the scope sees what everybody sees. */
 function viewerOf(resource: AnyResource, who: Caller): string {
   if (!isRestricting(resource)) return '';
   const { kind, role, id } = runAs(who, () => readerOf(resource));

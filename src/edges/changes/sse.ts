@@ -7,23 +7,23 @@ import type { Outlet } from './follower.ts';
 
 export const SSE_TYPE = 'text/event-stream';
 
-/** After how many milliseconds a client comes back that was cut off. */
+/** Milliseconds after which a disconnected client reconnects. */
 const RETRY = 1_000;
-/** After a drain they do not come all at once. */
+/** Spreads the reconnections after a drain. */
 const SPREAD = 4_000;
 
-/** Begins the answer to a request; from here on Koa has nothing to do with it. */
+/** Starts the answer to a request; from here on Koa is not involved. */
 export function eventStream(ctx: Context): ServerResponse {
   ctx.status = 200;
   ctx.set({
     'Content-Type': SSE_TYPE,
     'Cache-Control': 'no-store',
-    // Proxies would wait until there is enough to be worth sending.
+    // Proxies would buffer until there is enough to send.
     'X-Accel-Buffering': 'no',
   });
   ctx.respond = false;
   const { res } = ctx;
-  // Small packets must not wait for each other.
+  // Disables Nagle's algorithm, so that small packets are sent at once.
   res.socket?.setNoDelay(true);
   res.write(`retry: ${RETRY}\n\n`);
   return res;
@@ -32,7 +32,7 @@ export function eventStream(ctx: Context): ServerResponse {
 export function sseOutlet(res: ServerResponse): Outlet {
   return {
     tell: (told) => void res.write(framesOf(told)),
-    // Without data it is no event, but moves on where the client will go on.
+    // Without data it is not an event, but it advances the client's position.
     pass: (position) => void res.write(`: \nid: ${position}\n\n`),
     reset: (why, detail, position) =>
       void res.write(frame('reset', position, resetText(why, detail, position))),
@@ -48,11 +48,11 @@ export function sseOutlet(res: ServerResponse): Outlet {
 export const resetText = (code: string, detail: string, position: string): string =>
   JSON.stringify({ ...(position && { id: position }), operation: 'reset', code, detail });
 
-/** Without an id the client goes on from the last that it has seen. */
+/** Without an id the client resumes from the last one it has seen. */
 const frame = (event: string, id: string, data: string): string =>
   `${id && `id: ${id}\n`}event: ${event}\ndata: ${data}\n\n`;
 
-/** All of an audience are sent the same bytes. */
+/** All followers of an audience are sent the same bytes. */
 const frames = new WeakMap<Told[], Buffer>();
 
 function framesOf(told: Told[]): Buffer {

@@ -15,23 +15,23 @@ import {
 import { markOf, type Position, toTime } from './position.ts';
 
 /**
- * The end of the history as this process has it: one change stream, however many follow it, and the last commits in
- * a buffer, for those who were away for a moment.
+ * The end of the history in this process: one change stream for all followers, and a buffer of the latest commits for
+ * clients that were away briefly.
  */
 
-/** What the buffer holds, in bytes and in commits. */
+/** The capacity of the buffer, in bytes and commits. */
 const MAX_BYTES = 16 * 1024 * 1024;
 const MAX_COMMITS = 20_000;
-/** How long to wait, in milliseconds, before a stream that has failed is opened again; twice as long each time. */
+/** How long to wait before a failed stream is reopened, in milliseconds; doubled each time. */
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 2_000;
 
 interface Listener {
-  /** Commits of which documents are shown, in their order; what comes after waits until it is done. */
+  /** New commits, in order; later ones wait until the handler is done. */
   commits(commits: Commit[]): Promise<void>;
-  /** What happened up to the current position cannot be told. */
+  /** Changes up to the current position cannot be reported. */
   lost(why: string): void;
-  /** The position has moved on. */
+  /** The position has advanced. */
   moved(): void;
 }
 
@@ -40,14 +40,14 @@ export type Tail = ReturnType<typeof createTail>;
 export function createTail(followed: Followed, listener: Listener, logger: Logger) {
   const commits: Commit[] = [];
   let bytes = 0;
-  /** The buffer has everything after this time. */
+  /** The buffer contains everything after this time. */
   let floor = Number.POSITIVE_INFINITY;
   let position: Position = { time: 0 };
   let mark = '';
   let started: Promise<void> | undefined;
   let stopping = new AbortController();
 
-  /** Begins where the database is now; those who call later wait for the same beginning. */
+  /** Starts at the database's present position; later callers wait for the same start. */
   function start(): Promise<void> {
     started ??= begin().catch((error) => {
       started = undefined;
@@ -80,13 +80,10 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof HistoryLost) {
-          logger.error(
-            { err: error },
-            'The feed of changes has lost the history: all who follow it begin anew.',
-          );
-          await lose('The database no longer has what happened meanwhile.').catch(() => {});
+          logger.error({ err: error }, 'The feed of changes has lost the history: all followers are reset.');
+          await lose('The database no longer has the changes since then.').catch(() => {});
         } else if (wait === FIRST_WAIT * 8)
-          logger.warn({ err: error }, 'The feed of changes waits for the database.');
+          logger.warn({ err: error }, 'The feed of changes is waiting for the database.');
         await sleep(wait, undefined, { ref: false });
         wait = Math.min(wait * 2, LONGEST_WAIT);
       }
@@ -118,7 +115,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
     listener.lost(why);
   }
 
-  /** Takes commits up, in the same turn in which they are told. */
+  /** Adds commits to the buffer, in the same turn in which they are sent. */
   function keep(some: Commit[]): void {
     for (const commit of some) {
       commits.push(commit);
@@ -134,7 +131,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
     if (gone > 0) commits.splice(0, gone);
   }
 
-  /** The commits in the buffer after a position; undefined where it does not reach back so far. */
+  /** The buffered commits after a position; undefined if the buffer does not reach back far enough. */
   function since({ time, key }: Position): Commit[] | undefined {
     if (time <= floor) return undefined;
     let first = commits.length;
@@ -148,7 +145,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
     throw new HistoryLost('The position is not in the history.');
   }
 
-  /** What was read of the time before the buffer, up to it or into it, makes it reach back further. */
+  /** History that was read up to the buffer or into it extends it backwards. */
   function extend(earlier: Commit[], from: Position, to: Position): void {
     if (to.time <= floor || earlier.some(({ lost }) => lost !== undefined)) return;
     const start = from.key === undefined ? from.time - 1 : from.time;
@@ -176,13 +173,13 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   };
 }
 
-/** The time of the last write that the database has. */
+/** The time of the database's last write. */
 export async function now(): Promise<number> {
   const { operationTime } = await database().command({ ping: 1 });
   return toTime(operationTime as mongo.Timestamp);
 }
 
-/** The collection of the migrations is made with the database, and goes with it. */
+/** The journal's collection is created and dropped with the database. */
 async function readMark(): Promise<string> {
   const [found] = await database().listCollections({ name: JOURNAL.collection }).toArray();
   return markOf((found as { info?: { uuid?: unknown } } | undefined)?.info?.uuid ?? database().databaseName);

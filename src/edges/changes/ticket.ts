@@ -5,8 +5,8 @@ import { seal } from '../../auth/tokens.ts';
 import { unauthenticated } from '../../errors.ts';
 
 /**
- * Tickets, for clients that cannot send a header: a browser's EventSource. A ticket stands in a URL, which others may
- * come to see; so it opens one feed, for a quarter of an hour, and ends with the session that it was given to.
+ * Tickets are for clients that cannot send a header, such as a browser's EventSource. A ticket is part of a URL, which
+ * others may see; so it opens one feed, for 15 minutes, and is revoked with its session.
  */
 
 export const TICKET_SECONDS = 15 * 60;
@@ -19,7 +19,7 @@ export function makeTicket(path: string, { id, session }: Caller): string {
   return `${claims}.${sealOf(path, claims)}`;
 }
 
-/** The user and session of a ticket for this feed; that the session has not ended is still to be seen. */
+/** The user and session of a ticket for this feed; whether the session still exists is checked elsewhere. */
 export function readTicket(path: string, ticket: string): Caller {
   const [, claims = '', user, session, until = '', seal = ''] =
     /^(([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-z]{1,9}))\.([\w-]{43})$/.exec(ticket) ?? [];

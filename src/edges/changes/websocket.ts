@@ -6,15 +6,15 @@ import { resetText } from './sse.ts';
 
 /** The same events as messages (RFC 6455). */
 
-/** What a client may say, in bytes, and how often. */
+/** The largest message of a client, in bytes, and how often it may send. */
 export const MAX_MESSAGE = 8 * 1024;
 const PAUSE = 1_000;
-/** How long a client that has shown nothing may take to say who it is, in milliseconds. */
+/** How long a client may take to authenticate, in milliseconds. */
 const GREETING = 10_000;
-/** How long it may take to say goodbye. */
+/** How long it may take to close. */
 const GOODBYE = 1_000;
 
-/** The registered code where there is one; the others are ours to choose. */
+/** The registered close code if there is one; the others are application-defined. */
 const CODES: Record<Ending, number> = {
   draining: 1012,
   unavailable: 1013,
@@ -51,15 +51,15 @@ export function webSocketOutlet(socket: WebSocket): Outlet {
   };
 }
 
-/** Some clients never answer a goodbye. */
+/** Some clients never answer the closing handshake. */
 export function close(socket: WebSocket, code: number, reason: string): void {
   socket.close(code, reason);
   setTimeout(() => socket.terminate(), GOODBYE).unref();
 }
 
 /**
- * Hears what a client says: `first` is called with its first message, if that must come before anything else, and
- * `later` with all others. Whoever says what cannot be understood, or says too much, is cut off.
+ * Handles a client's messages: `first` gets the first one, if that must come before anything else, and `later` all
+ * others. Clients that send invalid or too many messages are cut off.
  */
 export function listen(
   socket: WebSocket,

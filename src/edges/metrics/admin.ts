@@ -7,18 +7,18 @@ import type { Health } from './health.ts';
 interface Place {
   host: string;
   port: number;
-  /** Whether a request that names this host is meant for it. */
+  /** Whether a request with this Host header is meant for this server. */
   isOwnHost: (host: string) => boolean;
 }
 
-/** What the port answers with. */
+/** The answers of the port. */
 export interface Sources {
-  /** In the text format of Prometheus. */
+  /** In Prometheus's text format. */
   metrics: () => Promise<string>;
   health: () => Promise<Health>;
 }
 
-/** What operators and Prometheus ask, on a port that is not open to clients: `/metrics` and `/health`. */
+/** Serves operators and Prometheus on a port that is closed to clients: `/metrics` and `/health`. */
 export async function openAdmin(
   { host, port, isOwnHost }: Place,
   sources: Sources,
@@ -31,7 +31,7 @@ export async function openAdmin(
       ({ status, type, body }) => send(response, status, type, body),
       (error: unknown) => {
         logger.error({ err: error }, 'The admin port could not answer.');
-        send(response, 500, 'text/plain', 'The answer could not be made; see the log.\n');
+        send(response, 500, 'text/plain', 'The request failed; see the log.\n');
       },
     );
   });
@@ -66,7 +66,7 @@ async function answer(url: string, sources: Sources) {
       body: JSON.stringify(health, null, 2),
     };
   }
-  return { status: 404, type: 'text/plain', body: 'There are /metrics and /health.\n' };
+  return { status: 404, type: 'text/plain', body: 'Use /metrics or /health.\n' };
 }
 
 function send(response: ServerResponse, status: number, type: string, body: string): void {

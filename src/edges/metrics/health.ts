@@ -3,25 +3,25 @@ import { database } from '../../mongo/connect.ts';
 import { pool } from '../../mongo/traffic.ts';
 import type { Metrics } from './registry.ts';
 
-/** The health of a process and of what it depends on, in detail. */
+/** The detailed health of a process and of its dependencies. */
 export interface Health {
   status: 'ok' | 'failing';
-  /** Why it is not ready; undefined, it is. */
+  /** Why it is not ready; undefined if it is. */
   notReady?: string | undefined;
-  /** Where WORKERS is set: how many of the workers take connections. All else is of one of them. */
+  /** If WORKERS is set: how many workers accept connections. Everything else is about one of them. */
   workers?: { wanted: number; running: number };
   migrations: { pending: string[]; unknown: string[] };
   database: {
     reachable: boolean;
-    /** host:port; the router's own address in a sharded cluster. */
+    /** host:port; in a sharded cluster the mongos. */
     primary?: string | undefined;
     /** Milliseconds of a ping. */
     ping?: number | undefined;
-    /** Seconds that the slowest secondary is behind; missing where the user may not see that. */
+    /** Seconds that the slowest secondary lags behind; missing if the user may not see that. */
     lag?: number | undefined;
     connections: typeof pool;
   };
-  /** What of the layout is not as the definitions say; looked at every five minutes. */
+  /** How the layout differs from the definitions; checked every five minutes. */
   differences: { checkedAt: string; found: string[] };
 }
 
@@ -30,11 +30,11 @@ export interface Watch {
   stop: () => void;
 }
 
-/** How often health is looked at by itself, and how old an answer may be, in milliseconds. */
+/** How often health is checked, and how old a result may be, in milliseconds. */
 const EVERY = 15_000;
 const FRESH = 1_000;
 
-/** Looks at the health again and again, so that metrics have it; those who ask share an answer of the last second. */
+/** Checks the health regularly for the metrics; requests share a result of the last second. */
 export function watchHealth(metrics: Metrics, inspect: () => Promise<Health>, logger: Logger): Watch {
   let last: Promise<Health> | undefined;
   let at = 0;
@@ -46,7 +46,7 @@ export function watchHealth(metrics: Metrics, inspect: () => Promise<Health>, lo
     return last;
   };
   const again = () =>
-    void look().catch((error: unknown) => logger.warn({ err: error }, 'Health is not known.'));
+    void look().catch((error: unknown) => logger.warn({ err: error }, 'The health check failed.'));
   const timer = setInterval(again, EVERY).unref();
   again();
   return { look, stop: () => clearInterval(timer) };
@@ -60,7 +60,7 @@ function note({ ready, migrations, differences }: Metrics, health: Health): Heal
   return health;
 }
 
-/** How MongoDB is, as far as the user of the API may see. */
+/** The state of MongoDB, as far as the API's user may see it. */
 export async function databaseHealth(): Promise<Health['database']> {
   const admin = database().admin();
   const start = performance.now();

@@ -7,13 +7,13 @@ import { stagesOf } from '../../http/stages.ts';
 import type { Metrics } from './registry.ts';
 
 interface Settings {
-  /** Where requests are counted; undefined: nowhere. */
+  /** Receives the measurements of requests; undefined: none are recorded. */
   metrics?: Metrics | undefined;
-  /** Whether everybody is told how long things took, and not only admins. */
+  /** Whether everybody gets Server-Timing, not only admins. */
   isDevelopment: boolean;
 }
 
-/** Measures requests, and says in the header Server-Timing where the time of one went. */
+/** Measures requests, and reports their stages in the header Server-Timing. */
 export const metrics = (settings: Settings): Edge => ({
   routes: [],
   attach: (app: Koa) =>

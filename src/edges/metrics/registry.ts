@@ -10,13 +10,13 @@ import {
 } from '../../measures.ts';
 import { pool } from '../../mongo/traffic.ts';
 
-/** What is measured, by the names that Prometheus knows it by. */
+/** The metrics, by their names in Prometheus. */
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
-/** To be called once in a process: it listens to all that the program tells of its work. */
+/** To be called once per process: it subscribes to the program's diagnostics channels. */
 export function createMetrics() {
   const registry = new Registry();
   const registers = [registry];
@@ -25,7 +25,7 @@ export function createMetrics() {
 
   const requests = new Histogram({
     name: 'shelfmark_http_request_duration_seconds',
-    help: 'Requests by operation and status; of those that no route has, the operation is "none"',
+    help: 'Requests by operation and status; the operation is "none" if no route matches',
     labelNames: ['operation', 'status'],
     buckets: SECONDS,
     registers,
@@ -38,20 +38,20 @@ export function createMetrics() {
   listen(registers);
   const ready = new Gauge({
     name: 'shelfmark_ready',
-    help: '1 where the database is as this version needs it and can be reached',
+    help: '1 if the database is reachable and as this version needs it',
     aggregator: 'min',
     registers,
   });
   const migrations = new Gauge({
     name: 'shelfmark_migrations',
-    help: 'Migrations that are pending, and those that this version does not know',
+    help: 'Migrations that are pending, or unknown to this version',
     labelNames: ['state'],
     aggregator: 'max',
     registers,
   });
   const differences = new Gauge({
     name: 'shelfmark_layout_differences',
-    help: 'Validators, indexes and collections that are not as the definitions say',
+    help: 'Validators, indexes and collections that differ from the definitions',
     aggregator: 'max',
     registers,
   });
@@ -61,14 +61,14 @@ export function createMetrics() {
 function listen(registers: Registry[]): void {
   const trips = new Histogram({
     name: 'shelfmark_database_round_trip_seconds',
-    help: 'How long a command has a connection to MongoDB for itself',
+    help: 'How long a command occupies a connection to MongoDB',
     buckets: SECONDS,
     registers,
   });
   roundTrips.subscribe(({ seconds }) => trips.observe(seconds));
   new Gauge({
     name: 'shelfmark_database_connections',
-    help: 'Connections to MongoDB: open, in use, and requests that wait for one',
+    help: 'Connections to MongoDB: open, in use, and requests waiting for one',
     labelNames: ['state'],
     registers,
     collect() {
@@ -79,42 +79,42 @@ function listen(registers: Registry[]): void {
   });
   const outcomes = new Counter({
     name: 'shelfmark_transactions_total',
-    help: 'Transactions that have ended, with all their attempts, by outcome',
+    help: 'Finished transactions by outcome; all attempts of one count once',
     labelNames: ['outcome'],
     registers,
   });
   transactions.subscribe(({ outcome }) => outcomes.inc({ outcome }));
   const again = new Counter({
     name: 'shelfmark_transaction_retries_total',
-    help: 'Attempts at a transaction that are tried again, by reason',
+    help: 'Retried transaction attempts, by reason',
     labelNames: ['reason'],
     registers,
   });
   retries.subscribe(({ reason }) => again.inc({ reason }));
   const sizes = new Histogram({
     name: 'shelfmark_loader_batch_size',
-    help: 'Documents that were asked for in one query by id',
+    help: 'Documents requested by one query by id',
     buckets: [1, 2, 5, 10, 20, 50, 100],
     registers,
   });
   batches.subscribe(({ size }) => sizes.observe(size));
   const confirmed = new Counter({
     name: 'shelfmark_caller_confirmations_total',
-    help: 'Writes that have confirmed the rights of their caller: by what was read a moment before, or by the database',
+    help: 'Writes that confirmed the rights of their caller, by source: a recent read, or the database',
     labelNames: ['source'],
     registers,
   });
   confirmations.subscribe(({ source }) => confirmed.inc({ source }));
   const limited = new Counter({
     name: 'shelfmark_rate_limited_total',
-    help: 'Requests that a limit has refused, by limit',
+    help: 'Requests refused by a limit, by limit',
     labelNames: ['policy'],
     registers,
   });
   refusals.subscribe(({ policy }) => limited.inc({ policy }));
   const open = new Gauge({
     name: 'shelfmark_streams',
-    help: 'Feeds of changes and exports that are open',
+    help: 'Open feeds of changes and exports',
     labelNames: ['kind'],
     registers,
   });

@@ -1,6 +1,6 @@
 import type { Entity, Model, Relation } from './model.ts';
 
-/** The model in the language of dbdiagram.io and other tools (https://dbml.dbdiagram.io). */
+/** The model as DBML, for dbdiagram.io and other tools (https://dbml.dbdiagram.io). */
 export const dbmlOf = ({ entities, relations }: Model): string =>
   [...entities.map(tableOf), ...relations.map(refOf)].join('\n\n').concat('\n');
 

@@ -6,7 +6,7 @@ import type { AnyResource } from '../../schema/resource.ts';
 import { type Model, modelFor, type Relation } from './model.ts';
 import { STYLE, svgOf } from './svg.ts';
 
-/** A picture of the resources and their references at /docs/model; `npm run model` writes it to a file. */
+/** A diagram of the resources and their references at /docs/model; `npm run model` writes it to a file. */
 export const modelPage = (resources: AnyResource[]): Edge => ({
   routes: [],
   pages: (router: Router) => {
@@ -24,10 +24,10 @@ const render = (model: Model, style: string): string => `<!doctype html>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="${style}">
 <h1>The model</h1>
-<p>What there is, and how it refers to each other; <code>?</code> may be null, <code>•</code> is unique. Try it in <a href="/docs">Swagger UI</a>.</p>
+<p>The resources and their references; <code>?</code> is nullable, <code>•</code> is unique. Try it in <a href="/docs">Swagger UI</a>.</p>
 <figure>${svgOf(model)}</figure>
 <table>
-<thead><tr><th>From</th><th>Field</th><th>To</th><th>How many</th><th>When that is removed</th></tr></thead>
+<thead><tr><th>From</th><th>Field</th><th>To</th><th>Cardinality</th><th>When the target is removed</th></tr></thead>
 <tbody>
 ${model.relations.map(rowOf).join('\n')}
 </tbody>
@@ -40,8 +40,8 @@ const rowOf = ({ from, field, to, source, target, onRemoval }: Relation): string
 
 const WORDS = {
   restrict: 'refused',
-  detach: 'the reference goes',
-  cascade: 'removed too',
+  detach: 'the reference is removed',
+  cascade: 'this document is removed too',
 };
 
 const PAGE_STYLE = `

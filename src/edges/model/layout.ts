@@ -1,8 +1,8 @@
 import type { Model, Relation } from './model.ts';
 
 /**
- * Where the boxes of a model stand: in columns, each to the left of what it refers to, so that all lines lead to the
- * right; in a column each beside what it is connected with.
+ * Places the boxes of a model in columns, each to the left of the boxes it refers to, so that all lines lead right;
+ * within a column, each near the boxes it is connected with.
  */
 
 export const ROW = 20;
@@ -20,7 +20,7 @@ export interface Box {
 
 export interface Line {
   relation: Relation;
-  /** From the field to the box that it refers to, by way of the gaps in the columns between them. */
+  /** From the field to the referenced box, through gaps in the columns between them. */
   points: [x: number, y: number][];
 }
 
@@ -31,11 +31,11 @@ export interface Layout {
   lines: Line[];
 }
 
-/** What takes a place in a column: a box, or a line that passes. */
+/** An item of a column: a box, or a line that passes. */
 interface Slot {
   key: string;
   height: number;
-  /** The slots in the next column that it is connected with. */
+  /** The connected slots in the next column. */
   next: Slot[];
   y: number;
 }
@@ -103,7 +103,7 @@ export function layoutOf({ entities, relations }: Model): Layout {
       ];
     });
     const start: [number, number] = [from.x + from.width, from.y + HEAD + (row + 0.5) * ROW];
-    // What refers to its own kind, or back, ends at the right side, too.
+    // References to the same kind, or back, end at the right side too.
     return { relation, points: [start, ...way, [from.x < to.x ? to.x : to.x + to.width, to.y]] };
   });
   for (const { name, y } of boxes.values())
@@ -114,7 +114,7 @@ export function layoutOf({ entities, relations }: Model): Layout {
   return { width: columns.length * (WIDTH + GAP.x) - GAP.x, height, boxes, lines };
 }
 
-/** Gives lines that end at the same box ends one below the other, in the order in which they come. */
+/** Spreads the ends of lines at the same box vertically, in the order of their origins. */
 function spread(lines: Line[], top: number): void {
   const before = ({ points }: Line): number => points.at(-2)?.[1] ?? 0;
   lines
@@ -122,7 +122,7 @@ function spread(lines: Line[], top: number): void {
     .forEach(({ points }, i) => (points.at(-1) as [number, number]).splice(1, 1, top + HEAD / 2 + i * ROW));
 }
 
-/** How far each is from those that refer to nothing. References that lead in a circle are left out where it closes. */
+/** The distance from boxes without references. Circular references are ignored where they close. */
 function ranksOf(names: string[], relations: Relation[]): Map<string, number> {
   const ranks = new Map<string, number>();
   const visit = (name: string, around: string[]): number => {
@@ -137,7 +137,7 @@ function ranksOf(names: string[], relations: Relation[]): Map<string, number> {
   return ranks;
 }
 
-/** Orders each column by the middle of what its slots are connected with, and gives them their heights; from right to left. */
+/** Orders each column by the mean position of the connected slots and sets heights, from right to left. */
 function stack(columns: Slot[][]): number {
   const heightOf = (column: Slot[]) => column.reduce((sum, { height }) => sum + height + GAP.y, -GAP.y);
   const total = Math.max(0, ...columns.map(heightOf));

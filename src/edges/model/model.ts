@@ -2,7 +2,7 @@ import { isHidden } from '../../schema/access.ts';
 import type { AnyResource, Reference } from '../../schema/resource.ts';
 import type { Path } from '../../schema/paths.ts';
 
-/** The model as people draw it: entities with their fields, and how they refer to each other. */
+/** The model for diagrams: entities with their fields and references. */
 export interface Model {
   entities: Entity[];
   relations: Relation[];
@@ -16,7 +16,7 @@ export interface Entity {
 
 interface Field {
   name: string;
-  /** In one word: `text`, `id[]`, `instant`. */
+  /** A short type name: `text`, `id[]`, `instant`. */
   type: string;
   nullable: boolean;
   unique: boolean;
@@ -28,15 +28,15 @@ export interface Relation {
   from: string;
   field: string;
   to: string;
-  /** How many of `from` refer to one of `to`. */
+  /** How many of `from` can refer to one of `to`. */
   source: '0..1' | '*';
-  /** To how many of `to` one of `from` refers. */
+  /** How many of `to` one of `from` can refer to. */
   target: '1' | '0..1' | '*';
-  /** What becomes of `from` when that is removed. */
+  /** What happens to `from` when `to` is removed. */
   onRemoval: Reference['policy'];
 }
 
-/** What answers show of these resources, and no more: the picture is for everybody. */
+/** Only what answers show: the diagram is public. */
 export function modelFor(resources: AnyResource[]): Model {
   const names = new Set(resources.map(({ collection }) => collection));
   const relations = resources

@@ -2,7 +2,7 @@ import { escapeHtml } from '../../http/page.ts';
 import { type Box, layoutOf, type Line, ROW } from './layout.ts';
 import type { Entity, Model } from './model.ts';
 
-/** The picture of a model, as SVG. Its colours are classes: see STYLE. */
+/** The diagram of a model as SVG. Its colours are classes: see STYLE. */
 export function svgOf(model: Model, { style = '' } = {}): string {
   const { width, height, boxes, lines } = layoutOf(model);
   const margin = 16;

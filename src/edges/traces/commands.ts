@@ -5,8 +5,8 @@ import type { Tracing } from './load.ts';
 const watched = new WeakSet<mongo.MongoClient>();
 
 /**
- * A span for each command that is sent on behalf of a request, by the semantic conventions for databases. What the command
- * says is not in it. The connection must have been made with `monitorCommands`.
+ * A span per database command of a request, by the semantic conventions for databases, without the command's values.
+ * The connection must have been made with `monitorCommands`.
  */
 export function traceCommands(client: mongo.MongoClient, { SpanKind, SpanStatusCode, trace }: Tracing): void {
   if (watched.has(client)) return;
@@ -36,5 +36,5 @@ export function traceCommands(client: mongo.MongoClient, { SpanKind, SpanStatusC
   client.on('commandFailed', ({ requestId, failure }) => end(requestId, failure));
 }
 
-/** Most commands have the name of a collection as their value. */
+/** Most commands have a collection's name as their value. */
 const collectionIn = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);

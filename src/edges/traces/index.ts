@@ -8,7 +8,7 @@ import { stagesOf } from '../../http/stages.ts';
 import { traceCommands } from './commands.ts';
 import type { Tracing } from './load.ts';
 
-/** OpenTelemetry: a span for each request, with its stages and the commands of the database in it. */
+/** OpenTelemetry: a span per request, containing its stages and database commands. */
 export const traces = ({ tracing }: { tracing?: Tracing | undefined }): Edge => ({
   routes: [],
   attach: (app) => {
@@ -16,7 +16,7 @@ export const traces = ({ tracing }: { tracing?: Tracing | undefined }): Edge => 
     const { context, isSpanContextValid, propagation, SpanKind, trace } = tracing;
     const tracer = trace.getTracer('shelfmark');
     app.use((ctx, next) => {
-      // A span is active where an instrumentation of node:http has made one.
+      // A span is active if an instrumentation of node:http has started one.
       const active = context.active();
       const parent = trace.getActiveSpan() ? active : propagation.extract(active, ctx.headers);
       const span = tracer.startSpan(ctx.method, { kind: SpanKind.SERVER }, parent);
@@ -33,7 +33,7 @@ export const traces = ({ tracing }: { tracing?: Tracing | undefined }): Edge => 
   },
 });
 
-/** The time of performance.now() as the time of day. */
+/** Converts performance.now() to wall-clock time. */
 const toTime = (moment: number): number => performance.timeOrigin + moment;
 
 /** By the semantic conventions for HTTP. */

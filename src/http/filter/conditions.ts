@@ -4,7 +4,7 @@ import { resolved } from './elsewhere.ts';
 import { conditionOf, type Expression, filtersIn } from './expression.ts';
 import { type Filter, requireFilterable } from './filters.ts';
 
-/** What a query asks of documents, by its parameters and by its expression: all of it must hold. */
+/** The conditions of a query, from its parameters and its expression: all of them must hold. */
 
 /** The name of the parameter that takes an expression. */
 export const EXPRESSION = 'filter';
@@ -14,7 +14,7 @@ interface Asked {
   condition: object;
 }
 
-/** Of a query that has been checked. Refuses to filter by what the caller does not see. */
+/** Reads the conditions of a query that has been checked. Refuses filters by fields that the caller may not read. */
 export function askedBy(resource: AnyResource, declared: Filter[], query: Record<string, unknown>): Asked[] {
   const used = declared.filter(({ parameter }) => query[parameter] !== undefined);
   const expression = query[EXPRESSION] as Expression | undefined;
@@ -26,7 +26,7 @@ export function askedBy(resource: AnyResource, declared: Filter[], query: Record
   ];
 }
 
-/** MongoDB's conditions, after what they ask of other documents has been looked up. */
+/** The conditions for MongoDB, after conditions on other documents have been looked up. */
 export async function toConditions(asked: Asked[]): Promise<object[]> {
   const deadline = Date.now() + QUERY_TIME;
   const conditions: object[] = [];

@@ -4,18 +4,22 @@ import { restrict, visible } from '../../schema/policy.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 
 /**
- * Conditions on other documents. They are looked up first, as the caller may see them, and their ids take the place of
- * the question: an index of the reference then finds what refers to them, in lists, counts, groups and exports alike.
+ * Conditions on other documents. These are looked up first, as the caller may see them, and their ids replace the
+ * condition: the index of the reference then finds the documents that refer to them, in lists, counts, groups and
+ * exports alike.
  */
 
-/** How many documents may meet a condition on the other side of a reference. */
+/** How many documents may match a condition on the other side of a reference. */
 export const MAX_MATCHES = 1_000;
 
-/** Stands in a condition for a list of ids: of the documents that meet `where`, or of those that they refer to. */
+/**
+ * A placeholder in a condition for a list of ids: those of the documents that match `where`, or those that they refer
+ * to.
+ */
 export class IdsOf {
   readonly resource: AnyResource;
   readonly where: object;
-  /** The reference whose values are wanted, with the lists on its path; without one the documents' own ids. */
+  /** The reference whose values are needed, with the lists on its path; without it, the documents' own ids. */
   readonly by: { field: string; lists: string[] } | undefined;
 
   constructor(resource: AnyResource, where: object, by?: IdsOf['by']) {
@@ -25,7 +29,7 @@ export class IdsOf {
   }
 }
 
-/** The condition with ids in place of the questions, which must be answered before the deadline. */
+/** Replaces the placeholders by ids, which must be found before the deadline. */
 export async function resolved(condition: object, parameter: string, deadline: number): Promise<object> {
   const questions = questionsIn(condition);
   if (questions.length === 0) return condition;
@@ -54,7 +58,7 @@ function replaced(part: unknown, answers: Map<IdsOf, unknown[]>): unknown {
   return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, replaced(inner, answers)]));
 }
 
-/** One more than the limit at most. */
+/** At most one more than the limit. */
 async function idsOf({ resource, where, by }: IdsOf, maxTimeMS: number): Promise<unknown[]> {
   const filter = restrict(where as Record<string, unknown>, visible(resource));
   const limit = MAX_MATCHES + 1;
@@ -79,6 +83,6 @@ async function idsOf({ resource, where, by }: IdsOf, maxTimeMS: number): Promise
 
 const tooMany = ({ resource: { collection }, by }: IdsOf, parameter: string) => {
   const what = by ? `documents to which ${collection} refer` : collection;
-  const message = `is met by more than ${MAX_MATCHES} ${what}: narrow it`;
+  const message = `matches more than ${MAX_MATCHES} ${what}: narrow it`;
   return invalid([{ in: 'query', parameter, code: 'too_many_matches', message }]);
 };

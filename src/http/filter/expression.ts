@@ -5,7 +5,7 @@ import type { Filter } from './filters.ts';
 import { type Condition, leavesOf, mapLeaves, parse, type Tree } from './grammar.ts';
 import { shown, SyntaxFault, type Token } from './tokens.ts';
 
-/** An expression in a URL, checked against the filters of a list: its leaves are these, with their types. */
+/** An expression in a URL, checked against the filters of a list: its leaves are these filters, with their types. */
 
 export interface Expression {
   source: string;
@@ -23,11 +23,11 @@ interface Fault {
   message: string;
 }
 
-/** Conditions on other documents: each is a query of its own. */
+/** The most conditions on other documents; each is a query of its own. */
 const MAX_ELSEWHERE = 5;
 const MAX_LENGTH = 8_000;
 
-/** The value of a parameter that takes an expression of these filters; `check` finds what else is wrong. */
+/** The schema of a parameter that takes an expression of these filters; `check` adds further faults. */
 export const expression = (declared: Filter[], check: (tree: Tree<Leaf>) => Fault[] = () => []) => {
   const known = new Map(declared.map((filter) => [filter.parameter, filter]));
   return z.codec(
@@ -53,7 +53,7 @@ export const expression = (declared: Filter[], check: (tree: Tree<Leaf>) => Faul
 /** The filters that an expression uses. */
 export const filtersIn = ({ tree }: Expression): Filter[] => leavesOf(tree).map(({ leaf }) => leaf.filter);
 
-/** The condition for MongoDB. There are two truth values: what is not so is everything else, null included. */
+/** The condition for MongoDB. There are two truth values: `not` matches everything else, null included. */
 export function conditionOf(tree: Tree<Leaf>): object {
   switch (tree.kind) {
     case 'leaf':
@@ -95,7 +95,7 @@ function bind(
     faults.push({
       at: first.at,
       code: 'too_complex',
-      message: `an expression asks ${MAX_ELSEWHERE} times for other documents at most`,
+      message: `an expression may have at most ${MAX_ELSEWHERE} conditions on other documents`,
     });
   return { tree, faults: [...faults, ...check(tree)] };
 }
@@ -135,7 +135,7 @@ function leafOf(
     return {
       at,
       code: 'unknown_operator',
-      message: `${term} takes ${takes}; not ${has ? 'has' : SYMBOLS[operator]}`,
+      message: `${term} takes ${takes}, not ${has ? 'has' : SYMBOLS[operator]}`,
     };
   }
   return valued(term, filter, exists === undefined ? values : [String(exists)], at);
@@ -144,7 +144,10 @@ function leafOf(
 const parameterOf = (term: string, operator: string): string =>
   operator === 'eq' ? term : `${term}[${operator}]`;
 
-/** A value is checked as that of the parameter would be; one that is no number, time or word of an enum is in quotes. */
+/**
+ * Checks a value as the parameter of the same filter does. Texts must be in quotes; numbers, times and enum values
+ * need none.
+ */
 function valued(term: string, filter: Filter, values: (Token | string)[], at: number): Leaf | Fault {
   const isList = filter.schema instanceof z.ZodArray;
   const texts = values.map((value) => (typeof value === 'string' ? value : value.text));

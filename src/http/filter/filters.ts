@@ -11,19 +11,19 @@ import { type Operator, OPERATORS, operatorsFor } from '../operators.ts';
 import { flag, fraction, integer, several, valueAmong } from '../query.ts';
 import { IdsOf } from './elsewhere.ts';
 
-/** The filters of a list, made from what it declares: each is one typed parameter, and may stand in an expression. */
+/** The filters of a list, made from its declaration: each is one typed parameter, and can be used in an expression. */
 
 export interface Filter {
   /** `year`, `year[gte]`, `author.name[in]`, `posts[exists]`. */
   parameter: string;
-  /** What it looks at. */
+  /** The path that it looks at. */
   paths: readonly string[];
-  /** What it looks at in documents of another resource. */
+  /** The path that it looks at in documents of another resource. */
   elsewhere?: { resource: AnyResource; paths: readonly string[] };
   schema: z.ZodType;
-  /** Whether its values are texts, which expressions have in quotes. */
+  /** Whether its values are texts, which must be quoted in expressions. */
   quoted?: boolean;
-  /** MongoDB's condition, in which IdsOf may stand for ids. */
+  /** The condition for MongoDB, in which IdsOf stands for ids that are looked up first. */
   condition: (value: unknown) => object;
 }
 
@@ -38,7 +38,7 @@ export const filters = (resource: AnyResource, names: readonly string[]): Filter
   return [...byField, ...byFormerName, ...includable(resource).map(existence)];
 };
 
-/** The same filter by the former name of its field. */
+/** The same filter by the field's former name. */
 function spelledAsBefore({ formerly }: AnyResource, filter: Filter): Filter[] {
   const { parameter, schema } = filter;
   const [field = ''] = parameter.split(/[.[]/, 1);
@@ -55,7 +55,7 @@ function spelledAsBefore({ formerly }: AnyResource, filter: Filter): Filter[] {
   ];
 }
 
-/** One filter for each operator that makes sense for a path. */
+/** One filter for each operator that suits the path's type. */
 export const filtersOf = (
   name: string,
   path: Path,
@@ -70,17 +70,15 @@ export const filtersOf = (
     condition: conditionOf(operator),
   }));
 
-/** The path of a field by which documents can be found: it is stored, some see it, and it leads an index. */
+/** The path of a field that can be filtered by: it is stored, some callers may read it, and it leads an index. */
 function filterable(resource: AnyResource, field: string): Path {
   const { name, paths } = resource;
   if (field in resource.computed || isHidden(resource, field))
-    throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no answer shows it.`);
+    throw new Error(`${name} cannot be filtered by ${field}: it is not stored, or no caller can read it.`);
   const path = paths.get(field);
-  if (!path) throw new Error(`${name} cannot be filtered by ${field}: it is no field.`);
+  if (!path) throw new Error(`${name} cannot be filtered by ${field}: there is no such field.`);
   if (operatorsFor(path).length === 0)
-    throw new Error(
-      `${name} cannot be filtered by ${field}: it is not one value. Filter by what it contains.`,
-    );
+    throw new Error(`${name} cannot be filtered by ${field}: it is an object. Filter by a field inside it.`);
   if (field !== 'id' && !leadsIndex(resource, field))
     throw new Error(
       `${name} cannot be filtered by ${field}: it leads no index. Add ${indexText({ [field]: 1, _id: 1 })} to its indexes.`,
@@ -88,18 +86,18 @@ function filterable(resource: AnyResource, field: string): Path {
   return path;
 }
 
-/** `author.name`: by a field of the documents that it refers to. */
+/** `author.name`: filters by a field of the documents that it refers to. */
 function across({ from, field, lists, target }: Reference, name: string): Filter[] {
   const inner = name.slice(field.length + 1);
   if (isHidden(from, field))
-    throw new Error(`${from.name} cannot be filtered by ${name}: no answer shows ${field}.`);
+    throw new Error(`${from.name} cannot be filtered by ${name}: no caller can read ${field}.`);
   if (inner === 'id') throw new Error(`${from.name} cannot be filtered by ${name}: that is ${field} itself.`);
   const path = filterable(target, inner);
   const seen = { ...path, many: path.many || lists.length > 0 };
   const matching = (operator: Operator, value: unknown, is: '$in' | '$nin' = '$in'): object => ({
     [field]: { [is]: new IdsOf(target, OPERATORS[operator].condition(path, value)) },
   });
-  /** What is not so is what is left over: it may refer to nothing at all. */
+  /** A negated condition also matches documents that refer to nothing. */
   const conditionOf =
     (operator: Operator) =>
     (value: unknown): object => {
@@ -115,7 +113,7 @@ function across({ from, field, lists, target }: Reference, name: string): Filter
   );
 }
 
-/** `posts[exists]`: by whether documents that the caller may see refer to it. */
+/** `posts[exists]`: filters by whether documents that the caller may see refer to it. */
 function existence(reference: Reference): Filter {
   const { from, field, lists } = reference;
   const name = reverseName(reference);
@@ -129,7 +127,7 @@ function existence(reference: Reference): Filter {
   };
 }
 
-/** Refuses to filter by what the caller does not see. */
+/** Refuses filters by fields that the caller may not read. */
 export function requireFilterable(resource: AnyResource, used: Filter[]): void {
   requireReadable(resource, used);
   for (const { parameter, elsewhere } of used)
@@ -139,12 +137,12 @@ export function requireFilterable(resource: AnyResource, used: Filter[]): void {
 const describe = (schema: z.ZodType, description: string | undefined) =>
   description ? schema.meta({ ...schema.meta(), description }) : schema;
 
-/** Where the operator does not say it: of a list, that it is not this means that none of its entries is. */
+/** Descriptions for lists, where the operator's own words would mislead: a negation means that no entry matches. */
 function inWords(name: string, { many }: Path, operator: Operator): string | undefined {
   if (!many) return undefined;
-  if (operator === 'ne') return `None of the ${name} is this`;
-  if (operator === 'nin') return `None of the ${name} is one of these`;
-  return operator === 'all' ? `The ${name} have each of these` : undefined;
+  if (operator === 'ne') return `No entry of ${name} is this`;
+  if (operator === 'nin') return `No entry of ${name} is one of these`;
+  return operator === 'all' ? `${name} has all of these` : undefined;
 }
 
 /** Of these each operator of each field would make its own, and schemas take a large part of the start. */
@@ -163,7 +161,7 @@ function operandOf(operator: Operator, path: Path): z.ZodType {
   return ['in', 'nin', 'all'].includes(operator) ? several(value, path.schema) : value;
 }
 
-/** How a field's values are written in a URL. The field's own limits do not matter: a filter may lie beyond them. */
+/** How a field's values are written in a URL. The field's own limits do not apply: a filter may lie beyond them. */
 function valueOf({ kind, schema }: Path): z.ZodType {
   switch (kind) {
     case 'text':

@@ -20,20 +20,20 @@ export type Tree<Leaf> =
   | { kind: 'and' | 'or' | 'xor'; parts: Tree<Leaf>[]; at: number }
   | { kind: 'not'; part: Tree<Leaf>; at: number };
 
-/** A condition as it is written; the operator has the name that it has in a parameter: `year[gte]`. */
+/** A condition as written; its operator is named as in a parameter: `year[gte]`. */
 export interface Condition {
   term: string;
   operator: string;
-  /** Whether it asks for the elements of a list: `has`. */
+  /** Whether it looks at the elements of a list: `has`. */
   has: boolean;
-  /** None for what takes no value; then the operator is `exists`, and `exists` says which. */
+  /** Missing for conditions without a value; then the operator is `exists`, and `exists` says whether it must. */
   values: Token[];
   exists?: boolean;
 }
 
 /** How deep parentheses and `not` may be nested. */
 export const MAX_DEPTH = 5;
-/** Conditions in an expression; those inside of `xor` count twice, because they are asked both ways. */
+/** The most conditions of an expression; those inside `xor` count twice, because they are evaluated both ways. */
 export const MAX_CONDITIONS = 30;
 
 const COMPARISONS: Record<string, string> = {
@@ -67,7 +67,7 @@ export function parse(source: string): Tree<Condition> {
   };
   const deeper = <T>(read: () => T): T => {
     if (++depth > MAX_DEPTH)
-      throw new SyntaxFault(peek().at, `parentheses and "not" may be nested ${MAX_DEPTH} deep at most`);
+      throw new SyntaxFault(peek().at, `parentheses and "not" may be nested at most ${MAX_DEPTH} deep`);
     const inner = read();
     depth--;
     return inner;
@@ -146,7 +146,7 @@ export function parse(source: string): Tree<Condition> {
 
   const value = (): Token => {
     const { kind } = peek();
-    if (is('null')) return refuse('a value ("is null" asks for null)');
+    if (is('null')) return refuse('a value (write "is null" to test for null)');
     if ((kind !== 'word' && kind !== 'text') || is('and', 'or', 'xor', 'not')) return refuse('a value');
     return next();
   };
@@ -163,7 +163,7 @@ export function parse(source: string): Tree<Condition> {
   if (countOf(tree) > MAX_CONDITIONS)
     throw new SyntaxFault(
       0,
-      `an expression has ${MAX_CONDITIONS} conditions at most; those inside of "xor" count twice`,
+      `an expression may have at most ${MAX_CONDITIONS} conditions; those inside "xor" count twice`,
     );
   return tree;
 }
@@ -182,7 +182,7 @@ export const leavesOf = <Leaf>(tree: Tree<Leaf>): { leaf: Leaf; at: number }[] =
       ? leavesOf(tree.part)
       : tree.parts.flatMap((part) => leavesOf(part));
 
-/** The same tree of other leaves. */
+/** The same tree with other leaves. */
 export function mapLeaves<A, B>(tree: Tree<A>, change: (leaf: A, at: number) => B): Tree<B> {
   if (tree.kind === 'leaf') return { ...tree, leaf: change(tree.leaf, tree.at) };
   if (tree.kind === 'not') return { ...tree, part: mapLeaves(tree.part, change) };

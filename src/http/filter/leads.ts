@@ -3,9 +3,9 @@ import type { AnyResource } from '../../schema/resource.ts';
 import { conditionOf, type Leaf } from './expression.ts';
 import type { Tree } from './grammar.ts';
 
-/** Whether an index leads to what an expression asks for: with an `or`, to each of its branches. */
+/** Whether an index leads to the matches of an expression; with an `or`, to those of each branch. */
 
-/** Operators whose matches lie together in an index. */
+/** Operators whose matches are adjacent in an index. */
 const LEADING = ['$eq', '$in', '$gt', '$gte', '$lt', '$lte', '$all'];
 
 function leads(resource: AnyResource, condition: object): boolean {
@@ -17,13 +17,13 @@ function leads(resource: AnyResource, condition: object): boolean {
   });
 }
 
-/** A value without an operator is one to be equal to. */
+/** A bare value means equality. */
 const operatorsIn = (operand: object | null): string[] => {
   const operators = Object.keys(operand ?? {}).filter((key) => key.startsWith('$'));
   return operators.length > 0 ? operators : ['$eq'];
 };
 
-/** The branches that MongoDB could find only by reading everything, with their places. */
+/** The branches that need a scan of the whole collection, with their positions. */
 export function unled(
   resource: AnyResource,
   tree: Tree<Leaf>,
@@ -35,6 +35,6 @@ export function unled(
     .map(({ at }) => ({
       at,
       code: 'needs_index',
-      message: `no index leads to this side of "${tree.kind}": not, !=, not in, contains and is not null need another condition beside them, by "and"`,
+      message: `no index leads to this side of "${tree.kind}": not, !=, not in, contains and is not null need another condition, joined by "and"`,
     }));
 }

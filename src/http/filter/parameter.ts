@@ -6,7 +6,7 @@ import { expression } from './expression.ts';
 import type { Filter } from './filters.ts';
 import { unled } from './leads.ts';
 
-/** The parameter `filter` of what shows documents of a resource. */
+/** The parameter `filter` of routes that show documents of a resource. */
 export const filterParameter = (
   resource: AnyResource,
   declared: Filter[],
@@ -19,7 +19,7 @@ export const filterParameter = (
     })
     .optional();
 
-/** One that finds the example of the resource, whoever asks. */
+/** An expression that matches the resource's example for every caller. */
 function exampleOf(resource: AnyResource, declared: Filter[]): string | undefined {
   const conditions = declared.flatMap(({ parameter, quoted, elsewhere }) => {
     const [value] = [valueAt(resource.example, parameter)].flat();
@@ -30,7 +30,7 @@ function exampleOf(resource: AnyResource, declared: Filter[]): string | undefine
   return conditions.length > 0 ? conditions.slice(0, 2).join(' or ') : undefined;
 }
 
-/** How filters are written, for people: the parameters, and the language of expressions. */
+/** Documentation of filters for people: the parameters and the expression language. */
 export const FILTERS = `\
 ### Filters
 
@@ -41,8 +41,8 @@ ${Object.entries(OPERATORS)
   .map(([operator, { words }]) => `\`[${operator}]\`: ${words}`)
   .join('; ')}.
 
-A list has several values, by repetition (\`language[in]=en&language[in]=fr\`) or commas. Of a field that is a list, one
-element must fit; \`[all]\` asks for each of the values, \`[ne]\` and \`[nin]\` for no element that fits.
+Several values are repeated (\`language[in]=en&language[in]=fr\`) or separated by commas. In a field that is a list, one
+element must match; \`[all]\` requires each of the values, \`[ne]\` and \`[nin]\` that no element matches.
 
 ### Expressions
 
@@ -53,12 +53,12 @@ element must fit; \`[all]\` asks for each of the values, \`[ne]\` and \`[nin]\` 
 | --- | --- |
 | \`year = 1961\`, \`!=\`, \`<\`, \`<=\`, \`>\`, \`>=\` | comparisons; texts are in quotes, \`"…"\` or \`'…'\`, in which \`\\\\\` stands before a quote |
 | \`language in ("en", "fr")\`, \`not in\` | one of these, none of these |
-| \`title contains "war"\` | letters in a text, whatever their case |
+| \`title contains "war"\` | part of a text, ignoring case |
 | \`authors has "Homer"\`, \`has any (…)\`, \`has all (…)\` | elements of a list |
-| \`year is null\`, \`is not null\` | what is unknown; of a list, that it is empty |
-| \`author.name = "Ann"\` | a field of what is referred to, where the list has such a filter |
-| \`posts exists\` | that documents which the caller may see refer to it, by the name that they are included by |
+| \`year is null\`, \`is not null\` | unknown; for a list, empty |
+| \`author.name = "Ann"\` | a field of the referenced document, where the list has such a filter |
+| \`posts exists\` | documents that the caller may see refer to it; the name is that of the include |
 | \`and\`, \`or\`, \`xor\`, \`not\`, \`( )\` | \`not\` binds strongest, then \`and\`, \`xor\`, \`or\` |
 
-Each side of an \`or\` needs a condition that an index leads to. \`not year > 1960\` also finds what has no year. At most
-30 conditions, nested 5 deep, 5 of them about other documents, each met by at most 1,000 of these.`;
+Each side of an \`or\` needs a condition that an index answers. \`not year > 1960\` also finds books without a year. At most
+30 conditions, nested 5 deep, 5 of them about other documents, each with at most 1,000 matches.`;

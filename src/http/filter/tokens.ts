@@ -1,14 +1,14 @@
-/** The words of an expression, with their places. */
+/** The tokens of an expression, with their positions. */
 
 export interface Token {
   kind: 'word' | 'text' | 'symbol' | 'end';
-  /** Of a text what stands between the quotes, without escapes. */
+  /** For a text, the characters between its quotes, unescaped. */
   text: string;
-  /** Where it begins, counted from 0. */
+  /** The position of its first character, counted from 0. */
   at: number;
 }
 
-/** What is wrong with an expression, and where. */
+/** A syntax error of an expression, and its position. */
 export class SyntaxFault extends Error {
   readonly at: number;
   constructor(at: number, message: string) {
@@ -43,8 +43,8 @@ export function tokensOf(source: string): Token[] {
 function whyNot(source: string, at: number): string {
   const character = String.fromCodePoint(source.codePointAt(at) as number);
   return character === '"' || character === "'"
-    ? `the text that begins here has no closing ${character}, or a \\ before something other than a quote or \\`
-    : `${JSON.stringify(character)} has no meaning outside of quotes`;
+    ? `the text that begins here has no closing ${character}, or a \\ that escapes neither a quote nor a \\`
+    : `${JSON.stringify(character)} has no meaning outside quotes`;
 }
 
 /** A token as messages show it. */

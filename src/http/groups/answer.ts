@@ -7,7 +7,7 @@ import { type Groupable, type Key, shownKey } from './keys.ts';
 import { FUNCTIONS, type Measure } from './measures.ts';
 import type { Row } from './pipeline.ts';
 
-/** Groups as an answer shows them. */
+/** The shape of groups in answers. */
 
 type Item = { key: Record<string, any> } & Record<string, any>;
 
@@ -23,7 +23,7 @@ export function itemOf(row: Row, keys: Key[], shown: Measure[]): Item {
   return item;
 }
 
-/** Puts documents in the place of their ids, as far as the caller may see them. */
+/** Replaces ids by documents, as far as the caller may see them. */
 export async function includeKeys(keys: Key[], paths: string[] = [], items: Item[]): Promise<void> {
   for (const { field, reference } of keys) {
     if (!reference || !paths.includes(field)) continue;
@@ -56,17 +56,17 @@ export function answerOf(
   );
   const item = z
     .strictObject({ key, ...optional(told).shape })
-    .meta({ id: `${name}Group`, description: `Those ${collection} that have the same values` });
+    .meta({ id: `${name}Group`, description: `${collection} with the same values` });
   return z
     .strictObject({
-      items: z.array(item).describe('In the order asked for'),
+      items: z.array(item).describe('In the requested order'),
       page: z
         .strictObject({
-          limit: z.int().describe('How many items a page has at most'),
+          limit: z.int().describe('The most items on a page'),
           offset: z.int().describe('How many groups precede this page'),
-          total: z.int().describe('How many groups there are on all pages'),
+          total: z.int().describe('The number of groups on all pages'),
         })
-        .meta({ id: 'GroupPage', description: 'Which part of the groups this is' }),
+        .meta({ id: 'GroupPage', description: 'The position of this page' }),
     })
     .meta({ id: `${name}Groups`, description: `Groups of ${collection}` });
 }

@@ -6,12 +6,12 @@ import { all, timeFor } from '../paging.ts';
 import { oneOrMore } from '../query.ts';
 import { expressionOf, type Groupable, keyOf, shownKey } from './keys.ts';
 
-/** Beside the page of a list: how many documents on all pages have each value of some fields. */
+/** Facets of a list: how many documents on all pages have each value of some fields. */
 
-/** How many values of each field are told: the most frequent. */
+/** How many values of each field are returned: the most frequent ones. */
 const BIGGEST = 10;
 
-/** The fields that need not be rounded. */
+/** The fields that can be grouped by without rounding. */
 const plain = (known: Map<string, Groupable>): string[] =>
   [...known].filter(([, { path }]) => path.kind !== 'instant').map(([name]) => name);
 
@@ -36,15 +36,15 @@ export const facetsSchema = z
           value: z
             .union([z.string(), z.number(), z.boolean()])
             .nullable()
-            .describe('As in `key` of the groups; null is none'),
-          count: z.int().describe('How many documents have it'),
+            .describe('As in `key` of groups; null means no value'),
+          count: z.int().describe('The number of documents with this value'),
         })
-        .meta({ id: 'Facet', description: 'A value and how many documents have it' }),
+        .meta({ id: 'Facet', description: 'A value and its number of documents' }),
     ),
   )
   .meta({
     id: 'Facets',
-    description: 'What `facets` asks for: the most frequent values of each field, the largest first',
+    description: 'The most frequent values of each field in `facets`, largest first',
   });
 
 export async function facetsOf(

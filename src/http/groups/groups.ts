@@ -15,16 +15,16 @@ import { type Measure, measuresOf } from './measures.ts';
 import { byParameter, refuseContradictions, sortParameter } from './parameters.ts';
 import { orderOf, pipelineOf, type Row } from './pipeline.ts';
 
-/** GET /books/groups: how many, and what else can be told, of the documents of a list, by the values of some fields. */
+/** GET /books/groups: counts and measures the documents of a list by the values of some fields. */
 
-/** Groups that an answer may be made from. */
+/** The most groups that an answer is made from. */
 const MAX_GROUPS = 1_000;
 
 export function groups<R extends AnyResource>(resource: R, listing: Listing<R>): Route {
   const { collection } = resource;
   const { groups: names = [], measures: measured = [] } = listing;
   const known = groupables(resource, names);
-  if (known.size === 0) throw new Error(`${resource.name} has no groups: its listing declares none.`);
+  if (known.size === 0) throw new Error(`${resource.name} has no groups: add "groups" to its listing.`);
   const measures = new Map(
     measuresOf(resource, names, measured).map((measure) => [measure.name, measure] as const),
   );
@@ -40,18 +40,18 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
     policy: accessTo('read', resource),
     query: z
       .strictObject({
-        by: byParameter(known, 'What to group by').meta({ example: [names[0] as string] }),
-        show: oneOrMore([...measures.keys()], 'What to tell of each group')
+        by: byParameter(known, 'The fields to group by').meta({ example: [names[0] as string] }),
+        show: oneOrMore([...measures.keys()], 'The measures of each group')
           .meta({ default: ['count'], example: ['count'] })
           .optional(),
         having: expression([...measures.values()].flatMap(({ filters }) => filters))
           .meta({
-            description: 'Only groups where this expression holds, over what `show` can tell',
+            description: 'Only groups for which this expression over the measures holds',
             example: 'count >= 1',
           })
           .optional(),
         sort: sortParameter([...measures.keys(), ...known.keys()]).optional(),
-        limit: integer(1, 100).meta({ default: 20, description: 'How many groups at most' }).optional(),
+        limit: integer(1, 100).meta({ default: 20, description: 'The most groups' }).optional(),
         offset: integer(0, MAX_GROUPS).meta({ description: 'How many groups to skip' }).optional(),
         ...(references.length > 0 && {
           include: oneOrMore(references, 'Documents to show in place of their ids, among `by`').optional(),
@@ -115,6 +115,6 @@ const tooMany = () =>
       in: 'query',
       parameter: 'by',
       code: 'too_many_groups',
-      message: `makes more than ${MAX_GROUPS} groups: round it, or narrow it by filters or having`,
+      message: `makes more than ${MAX_GROUPS} groups: round the values, or narrow them with filters or having`,
     },
   ]);

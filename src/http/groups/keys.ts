@@ -7,20 +7,20 @@ import type { Path } from '../../schema/paths.ts';
 import { formerPath } from '../../schema/renamed.ts';
 import type { AnyResource, Reference } from '../../schema/resource.ts';
 
-/** What documents can be grouped by: fields that the list declares, of which numbers and times may be rounded. */
+/** The keys of groups: fields that the list declares; numbers and times can be rounded. */
 
 /** A field that a list declares under `groups`. */
 export interface Groupable {
-  /** What requests and answers call it: its present or its former name. */
+  /** Its name in requests and answers: the present or the former one. */
   field: string;
   path: Path;
   reference: Reference | undefined;
-  /** How it may be written: `year`, `year[decade]`, `year[25]`. */
+  /** The forms in which it can be requested: `year`, `year[decade]`, `year[25]`. */
   forms: { pattern: string; examples: string[] };
   schema: z.ZodType;
 }
 
-/** One of them as a request wants it. */
+/** A key as a request wants it. */
 export interface Key extends Groupable {
   name: string;
   unit: string | undefined;
@@ -39,7 +39,7 @@ export const groupables = (resource: AnyResource, names: readonly string[]): Map
     }),
   );
 
-/** Only the present name can be included, and only that one is listed where a request is refused. */
+/** Only the present name can be included, and only that one is listed in error messages. */
 const byFormerName = ({ field, path }: Groupable, former: string): Groupable => ({
   field: former,
   path,
@@ -55,7 +55,7 @@ function groupable(resource: AnyResource, name: string): Groupable {
   const path = resource.paths.get(name);
   if (!path || name === 'id' || !KINDS.includes(path.kind) || isHidden(resource, name))
     throw new Error(
-      `${resource.name} cannot be grouped by ${name}: it is no single value that answers show.`,
+      `${resource.name} cannot be grouped by ${name}: it is not a single value, or no caller can read it.`,
     );
   const reference = resource.references.find(({ field }) => field === name);
   return { field: name, path, reference, forms: formsOf(name, path.kind), schema: schemaOf(path, reference) };
@@ -76,7 +76,7 @@ function formsOf(path: string, kind: Path['kind']): Groupable['forms'] {
   };
 }
 
-/** In answers. */
+/** The schema of the key in answers. */
 function schemaOf({ kind, schema }: Path, reference: Reference | undefined): z.ZodType {
   const id = reference
     ? z.union([objectId(), reference.target.document])
@@ -97,7 +97,7 @@ export function keyOf(known: Map<string, Groupable>, name: string): Key {
   return { ...(known.get(field) as Groupable), name, unit };
 }
 
-/** The stages that make of each element of its lists a document of its own, and the expression for its value. */
+/** Stages that unwind the lists on the path, and the expression for the value. */
 export function expressionOf({ path, unit }: Key, alias: string): { stages: object[]; value: unknown } {
   const { path: name, lists, many } = path;
   if (!many) return { stages: [], value: rounded(path, `$${name}`, unit) };
@@ -108,7 +108,7 @@ export function expressionOf({ path, unit }: Key, alias: string): { stages: obje
   return { stages, value: { $ifNull: [`$${alias}`, null] } };
 }
 
-/** The different values of lists within lists: a document counts once in a group, however many of its elements fit. */
+/** The distinct values of nested lists: a document counts once in a group, however many of its elements match. */
 function elements(list: unknown, depth: number, value: unknown): object {
   const safe = { $cond: [{ $isArray: list }, list, []] };
   if (depth === 1) return { $setUnion: [{ $map: { input: safe, in: value } }, []] };
@@ -117,7 +117,7 @@ function elements(list: unknown, depth: number, value: unknown): object {
   return elements(flat, depth - 1, value);
 }
 
-/** What is not of the field's kind, because another tool has stored it, counts as null. */
+/** A value of another type, stored by another tool, counts as null. */
 function rounded({ kind }: Path, value: string, unit: string | undefined): unknown {
   if (!unit) return { $ifNull: [value, null] };
   if (kind === 'instant')
@@ -131,7 +131,7 @@ function rounded({ kind }: Path, value: string, unit: string | undefined): unkno
   return { $cond: [{ $isNumber: value }, floor, null] };
 }
 
-/** A value as JSON shows it; ids are left to the answer's schema. */
+/** A value as JSON; ids are converted by the answer's schema. */
 export function shownKey({ path, unit }: Key, value: unknown): unknown {
   if (value instanceof Date)
     return isOf('instant', value) ? value.toISOString().slice(0, LENGTHS[unit ?? 'day']) : null;

@@ -7,21 +7,21 @@ import { bothNames } from '../../schema/renamed.ts';
 import type { AnyResource } from '../../schema/resource.ts';
 import { type Filter, filtersOf } from '../filter/filters.ts';
 
-/** What can be told of a group: how many documents it has, and sums, averages, extremes and numbers of values. */
+/** The measures of a group: its count, and sums, averages, extremes and distinct counts of values. */
 
 export interface Measure {
   /** `count`, `avg(year)`. */
   name: string;
   function: string;
-  /** The field; '' of `count`. */
+  /** The field; '' for `count`. */
   field: string;
-  /** Under which MongoDB has it. */
+  /** Its alias in the pipeline. */
   alias: string;
   accumulator: object;
-  /** What makes of the accumulated value the measure. */
+  /** Turns the accumulated value into the measure. */
   finish?: object;
   schema: z.ZodType;
-  /** For `having`. */
+  /** The filter for `having`. */
   filters: Filter[];
   shown: (value: unknown) => unknown;
 }
@@ -29,16 +29,16 @@ export interface Measure {
 const NUMBERS = ['integer', 'number', 'decimal'];
 export const FUNCTIONS: Record<string, { of: string[]; words: string }> = {
   sum: { of: NUMBERS, words: 'The sum of the known values' },
-  avg: { of: NUMBERS, words: 'The mean of the known values; null, if there are none' },
-  min: { of: [...NUMBERS, 'instant', 'day'], words: 'The least; null, if none is known' },
-  max: { of: [...NUMBERS, 'instant', 'day'], words: 'The greatest; null, if none is known' },
+  avg: { of: NUMBERS, words: 'The mean of the known values; null if there are none' },
+  min: { of: [...NUMBERS, 'instant', 'day'], words: 'The least; null if none is known' },
+  max: { of: [...NUMBERS, 'instant', 'day'], words: 'The greatest; null if none is known' },
   distinct: {
     of: [...NUMBERS, 'instant', 'day', 'text', 'enum', 'boolean', 'id'],
-    words: 'How many different values are known',
+    words: 'The number of different known values',
   },
 };
 
-/** All that a list offers: of its measures, and of its groups how many different ones there are. */
+/** All measures that a list offers: those of its `measures`, and the distinct counts of its `groups`. */
 export function measuresOf(
   resource: AnyResource,
   groups: readonly string[],
@@ -50,7 +50,7 @@ export function measuresOf(
     field: '',
     alias: '_m',
     accumulator: { $sum: 1 },
-    schema: z.int().describe('How many documents'),
+    schema: z.int().describe('The number of documents'),
     filters: filtersOf('count', placeOf('_m', 'integer'), { paths: [] }),
     shown: (value: unknown) => value,
   };
@@ -64,7 +64,7 @@ export function measuresOf(
       );
       if (isMeasure && (!path || path.many || isHidden(resource, field) || functions.length === 0))
         throw new Error(
-          `${resource.name} cannot be measured by ${field}: it is no single value that answers show.`,
+          `${resource.name} cannot be measured by ${field}: it is not a single value, or no caller can read it.`,
         );
       if (!path || path.many) return [];
       return functions
@@ -76,7 +76,7 @@ export function measuresOf(
   ];
 }
 
-/** `field` is what requests and answers call it: its present or its former name. */
+/** `field` is its name in requests and answers: the present or the former one. */
 function measure(name: string, field: string, path: Path, alias: string): Measure {
   const value = `$${path.path}`;
   const kind = resultOf(name, path.kind);
@@ -114,7 +114,7 @@ function schemaOf(kind: Path['kind'], { schema }: Path): z.ZodType {
 }
 
 const [DECIMAL, UNKNOWN] = [anyDecimal(), z.unknown()];
-/** The path of a measure among the fields of a group. */
+/** The path of a measure in the answer of a group. */
 const placeOf = (path: string, kind: Path['kind']): Path => ({
   path,
   kind,

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { lists } from '../query.ts';
 import type { Groupable } from './keys.ts';
 
-/** The parameters of groups that no list has, and what goes together. */
+/** The parameters that only groups have, and the checks between them. */
 
-/** The values of `by`, each one of the forms. */
+/** The values of `by`; each must be one of the forms. */
 export function byParameter(known: Map<string, Groupable>, description: string) {
   const forms = [...known.values()].map(({ forms }) => forms);
   const examples = forms.flatMap(({ examples }) => examples);
@@ -28,7 +28,7 @@ export const sortParameter = (names: string[]) =>
   z
     .array(
       z.string().refine((word) => names.includes(word.replace(/^-/, '')), {
-        error: `must be among ${names.join(', ')}, each with a - before it to descend`,
+        error: `must be among ${names.join(', ')}, each optionally with a leading - to descend`,
         params: { code: 'invalid_value' },
       }),
     )
@@ -36,11 +36,11 @@ export const sortParameter = (names: string[]) =>
     .max(4, 'must have at most 4 values')
     .meta({
       default: ['-count'],
-      description: 'The order, by what `show` can tell or by fields in `by`; `-` is descending',
+      description: 'The order, by measures or by fields in `by`; `-` is descending',
     })
     .register(lists, { keepsCommas: false });
 
-/** What names a field asks for it to be in `by`, and there it stands once. */
+/** `include` and `sort` may only name fields in `by`; each key may appear once. */
 export function refuseContradictions(asked: Record<string, unknown>, ctx: z.core.$RefinementCtx): void {
   const fields = ((asked['by'] as string[] | undefined) ?? []).map((name) => name.replace(/\[.*/, ''));
   const refuse = (path: string, message: string) => ctx.addIssue({ code: 'custom', path: [path], message });

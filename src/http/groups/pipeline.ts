@@ -2,9 +2,9 @@ import type { PipelineStage } from 'mongoose';
 import { expressionOf, type Key } from './keys.ts';
 import type { Measure } from './measures.ts';
 
-/** How MongoDB makes groups of documents: the stages, and the order of what comes out of them. */
+/** The aggregation that makes groups of documents: its stages and their order. */
 
-/** A group as MongoDB has it: its keys as k0, k1, …, and its measures by their aliases. */
+/** A group as MongoDB returns it: its keys as k0, k1, …, and its measures by their aliases. */
 export type Row = { _id: Record<string, unknown> } & Record<string, any>;
 
 export function pipelineOf(keys: Key[], measures: Measure[]): PipelineStage[] {
@@ -28,7 +28,7 @@ export interface Order {
   direction: 1 | -1;
 }
 
-/** The largest first, unless told otherwise; equal groups go by their keys. */
+/** Largest first by default; ties are sorted by their keys. */
 export function orderOf(asked: string[] = ['-count'], keys: Key[], measures: Map<string, Measure>): Order[] {
   const byKey = keys.map(({ field }, i): Order => ({ alias: `_id.k${i}`, field, direction: 1 }));
   const chosen = asked.map((word): Order => {

@@ -1,7 +1,7 @@
 import type { ResponseConfig } from '@asteasolutions/zod-to-openapi';
 import { isPreferable, JSON_TYPE, type Route, writes } from '../route.ts';
 
-/** What OpenAPI says of successes. */
+/** OpenAPI descriptions of successful answers. */
 
 export const success = (route: Route): ResponseConfig => ({
   description: route.answer.description,
@@ -20,7 +20,10 @@ export const success = (route: Route): ResponseConfig => ({
   }),
 });
 
-/** Entity tags and what Prefer and Idempotency-Key do are the same everywhere: their parameters say it. */
+/**
+ * ETag, Preference-Applied and Idempotency-Replayed are not declared here: the parameters that cause them describe
+ * them.
+ */
 const headersOf = ({ answer, secret }: Route): Pick<ResponseConfig, 'headers'> => {
   const headers = {
     ...Object.fromEntries(
@@ -34,23 +37,23 @@ const headersOf = ({ answer, secret }: Route): Pick<ResponseConfig, 'headers'> =
   return Object.keys(headers).length > 0 ? { headers } : {};
 };
 
-/** What else a success may look like, if a header asked for it. */
+/** Other forms of success that a request header can ask for. */
 export const otherSuccess = (route: Route): Record<string, ResponseConfig> => {
   if (!route.answer.schema) return {};
-  if (!writes(route)) return { 304: { description: 'The client has this version already' } };
+  if (!writes(route)) return { 304: { description: 'The client already has this version' } };
   return {
     ...(route.answer.creates && {
       201: { ...success(route), description: `${route.answer.description}, which is new` },
     }),
     ...(route.answer.status === 200 &&
       isPreferable(route) && {
-        204: { description: 'Done; Prefer asked for no document', ...headersOf(route) },
+        204: { description: 'Done; `Prefer` asked for no document', ...headersOf(route) },
       }),
   };
 };
 
 const NO_STORE = {
-  description: 'Nobody may keep this answer',
+  description: 'Not stored by any cache',
   required: true,
   schema: { type: 'string' as const, enum: ['no-store'] },
   example: 'no-store',

@@ -26,7 +26,7 @@ export interface Tag {
   description: string;
 }
 
-/** The OpenAPI document of these routes; a route can answer with nothing that does not stand in it. */
+/** The OpenAPI document of these routes; it declares every status that a route can answer with. */
 export function openapi(routes: Route[], tags: Tag[]) {
   const registry = new OpenAPIRegistry();
   const codes = new Set<ProblemCode>([...ANYWHERE, ...routes.flatMap(problemsOf)]);
@@ -50,7 +50,7 @@ export function openapi(routes: Route[], tags: Tag[]) {
     tags,
   };
   const { paths, components } = new OpenApiGeneratorV31(registry.definitions).generateDocument(header);
-  // The generator leaves empty objects behind for the kinds of component that nobody registered.
+  // The generator leaves empty objects for kinds of component without entries.
   const { schemas, examples, securitySchemes } = components ?? {};
   const { paths: shortened, ...shared } = share(paths ?? {}, schemas ?? {});
   return withPlainPatterns({
@@ -65,8 +65,8 @@ export function openapi(routes: Route[], tags: Tag[]) {
 }
 
 /**
- * The generator leaves the flags of a regular expression in its pattern, behind a slash. JSON Schema knows no flags but
- * means what `u` says; with another one the pattern would say something else, so it is left out.
+ * The generator leaves the flags of a regular expression in the pattern, behind a slash. JSON Schema patterns have no
+ * flags and behave as with `u`; with another flag the pattern would mean something else, so it is left out.
  */
 const withPlainPatterns = <T>(document: T): T =>
   JSON.parse(
@@ -77,7 +77,7 @@ const withPlainPatterns = <T>(document: T): T =>
     }),
   );
 
-/** In /docs, Authorize offers both. */
+/** Both are offered by Authorize in /docs. */
 const SCHEMES = {
   login: {
     type: 'oauth2' as const,
@@ -92,31 +92,31 @@ const SCHEMES = {
 };
 
 const LOGIN: Security = [{ login: [] }, { bearer: [] }];
-/** Where everybody may call, a token may be sent all the same: some see more. */
+/** Where a login is optional, a token may still be sent: some callers see more. */
 const OPEN: Security = [{}, ...LOGIN];
 type Security = Record<string, string[]>[];
 
-/** What an operation requires, if that is not what most do. */
+/** The security requirement of an operation, if it differs from the default. */
 const securityOf = ({ role, credentials }: Access): { security?: Security } => {
   if (credentials === 'body' || credentials === 'none') return { security: [] };
   return role === 'anyone' ? { security: OPEN } : {};
 };
 
 const CONVENTIONS = `\
-What holds for every operation:
+For every operation:
 
 - An \`id\` is 24 hexadecimal digits; a time is RFC 3339, and always UTC in answers.
-- A list shows the newest first unless \`sort\` says otherwise, texts in alphabetical order; \`page.next\` goes into
-  \`after\` to go on.
+- Lists are sorted newest first unless \`sort\` is given, and texts alphabetically. Send \`page.next\` as
+  \`after\` to get the next page.
 - Read-only fields may be present in the body of a PUT if they are unchanged.
-- An answer to a GET has an \`ETag\`: strong for a document as it is, weak for lists and other shapes. Sent in
-  \`If-None-Match\`, it makes the answer 304, without a body, as long as nothing has changed (RFC 9110).
-- A field or parameter that the operation does not know is refused, never ignored.
+- Answers to GET have an \`ETag\`: strong for whole documents, weak for lists and other shapes. Sent in
+  \`If-None-Match\`, it gets 304 without a body while nothing has changed (RFC 9110).
+- Unknown fields and parameters are refused, never ignored.
 - Everybody may read; writing needs a login: press Authorize on this page, or call POST /auth/token. Each operation says
-  who may call it. An API key needs the scope of what it reads or writes, such as \`books:read\` or \`books:write\`. A
+  who may call it. An API key needs the scope of the resource, such as \`books:read\` or \`books:write\`. A
   document that the caller may not read returns 404; one that the caller may read but not change returns 403.
-- Every refusal is a problem document (RFC 9457). Its \`code\` never changes; \`/problems\` lists them all.
-- The number of requests a minute is limited; \`RateLimit\` says how many are left and when the limit starts anew
+- Errors are problem documents (RFC 9457). Their \`code\` is stable; \`/problems\` lists all codes.
+- The number of requests a minute is limited; \`RateLimit\` says how many are left and when the limit resets
   (draft-ietf-httpapi-ratelimit-headers). A 429 says in \`Retry-After\` how many seconds to wait.
 - Every answer has the header \`X-Request-Id\`, which identifies the request in the server's log. An id that the client
   sends under that name (up to 64 letters, digits, \`_\`, \`.\` and \`-\`) is logged beside it.
@@ -125,7 +125,9 @@ This document is at \`/openapi.json\`, and a page to try it at \`/docs\`.
 
 ${FILTERS}`;
 
-/** `list`: where the filters of the documents that the route shows are declared, unless here. */
+/**
+ * `list`: the list that declares the filters of the documents that this route shows, unless it declares them itself.
+ */
 const operation = (route: Route, list = route) => ({
   method: route.method,
   path: route.path,
@@ -154,7 +156,7 @@ const operation = (route: Route, list = route) => ({
   },
 });
 
-/** What takes the filters of a list takes `filter` too, which can say all that they say. */
+/** Routes that take the filters of a list also take `filter`, which can express the same. */
 const withoutFilters = (route: Route): z.ZodObject => {
   const filters = new Set(route.lists?.filters.map(({ parameter }) => parameter));
   const shape = Object.entries(queryOf(route).shape as Record<string, z.ZodType>);
@@ -171,14 +173,17 @@ const idempotencyKey = z
   .string()
   .regex(/^[\x20-\x7e]{1,255}$/)
   .describe(
-    'Makes a retry safe: a request with a key that was sent before gets the same answer, with `Idempotency-Replayed: true`, for 24 hours',
+    'Makes retries safe: for 24 hours, a request with the same key gets the same answer, with `Idempotency-Replayed: true`',
   )
   .optional();
 
 const content = ({ types = [JSON_TYPE], schema, example }: Body<z.ZodType>) =>
   Object.fromEntries(types.map((type) => [type, { schema, example }]));
 
-/** Some generators take the first media type, others the last: both are of the body, the alternative is between. */
+/**
+ * Some generators use the first media type, others the last: both are for the whole body, and the alternative is in
+ * between.
+ */
 const contents = (body: Body<z.ZodType>, alternative?: Body<z.ZodType>) => {
   const [first, ...others] = Object.entries(content(body));
   return Object.fromEntries([
@@ -188,7 +193,7 @@ const contents = (body: Body<z.ZodType>, alternative?: Body<z.ZodType>) => {
   ]);
 };
 
-/** Each is optional. */
+/** The conditional headers of a route; each is optional. */
 const requestHeaders = (route: Route): Record<string, z.ZodType> => ({
   ...(isIdempotent(route) && { 'Idempotency-Key': idempotencyKey }),
   ...(isConditional(route) && { 'If-Match': ifMatch }),
@@ -202,6 +207,6 @@ const ifMatch = z
 const prefer = z
   .enum(['return=minimal', 'return=representation'])
   .describe(
-    'Whether the answer should show the document (RFC 7240); `Preference-Applied` tells what was done',
+    'Whether the answer contains the document (RFC 7240); `Preference-Applied` says which was applied',
   )
   .optional();

@@ -1,7 +1,7 @@
 import { Problem, type ProblemCode, type ProblemDetails, problems } from '../../errors.ts';
 import { isOAuthCode, oauthDocument } from '../oauth.ts';
 
-/** Examples of problems, each once; operations refer to them. */
+/** Examples of problems, each declared once; operations refer to them. */
 
 export const REQUEST = 'b4c8e7a2-5a0f-4a63-9a0e-6a3b6a1c2d3e';
 
@@ -23,14 +23,14 @@ export const example = (code: ProblemCode) => ({
       ),
 });
 
-/** Whether it says more than what all problems have in common. */
+/** Whether it has members beyond those of every problem. */
 export const hasExample = (code: ProblemCode): boolean => code in MEMBERS || isOAuthCode(code);
 
 const inBody = (pointer: string, code: string, message: string): ProblemDetails => ({
   errors: [{ in: 'body', pointer, code, message }],
 });
 
-/** What the examples of some problems have beside what all have. */
+/** The additional members of some problems' examples. */
 const MEMBERS: { [code in ProblemCode]?: ProblemDetails } = {
   validation_failed: inBody('/name', 'required', 'is required'),
   duplicate_key: inBody('/name', 'duplicate', 'another document already has this value'),

@@ -6,42 +6,42 @@ import { isOAuthCode, oauthError } from '../oauth.ts';
 import { ANYWHERE, JSON_TYPE, problemsOf, type Route } from '../route.ts';
 import { examplesOf, REQUEST } from './examples.ts';
 
-/** What OpenAPI says of refusals. */
+/** OpenAPI descriptions of errors. */
 
 const fault = z
   .strictObject({
     in: z.enum(['body', 'query', 'header']).describe('The part of the request'),
     pointer: z.string().optional().describe('In a body: a JSON Pointer (RFC 6901)'),
-    parameter: z.string().optional().describe('Elsewhere: the name of the parameter or header'),
-    code: z.string().describe('The rule that it breaks, for programs'),
-    message: z.string().describe('The same for people; the pointer or parameter is its subject'),
+    parameter: z.string().optional().describe('In a query or header: its name'),
+    code: z.string().describe('The broken rule, for programs'),
+    message: z.string().describe('The same for people; its subject is the pointer or parameter'),
   })
-  .meta({ id: 'Fault', description: 'One thing that is wrong with the input, and where' });
+  .meta({ id: 'Fault', description: 'A fault of the input, and its place' });
 
 const blocker = z
   .strictObject({
-    resource: z.string().describe('The collection of the documents that refer to it'),
-    field: z.string().describe('The field that refers'),
-    count: z.int().describe('How many; 10,000 means that or more'),
-    ids: z.array(z.string()).describe('A few of them'),
-    link: z.string().meta({ format: 'uri-reference' }).describe('Where all of them are listed'),
+    resource: z.string().describe('The collection of the referring documents'),
+    field: z.string().describe('The referring field'),
+    count: z.int().describe('Their number; 10,000 means 10,000 or more'),
+    ids: z.array(z.string()).describe('The ids of a few of them'),
+    link: z.string().meta({ format: 'uri-reference' }).describe('A list of all of them'),
   })
-  .meta({ id: 'Blocker', description: 'Documents that refer to one that was to be removed or merged' });
+  .meta({ id: 'Blocker', description: 'Documents that refer to the one to be removed or merged' });
 
 const problem = z
   .strictObject({
     type: z
       .string()
-      .meta({ format: 'uri-reference', description: 'Leads to what this kind of problem means' }),
+      .meta({ format: 'uri-reference', description: 'Links to the description of this kind of problem' }),
     title: z.string().describe('The kind of problem, for people'),
     status: z.int().describe('The status of the answer'),
     detail: z.string().describe('What is wrong with this request'),
     instance: z.string().meta({ format: 'uri-reference', description: 'The path of the request' }),
     code: z.enum(Object.keys(problems) as [ProblemCode]).describe('The kind of problem, for programs'),
     requestId: z.string().describe('Identifies the request in the log'),
-    traceId: z.string().optional().describe('The trace of a request that has sent a `traceparent`'),
-    errors: z.array(fault).optional().describe('Everything that is wrong with the input'),
-    blockers: z.array(blocker).optional().describe('The documents that refer to it, by field'),
+    traceId: z.string().optional().describe('The trace id of a request with a `traceparent` header'),
+    errors: z.array(fault).optional().describe('All faults of the input'),
+    blockers: z.array(blocker).optional().describe('The referring documents, by field'),
     operation: z.int().optional().describe('In a batch: the index of the operation that was refused'),
     problem: z
       .record(z.string(), z.unknown())
@@ -50,7 +50,7 @@ const problem = z
   })
   .meta({
     id: 'Problem',
-    description: 'Why a request was refused (RFC 9457)',
+    description: 'An error (RFC 9457)',
     examples: [
       new Problem('not_found', 'No document has this id.').toDocument(
         '/books/65f000000000000000000bff',
@@ -60,8 +60,8 @@ const problem = z
   });
 
 /**
- * The refusals of a route: a response for each status that it has a problem of its own for, with an example of each
- * problem of that status, and one for whatever any request may meet.
+ * The error responses of a route: one per status for which it has a problem of its own, with an example of each
+ * problem, and one response for the problems that any request can have.
  */
 export function refusals(route: Route): Record<string, ResponseConfig> {
   const own = problemsOf(route);
@@ -100,22 +100,22 @@ const RETRY_AFTER = {
 const ELSE: ResponseConfig = {
   ...refusal(
     ANYWHERE,
-    `What requests may be refused with: ${ANYWHERE.map((code) => `\`${code}\` (${problems[code].status})`).join(', ')}.`,
+    `Errors of any request: ${ANYWHERE.map((code) => `\`${code}\` (${problems[code].status})`).join(', ')}.`,
   ),
   headers: {
     ...RETRY_AFTER,
     'WWW-Authenticate': {
-      description: 'With 401: how to get in, and what is wrong with the token that was sent (RFC 6750)',
+      description: 'With 401: how to authenticate, and what is wrong with the token (RFC 6750)',
       schema: { type: 'string' as const },
       example: 'Bearer realm="shelfmark"',
     },
     'RateLimit-Policy': {
-      description: 'With 429: the limits that hold for the request, q requests in w seconds',
+      description: 'With 429: the limits of the request, q requests in w seconds',
       schema: { type: 'string' as const },
       example: '"default";q=1200;w=60',
     },
     RateLimit: {
-      description: 'With 429: what is left of each limit, r requests, and in t seconds all of them again',
+      description: 'With 429: r requests are left of each limit, which resets in t seconds',
       schema: { type: 'string' as const },
       example: '"default";r=0;t=42',
     },

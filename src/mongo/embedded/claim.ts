@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
-/** Who runs the mongod of a data folder, in its `mongod.json`. Without a port: it is starting or stopping. */
+/** The owner of a data folder's mongod, from its `mongod.json`. Without a port it is starting or stopping. */
 export interface Claim {
   owner: number;
   pid?: number;
   port?: number;
 }
 
-/** What was read: the text tells whether it has changed since. */
+/** The claim that was read, with its text to detect changes. */
 export type Seen = Claim & { text: string };
 
 const fileOf = (folder: string): string => join(folder, 'mongod.json');
@@ -31,14 +31,14 @@ export function readClaim(folder: string): Seen | undefined {
   }
 }
 
-/** Takes the folder, unless somebody else has since `seen`. */
+/** Claims the folder, unless the claim has changed since `seen`. */
 export function takeClaim(folder: string, seen: Seen | undefined): boolean {
   const lock = `${fileOf(folder)}.lock`;
   try {
     mkdirSync(lock);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // It is held for a millisecond, so an old one is of a process that was killed.
+    // The lock is held for a millisecond, so an old one belongs to a process that was killed.
     const made = statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
     if (Date.now() - made > 5_000) rmSync(lock, { recursive: true, force: true });
     return false;
@@ -70,16 +70,16 @@ export function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
   try {
-    // Empty: it has ended, and its parent does not care (the first process of a container often does not).
+    // Empty command line: a zombie that its parent has not reaped (the first process of a container often does not).
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8') !== '';
   } catch {
     return true;
   }
 }
 
-/** Stops the mongod that a killed process has left on this folder, unless mongodb-memory-server is quicker. */
+/** Stops a mongod that a killed process has left on this folder, unless mongodb-memory-server does so first. */
 export async function stopOrphan(dbPath: string): Promise<void> {
-  // mongod writes its process id there, and empties the file when it stops cleanly.
+  // mongod writes its process id there, and empties the file on a clean shutdown.
   const pid = Number(await readFile(join(dbPath, 'mongod.lock'), 'utf8').catch(() => ''));
   if (!isAlive(pid) || !(await commandOf(pid)).includes(`--dbpath ${dbPath} `)) return;
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

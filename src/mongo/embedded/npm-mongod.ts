@@ -17,18 +17,18 @@ interface Copy {
   source: string;
 }
 
-/** The copy in the user's cache, if there is one. It was verified when it was installed. */
+/** The copy in the user's cache, if any. It was verified when it was installed. */
 export async function copyFromNpm(): Promise<Copy | undefined> {
   const home = cacheFolder();
   if (unsuitable() || !(await exists(home))) return undefined;
-  // mongod finds the two libraries there and takes all others from the system.
+  // mongod finds the two libraries there, and all others in the system.
   const libraries = [join(home, 'lib'), process.env['LD_LIBRARY_PATH']].filter(Boolean).join(delimiter);
   return {
     path: join(home, 'bin/mongod'),
     env: { LD_LIBRARY_PATH: libraries },
     source:
       'from the npm registry, with OpenSSL 1.1: for development and tests on this machine only; ' +
-      'production takes MONGODB_URI',
+      'use MONGODB_URI in production',
   };
 }
 
@@ -70,19 +70,19 @@ function unsuitable(): string | undefined {
   return major === 2 && minor < 31 ? `has a mongod for glibc 2.31 or newer, this is ${glibc}` : undefined;
 }
 
-/** A copy that is whole and was still passed over lacks something of the system: another download cannot help. */
+/** A complete copy that still did not run lacks a system library: another download would not help. */
 async function refuseIntact(home: string): Promise<void> {
   for (const [name, { sha256 }] of Object.entries(FILES))
     if ((await digest(join(home, name))) !== sha256) return rm(home, { recursive: true, force: true });
   throw new Error(
-    `the copy in ${home} is whole but does not run here (see above): install what it lacks, ` +
+    `the copy in ${home} is complete but does not run here (see above): install the missing libraries, ` +
       'for libcurl.so.4 the package libcurl4',
   );
 }
 
 async function download(folder: string, say: Say): Promise<void> {
   await writeProject(folder);
-  // A registry that the project names for itself applies here too.
+  // The project's .npmrc applies too, if it names a registry.
   if (await exists('.npmrc')) await symlink(resolve('.npmrc'), join(folder, '.npmrc'));
 
   say(`Downloading MongoDB 8.2.0 from the npm registry (150 MB, ${UNPACKED_MB} MB unpacked; once per user).`);
@@ -96,7 +96,7 @@ async function download(folder: string, say: Say): Promise<void> {
 
 async function npmCi(folder: string): Promise<void> {
   const flags = '--ignore-scripts --package-lock --no-global --no-audit --no-fund --no-update-notifier';
-  // The defaults of npm would sit through 70 seconds of retries where there is no network.
+  // npm's defaults would spend 70 seconds on retries if there is no network.
   const patience = '--fetch-retry-mintimeout=500 --fetch-retry-maxtimeout=2000 --loglevel=error';
   const PATH = [process.env['PATH'], dirname(process.execPath)].join(delimiter);
   const job = promisify(execFile)('npm', ['ci', ...`${flags} ${patience}`.split(' ')], {
@@ -121,7 +121,7 @@ async function npmCi(folder: string): Promise<void> {
   }
 }
 
-/** Moves the verified files to their place at one stroke: what is there is whole, whoever else downloads too. */
+/** Moves the verified files into place atomically, so that the copy is complete even if several processes download. */
 async function keep(folder: string, home: string): Promise<void> {
   const kept = join(folder, 'kept');
   for (const [name, { from, sha256 }] of Object.entries(FILES)) {
@@ -133,19 +133,19 @@ async function keep(folder: string, home: string): Promise<void> {
     await flush(target);
   }
   await rename(kept, home).catch(async (error: unknown) => {
-    // Another process was quicker, and its copy is as good.
+    // Another process was faster; its copy is as good.
     if (!(await exists(home))) throw error;
   });
 }
 
-/** Else a power cut after the rename could leave a file that is there and empty. */
+/** Otherwise a power cut after the rename could leave an empty file. */
 async function flush(path: string): Promise<void> {
   const file = await open(path);
   await file.sync();
   await file.close();
 }
 
-/** Half a gigabyte each, of downloads that were killed. */
+/** Leftovers of killed downloads, half a gigabyte each. */
 async function removeLeftovers(cache: string): Promise<void> {
   for (const name of await readdir(cache).catch(() => [])) {
     const [, host, pid] = /^download-(.+)-(\d+)-\d+$/.exec(name) ?? [];

@@ -13,14 +13,14 @@ export const uriOf = (port: number): string =>
   `mongodb://${HOST}:${port}/shelfmark?replicaSet=${REPLICA_SET}`;
 
 /**
- * Makes mongod the primary of a replica set of one. False: the address of the member has been corrected in the
- * data, and mongod must be killed and started again.
+ * Makes mongod the primary of a replica set with one member. Returns false if the member's address was corrected in
+ * the data: then mongod must be killed and started again.
  */
 export async function becomePrimary(port: number, patience: number, attempts = 3): Promise<boolean> {
   try {
     return await withClient(port, (client) => settle(client, `${HOST}:${port}`, patience));
   } catch (error) {
-    // mongod closes its connections when it finds that its address has changed.
+    // mongod closes its connections when it notices that its address has changed.
     if (attempts > 1 && error instanceof mongoose.mongo.MongoNetworkError)
       return becomePrimary(port, patience, attempts - 1);
     throw error;
@@ -68,11 +68,11 @@ async function changeAddress(client: Client, host: string, patience: number): Pr
     await client.db('admin').command({ replSetReconfig: changed, force: true });
     return true;
   }
-  // mongod asks the old address whether that is itself. Where another program holds the port and never answers,
-  // this takes it 32 s, in which it can neither be reconfigured nor stopped.
+  // mongod checks whether the old address is its own. If another program holds that port without answering, this takes
+  // 32 s, in which mongod can neither be reconfigured nor stopped.
   const address = { $set: { 'members.0.host': host } };
   await client.db('local').collection('system.replset').updateOne({}, address);
-  // Else the change would not outlive the kill.
+  // Journaled, so that the change survives the kill.
   await client.db('admin').command({ fsync: 1 });
   return false;
 }
@@ -80,14 +80,15 @@ async function changeAddress(client: Client, host: string, patience: number): Pr
 async function untilWritable(client: Client): Promise<void> {
   const deadline = Date.now() + READY_WITHIN_MS;
   while (!(await client.db('admin').command({ hello: 1 }))['isWritablePrimary']) {
-    if (Date.now() > deadline) throw new Error(`it takes no writes after ${READY_WITHIN_MS / 1_000} s`);
+    if (Date.now() > deadline)
+      throw new Error(`it does not accept writes after ${READY_WITHIN_MS / 1_000} s`);
     await sleep(20);
   }
 }
 
 /** Whether the mongod of this folder answers at this port. */
 export async function serves(port: number, dbPath: string): Promise<boolean> {
-  // The driver would go on trying for seconds where nothing listens.
+  // The driver would keep trying for seconds if nothing listens.
   if (!(await listens(port))) return false;
   const answer = withClient(port, async (client) => {
     const { parsed } = await client.db('admin').command({ getCmdLineOpts: 1 });

@@ -8,9 +8,9 @@ import { HOST, uriOf } from './replica-set.ts';
 
 export interface EmbeddedMongo {
   uri: string;
-  /** False: another Shelfmark process runs it on this folder, and this one uses it too. */
+  /** False: another Shelfmark process runs it on this folder, and this one shares it. */
   started: boolean;
-  /** Stops the mongod that this process runs; one of another process goes on. */
+  /** Stops the mongod that this process runs; another process's keeps running. */
   stop(): Promise<void>;
 }
 
@@ -62,13 +62,13 @@ class Embedded implements EmbeddedMongo {
     await this.#recovery;
     const { folder } = this.#place;
     if (!this.#held.mongod) return;
-    // From here on nobody attaches to it any more.
+    // From here on no other process attaches to it.
     if (readClaim(folder)?.owner === process.pid) writeClaim(folder, { owner: process.pid });
     await this.#held.mongod.stop();
     dropClaim(folder);
   }
 
-  /** A mongod that ends is started again, here or, if it was another's, by whoever of those left comes first. */
+  /** Restarts a mongod that has ended; if another process ran it, whichever remaining process is first. */
   #watch(): void {
     const { mongod, claim, port } = this.#held;
     const { folder, say } = this.#place;
@@ -77,7 +77,7 @@ class Embedded implements EmbeddedMongo {
     };
     if (mongod) {
       void mongod.ended.then((how) => {
-        if (!this.#stopping) say(`MongoDB has ended (${how}): starting it again on port ${port}.`);
+        if (!this.#stopping) say(`MongoDB has ended (${how}): restarting it on port ${port}.`);
         recover();
       });
       return;
@@ -101,16 +101,16 @@ class Embedded implements EmbeddedMongo {
       this.#restarts.push(Date.now());
       try {
         this.#held = await hold(this.#place, port);
-        if (this.#held.mongod) say(`MongoDB runs again on port ${port}, under this process.`);
+        if (this.#held.mongod) say(`MongoDB runs again on port ${port}, started by this process.`);
         this.#watch();
         return;
       } catch (error) {
-        say(`MongoDB does not start again: ${(error as Error).message}`);
+        say(`MongoDB could not be restarted: ${(error as Error).message}`);
       }
     }
     say(
-      `MongoDB stays down after ${RESTARTS_PER_MINUTE} attempts within a minute. Stop Shelfmark, see to the ` +
-        'reason given above, and start it again.',
+      `MongoDB stays down after ${RESTARTS_PER_MINUTE} attempts within a minute. Stop Shelfmark, fix the ` +
+        'problem reported above, and start it again.',
     );
   }
 }

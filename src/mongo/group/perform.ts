@@ -7,14 +7,14 @@ import { transaction } from '../transaction.ts';
 import type { Member } from './member.ts';
 import { sharedReads } from './shared-reads.ts';
 
-/** How often a group is made smaller; then each of its members goes alone. */
+/** How often a group is divided; after that each member runs alone. */
 const DIVISIONS = 4;
-/** The kinds of work that need a transaction of their own after all: a hook of theirs reads, or writes at once. */
+/** Kinds of work that turned out to need their own transactions: a hook reads or writes immediately. */
 export const loners = new WeakSet<object>();
-/** Milliseconds for which a request that is alone keeps others waiting. */
+/** Milliseconds for which a single request may keep others waiting. */
 const ALONE = 100;
 
-/** The members cannot be done by one transaction. These parts of them may; one that was refused goes alone after them. */
+/** The members do not fit in one transaction. These parts may; a refused member runs alone after them. */
 class Parted extends Error {
   readonly parts: Member[][];
   readonly refused: Member | undefined;
@@ -25,14 +25,14 @@ class Parted extends Error {
   }
 }
 
-/** Does what the members ask for, and settles each of them. Never rejects. */
+/** Performs the work of the members, and settles each of them. Never rejects. */
 export async function perform(members: Member[], divisions = 0): Promise<void> {
   const [first] = members;
   if (members.length === 1 && first) return atMost(ALONE, goAlone(first));
   let conflicts = 0;
   const work = () =>
     attempt(members).catch((error: unknown) => {
-      // The whole group tries once more: two that have met once seldom meet again.
+      // The whole group retries once: two groups that collided seldom collide again.
       const isConflict = isTransient(error) && !isUnreachable(error);
       if (isConflict && ++conflicts + divisions > 1) throw halves(members);
       throw error;
@@ -49,13 +49,13 @@ export async function perform(members: Member[], divisions = 0): Promise<void> {
     else if (divisions === DIVISIONS) for (const member of members) void goAlone(member);
     else {
       await Promise.all(error.parts.map((part) => perform(part, divisions + 1)));
-      // What it was refused for may be another member's.
+      // The refusal may belong to another member.
       if (error.refused) void goAlone(error.refused);
     }
   }
 }
 
-/** Waits for what never rejects, but not for long. */
+/** Waits briefly for a promise that never rejects. */
 const atMost = (time: number, done: Promise<void>): Promise<void> =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, time).unref();
@@ -83,7 +83,10 @@ function settle(member: Member, outcome: PromiseSettledResult<unknown>): void {
   }
 }
 
-/** Inside the transaction of the group: lets each member read and collect, and writes for those that were not refused. */
+/**
+ * Runs inside the group's transaction: each member reads and collects, then the writes of those that were not refused
+ * are kept.
+ */
 async function attempt(members: Member[]): Promise<PromiseSettledResult<unknown>[]> {
   const { session, stripes } = underway();
   const { lookUp, leave, requireRead } = sharedReads(members.length, (wanted) => readMany(wanted, session));
@@ -100,7 +103,7 @@ async function attempt(members: Member[]): Promise<PromiseSettledResult<unknown>
     outcomes[i]?.status === 'fulfilled' ? [{ ...store, member: members[i] as Member }] : [],
   );
   const collected = good.flatMap(({ writes, member }) => writes.map((write) => ({ write, member })));
-  // Several may refer to one document.
+  // Several members may refer to one document.
   const guards = new Map(good.flatMap((one) => [...one.guards]));
   try {
     await bulkWrite([...collected.map(({ write }) => write), ...guardWrites(guards)], session);

@@ -5,16 +5,16 @@ import type { Member } from './member.ts';
 import { loners, perform } from './perform.ts';
 
 /**
- * Group commit: requests that only create are written together, by one transaction for many, as databases do with their
- * logs. Whatever arrives while two groups are under way goes into the next one; a request that finds a free place starts
- * at once, and nothing waits for company. Each gets the answer that it would get alone.
+ * Group commit: requests that only create are written together, many in one transaction, as databases do with their
+ * logs. Requests that arrive while two groups are under way join the next group; a request that finds a free place
+ * starts at once, so none waits for company. Each gets the answer that it would get alone.
  */
 
-/** Groups under way at once. */
+/** The most groups under way at once. */
 const LANES = 2;
-/** Members of a group at most. */
+/** The most members of a group. */
 const SIZE = 32;
-/** Requests that may wait; more are refused at once. */
+/** The most waiting requests; more are refused at once. */
 const MAX_WAITING = 1_000;
 
 interface Waiting extends Member {
@@ -24,12 +24,12 @@ interface Waiting extends Member {
 const waiting: Waiting[] = [];
 let underWay = 0;
 
-/** A group runs on behalf of none of its members, and inside of none of their transactions. */
+/** A group runs on behalf of none of its members, and inside none of their transactions. */
 const outside = AsyncLocalStorage.snapshot();
 
 /**
- * The same as transaction(), for work that reads by lookUp() alone and collects what it writes. Work of a `kind` that
- * turns out to do more gets transactions of its own.
+ * Like transaction(), for work that reads with lookUp() alone and collects its writes. Work of a `kind` that turns out
+ * to do more gets its own transactions.
  */
 export function together<T>(kind: object, work: () => Promise<T>, claims: Claims): Promise<T> {
   if (loners.has(kind)) return transaction(work, claims);
@@ -69,6 +69,10 @@ function expire(member: Waiting): void {
 }
 
 const tooMany = (): Problem =>
-  new Problem('write_conflict', 'Too many requests wait to be written; nothing was written. Try again.', {
-    cause: `${waiting.length} other requests wait to be written.`,
-  });
+  new Problem(
+    'write_conflict',
+    'Too many requests are waiting to be written; nothing was written. Try again.',
+    {
+      cause: `${waiting.length} other requests are waiting to be written.`,
+    },
+  );

@@ -3,8 +3,8 @@ import type { Wanted } from '../read-many.ts';
 import type { Underway } from '../session.ts';
 
 /**
- * The members of a group read together, in one round trip: as soon as each of them waits for something or is done.
- * MongoDB takes the operations of a transaction one at a time.
+ * The members of a group read together, in one round trip, once each of them is waiting or done: MongoDB performs the
+ * operations of a transaction one at a time.
  */
 
 type Read = NonNullable<Underway['shared']>;
@@ -40,14 +40,14 @@ export function sharedReads(members: number, read: Read) {
     running--;
     readIfAllWait();
   };
-  /** Throws the error of a read that has failed: the transaction is lost with it. */
+  /** Throws the error of a failed read: it has aborted the transaction. */
   const requireRead = (): void => {
     if (failure) throw failure;
   };
   return { lookUp, leave, requireRead };
 }
 
-/** What several want of one collection under one condition becomes one part of the query. */
+/** Reads of one collection under one condition are merged into one part of the query. */
 async function answer(requests: Request[], read: Read): Promise<void> {
   const parts = new Map<string, { want: Wanted; ids: Map<string, unknown> }>();
   for (const want of requests.flatMap(({ wanted }) => wanted)) {

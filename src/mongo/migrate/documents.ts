@@ -5,8 +5,8 @@ import type { Documents, Foresight, How, Step, Structure } from './migration.ts'
 type Change = { where: Filter } & How;
 
 /**
- * Changes documents in one transaction: all of them, or none. Changes that follow each other in a migration are one
- * transaction together. For up to 10,000 documents; more are for `backfill`.
+ * Changes documents in one transaction: all of them, or none. Consecutive changes in a migration share one
+ * transaction. For up to 10,000 documents; use `backfill` for more.
  */
 export const change = (
   collection: string,
@@ -16,21 +16,21 @@ export const change = (
   down: typeof down === 'string' ? down : documents(collection, down),
 });
 
-/** In place of what undoes a step, where nothing has to be undone. */
+/** The inverse of a step that needs none. */
 export const nothing: Structure = { kind: 'structure', title: 'nothing to undo', apply: async () => {} };
 
 type OnlineChange = Change & {
   /**
-   * What no document may match at the end; the same as `where` unless said. `false`: the version before goes on storing
-   * such documents, and a later step takes care of them.
+   * What no document may match at the end; defaults to `where`. `false`: the previous version keeps storing such
+   * documents, and a later step handles them.
    */
   verify?: Filter | false;
 };
 
 /**
- * Changes any number of documents while others read and write them: batch by batch in the order of the ids, each
- * a transaction that also notes how far it has come. So it can be stopped or killed at any moment, and goes on where
- * it was; each document is changed once.
+ * Changes any number of documents while others read and write them: in batches, ordered by id, each a transaction that
+ * also records its progress. So it can be stopped or killed at any moment and resumes where it was; each document is
+ * changed once.
  */
 export const backfill = (
   collection: string,
@@ -60,7 +60,7 @@ const online = (collection: string, { verify, ...change }: OnlineChange): Docume
   online: { ...(verify !== false && { verify: verify ?? change.where }), repeatable: verify === undefined },
 });
 
-/** Changes the documents that match, inside a transaction; answers how many changed. */
+/** Changes the matching documents, inside a transaction; returns how many changed. */
 export async function changeMatching(
   db: mongo.Db,
   { collection, how }: Documents,
@@ -91,7 +91,7 @@ function updateOf(fields: Record<string, unknown>): mongo.UpdateFilter<mongo.Doc
 
 const SAMPLES = 2;
 
-/** How many documents would change, and the first of them as they are and as they would be. */
+/** How many documents would change, and the first few before and after. */
 export async function foreseeDocuments(
   db: mongo.Db,
   { collection, where, how }: Documents,

@@ -3,13 +3,13 @@ import type { mongo } from 'mongoose';
 import type { Check } from './migration.ts';
 
 /**
- * What a step of structure found before it changed anything, so that it can be put back exactly: after a failure or
- * a kill nobody can tell any more from the database what was there.
+ * What a structure step found before it changed anything, so that it can be restored exactly: after a failure or a
+ * kill the database no longer shows it.
  */
 export interface Former {
   /** Undefined for a step that may change anything. */
   collection?: string;
-  /** Undefined if there was none. */
+  /** Undefined if the collection did not exist. */
   found?: Found;
 }
 
@@ -28,7 +28,7 @@ export async function readFormer(db: mongo.Db, collection: string | undefined): 
   return { collection, found: { type, options, indexes } };
 }
 
-/** Makes a collection again what it was. One that was not there goes, unless somebody has filled it. */
+/** Restores a collection. One that did not exist is dropped, unless it has documents by now. */
 export async function putBack(db: mongo.Db, { collection, found }: Former, check: Check): Promise<void> {
   if (collection === undefined) return;
   const now = (await readFormer(db, collection)).found;
@@ -49,7 +49,7 @@ export async function putBack(db: mongo.Db, { collection, found }: Former, check
   const tooMany = now?.indexes.filter((index) => !isIn(found.indexes)(index)) ?? [];
   for (const { name } of tooMany) await db.collection(collection).dropIndex(name);
   const missing = found.indexes.filter((index) => index['name'] !== '_id_' && !isIn(now?.indexes)(index));
-  // One without a collation does not have that of its collection: MongoDB would have said so.
+  // An index without a collation has the simple one, not the collection's: MongoDB would have reported that.
   const indexes = missing.map((index) => ({ collation: { locale: 'simple' }, ...index }));
   if (indexes.length > 0) await db.command({ createIndexes: collection, indexes });
 }
@@ -78,6 +78,6 @@ export async function refuseFull(db: mongo.Db, collection: string): Promise<void
 
 export async function dropEmpty(db: mongo.Db, collection: string): Promise<void> {
   await refuseFull(db, collection);
-  // MongoDB does not mind if there is none.
+  // MongoDB accepts dropping a missing collection.
   await db.dropCollection(collection);
 }

@@ -3,7 +3,7 @@ import type { Former } from './former.ts';
 import { checksumOf, type Migration } from './migration.ts';
 import { prepareCollection } from './structure.ts';
 
-/** What the database remembers of its migrations. */
+/** The journal: what a database records of its migrations. */
 export const JOURNAL = {
   collection: 'migrations',
   indexes: [],
@@ -35,12 +35,12 @@ export const JOURNAL = {
 export interface Entry {
   _id: string;
   sha256: string;
-  /** Missing where it was applied by a version that did not say so. */
+  /** Missing for entries of older versions. */
   compatible?: boolean;
   state: 'applying' | 'applied' | 'undoing';
   step: number;
   checkpoint?: Checkpoint;
-  /** What its steps of structure found, by their number, while they were done and while they were undone. */
+  /** What its structure steps found, by their number, while they were done and while they were undone. */
   found?: { applying?: Record<number, Former>; undoing?: Record<number, Former> };
   changed: number;
   startedAt: Date;
@@ -48,13 +48,13 @@ export interface Entry {
   durationMs: number | null;
 }
 
-/** How far a walk through a collection has come. */
+/** The progress of a walk through a collection. */
 export interface Checkpoint {
   /** The id of the last document of the last batch. */
   last: unknown;
-  /** How many documents lie behind. */
+  /** How many documents have been processed. */
   walked: number;
-  /** How often it has been through. */
+  /** How many passes were made. */
   pass: number;
 }
 
@@ -62,14 +62,14 @@ export const journalOf = (db: mongo.Db): mongo.Collection<Entry> => db.collectio
 
 export const prepareJournal = (db: mongo.Db): Promise<void> => prepareCollection(db, JOURNAL);
 
-/** What a database's journal and a list of migrations say together. */
+/** The state that a database's journal and a list of migrations have together. */
 export interface History {
   entries: Map<string, Entry>;
-  /** Not applied, or not to the end. */
+  /** Not applied, or not completely. */
   pending: Migration[];
-  /** Applied by a version of the program that is newer than this one. */
+  /** Applied by a newer version of the program. */
   ahead: string[];
-  /** Applied, and gone from the list, though later ones are known. */
+  /** Applied and missing from the list, although later ones are known. */
   missing: string[];
 }
 
@@ -87,12 +87,12 @@ export async function readHistory(db: mongo.Db, migrations: Migration[]): Promis
   };
 }
 
-/** Everything because of which nothing can be applied, and what to do about it. */
+/** Everything that keeps migrations from being applied, and what to do about it. */
 export async function faultsOf(migrations: Migration[], history: History): Promise<string[]> {
   const { entries, pending, ahead, missing } = history;
   const faults = [
-    ...ahead.map((id) => `${id} was applied by a newer version of the program: deploy that one.`),
-    ...missing.map((id) => `${id} was applied, and its file is gone: put the file back.`),
+    ...ahead.map((id) => `${id} was applied by a newer version of the program: deploy that version.`),
+    ...missing.map((id) => `${id} was applied, but its file is gone: put the file back.`),
   ];
   const lastApplied = migrations.findLast(({ id }) => entries.has(id))?.id ?? '';
   for (const { id } of pending)
@@ -104,13 +104,13 @@ export async function faultsOf(migrations: Migration[], history: History): Promi
       faults.push(
         entry.state === 'applied'
           ? `${entry._id} was edited after it had been applied: put the file back as it was, and make the change in a new migration.`
-          : `${entry._id} was edited while it is half applied: put the file back as it was, and finish it (up) or undo it (down).`,
+          : `${entry._id} was edited while half applied: put the file back as it was, then finish it (up) or undo it (down).`,
       );
   }
   return faults;
 }
 
-/** Throws an Error that names all of the faults. */
+/** Throws an Error that names all faults. */
 export async function refuseFaults(migrations: Migration[], history: History): Promise<void> {
   const faults = await faultsOf(migrations, history);
   if (faults.length > 0) throw new Error(`The migrations are not in order:\n  ${faults.join('\n  ')}`);

@@ -6,10 +6,10 @@ import type { Check } from './migration.ts';
 import { prepareCollection } from './structure.ts';
 
 /**
- * One process at a time migrates a database. The lease is a document that holds for a while, by the server's clock,
- * and is renewed. Who was frozen for longer has lost it: whoever takes over counts up `fence`, every transaction of
- * a runner changes the fence only with its own number, and one that comes too late changes nothing. The fence is a
- * document of its own, so that the lease can be renewed while a transaction holds the fence.
+ * One process at a time migrates a database. The lease is a document that is valid for a while, by the server's clock,
+ * and is renewed. A process that was suspended for longer has lost it: its successor increments `fence`, and every
+ * transaction of a runner changes the fence only under its own number, so one that comes too late changes nothing. The
+ * fence is a separate document, so that the lease can be renewed while a transaction holds the fence.
  */
 export const LOCK = {
   collection: 'migrationlock',
@@ -44,21 +44,21 @@ interface LockDocument {
 }
 
 export interface Lock {
-  /** Runs `work` as one transaction, perhaps several times, that commits once, and only while the lock is ours. */
+  /** Runs `work` as one transaction, possibly several times, that commits once, and only while the lock is ours. */
   transaction: (work: (session: mongo.ClientSession) => Promise<void>) => Promise<void>;
   check: Check;
 }
 
 /** Another process has taken over. */
 export class LostLock extends Error {
-  /** `late` is the title of a step that no transaction contains, and that may have come too late. */
+  /** `late` is the title of a step outside transactions that may have run too late. */
   constructor(late?: string) {
-    const known = 'What was under way is undone or done by that one: npm run migrate -- status';
+    const known = 'That process finishes or undoes what was under way: npm run migrate -- status';
     const unknown =
-      `"${late}" may have changed what that one had made. When it has ended, npm run migrate -- status tells ` +
+      `"${late}" may have changed what that process had made. When it has ended, npm run migrate -- status shows ` +
       'whether the database is as defined.';
     super(
-      'This process had stopped for so long that another one has taken over the migration. ' +
+      'This process was suspended for so long that another process has taken over the migration. ' +
         (late === undefined ? known : unknown),
     );
   }
@@ -73,13 +73,13 @@ const OPTIONS = {
 } as const;
 
 export interface LockSettings {
-  /** Milliseconds that the lock holds without being renewed. */
+  /** Milliseconds that the lock is valid without renewal. */
   lease?: number;
   say?: (line: string) => void;
   signal?: AbortSignal;
 }
 
-/** Does the work as soon as no other process migrates. */
+/** Runs the work once no other process migrates. */
 export async function withLock<T>(
   db: mongo.Db,
   { lease = 15_000, say = () => {}, signal }: LockSettings,
@@ -113,7 +113,7 @@ export async function withLock<T>(
                 { session },
               );
               if (matchedCount > 0) return work(session);
-              // It may be here again because the answer to its commit was lost.
+              // It may run again because the reply to its commit was lost.
               const committed = await lock.findOne({ _id: FENCE, fence, beats }, { session });
               if (!committed) throw new LostLock();
             }, OPTIONS),
@@ -132,7 +132,7 @@ export async function withLock<T>(
 const FREE = { until: new Date(0), owner: null, session: null };
 const POLL = 200;
 
-/** Waits until the lock is free and takes it; answers the number of this holder. */
+/** Waits until the lock is free and takes it; returns the number of this holder. */
 async function take(
   lock: mongo.Collection<LockDocument>,
   {
@@ -151,7 +151,7 @@ async function take(
   for (let told = false; ; ) {
     const current = await lock.findOne({ _id: LEASE, $expr: { $lt: ['$until', '$$NOW'] } });
     if (current) {
-      // Its transaction may still be open, and would keep us waiting as long as MongoDB lets it live.
+      // Its transaction may still be open, and would block this one as long as MongoDB lets it live.
       if (current.session) await killSession(lock, current.session);
       const taken = await lock.findOneAndUpdate(
         { _id: LEASE, fence: current.fence, $expr: { $lt: ['$until', '$$NOW'] } },
@@ -172,7 +172,7 @@ async function take(
     }
     if (!told) {
       const holder = await lock.findOne({ _id: LEASE });
-      if (holder?.owner) say(`Waiting: ${holder.owner} migrates this database.`);
+      if (holder?.owner) say(`Waiting: ${holder.owner} is migrating this database.`);
       told = holder?.owner !== undefined;
     }
     if (signal?.aborted) throw new Interrupted();
@@ -180,21 +180,21 @@ async function take(
   }
 }
 
-/** It was told to stop. What is done is noted, and will not be done again. */
+/** The process was told to stop. Finished work is recorded and not repeated. */
 export class Interrupted extends Error {
   constructor() {
-    super('Interrupted: what is done is kept. To go on: npm run migrate -- up');
+    super('Interrupted: finished work is kept. To continue: npm run migrate -- up');
   }
 }
 
-/** Not everybody may; then the transaction has to expire. */
+/** The user may lack the right to kill sessions; then the transaction has to expire. */
 const killSession = (lock: mongo.Collection<LockDocument>, session: mongo.Document) =>
   lock.db
     .admin()
     .command({ killSessions: [session] })
     .catch(() => {});
 
-/** Makes what a lock consists of. */
+/** Creates the documents of the lock. */
 export async function prepareLock(db: mongo.Db): Promise<void> {
   await prepareCollection(db, LOCK);
   const lock = db.collection<LockDocument>(LOCK.collection);
@@ -202,20 +202,20 @@ export async function prepareLock(db: mongo.Db): Promise<void> {
   await lock.updateOne({ _id: FENCE }, { $setOnInsert: { fence: 0, beats: 0 } }, { upsert: true });
 }
 
-/** How long a database that cannot be reached is waited for. */
+/** How long to wait for an unreachable database. */
 const PATIENCE = 60_000;
 
-/** LockTimeout, LockBusy, WriteConflict: others use the collection that is to change. */
+/** LockTimeout, LockBusy, WriteConflict: others are using the collection. */
 const BUSY = new Set<unknown>([24, 46, 112]);
 const DUPLICATE_KEY = 11000;
 
-/** Whether the same may succeed when it is tried again. */
+/** Whether the same operation may succeed if it is retried. */
 const isPassing = (error: unknown): boolean => {
   const { code } = error as { code?: unknown };
   return BUSY.has(code) || (isTransient(error) && code !== DUPLICATE_KEY);
 };
 
-/** The driver repeats a transaction that has failed in passing, except where a lost primary leaves no label. */
+/** The driver retries transactions after transient errors, except when a lost primary leaves no label. */
 export async function patiently(work: () => Promise<unknown>): Promise<void> {
   const deadline = performance.now() + PATIENCE;
   for (;;) {

@@ -6,18 +6,17 @@ import type { mongo } from 'mongoose';
 import type { Filter } from '../layout.ts';
 
 /**
- * A migration is a value: a file of its own, that never changes once it has been applied anywhere, and the steps
- * that it consists of. Steps come from `structure.ts` and `documents.ts`, and are literals: what a migration does
- * must not change when a definition does.
+ * A migration is a value: its own file, which never changes once applied anywhere, and its steps. Steps come from
+ * `structure.ts` and `documents.ts` and are literals: what a migration does must not change when a definition does.
  */
 export interface Migration {
   /** The name of its file: 0001-initial. */
   id: string;
   file: string;
   steps: Step[];
-  /** It takes away what the version before uses, so it waits until no server of that version runs. */
+  /** It removes something that the previous version uses, so it waits until no server of that version runs. */
   afterDeployment: boolean;
-  /** The version before can work with it: one that is restarted after it was applied starts. */
+  /** The previous version can work with it: its servers can restart after it was applied. */
   compatible: boolean;
 }
 
@@ -29,22 +28,22 @@ export interface Step {
 
 export type Action = Structure | Documents;
 
-/** A change of what no transaction can contain: collections, indexes, validators. */
+/** A change that cannot be part of a transaction: of collections, indexes, validators. */
 export interface Structure {
   kind: 'structure';
   title: string;
-  /** What it changes; undefined: perhaps anything. */
+  /** The collection that it changes; undefined if it may change anything. */
   collection?: string;
-  /** Can be done twice: who is killed right after it is followed by somebody who does it again. */
+  /** Must be repeatable: if the runner is killed right after it, the next runner does it again. */
   apply: (db: mongo.Db, check: Check) => Promise<void>;
   foresee?: (db: mongo.Db) => Promise<Foresight>;
-  /** It only adds: a program that knows nothing of it works as before, and breaks nothing. */
+  /** It only adds: programs that do not know of it keep working, and break nothing. */
   adds?: boolean;
-  /** Throws where it must not be done as things stand; asked before anything of its migration is. */
+  /** Throws if it must not run in the present state; called before anything of its migration runs. */
   refuse?: (db: mongo.Db) => Promise<void>;
 }
 
-/** Throws if another process has taken over. To be called right before what no transaction can contain. */
+/** Throws if another process has taken over. To be called right before an operation outside transactions. */
 export type Check = () => Promise<void>;
 
 /** A change of the documents of one collection. */
@@ -54,16 +53,16 @@ export interface Documents {
   collection: string;
   where: Filter;
   how: How;
-  /** In batches, beside whatever else uses the collection; undefined: all of it in one transaction. */
+  /** In batches, while others use the collection; undefined: in one transaction. */
   online?: {
-    /** What no document may match afterwards; undefined: a later step takes care of what comes to match meanwhile. */
+    /** What no document may match afterwards; undefined: a later step handles documents that match meanwhile. */
     verify?: Filter;
-    /** What comes to match `where` meanwhile is changed too: `verify` is the same. */
+    /** Documents that come to match `where` meanwhile are changed too: `verify` equals `where`. */
     repeatable: boolean;
   };
 }
 
-/** An aggregation pipeline; or a function that says which fields to set, undefined to remove one. */
+/** An aggregation pipeline, or a function that returns the fields to set (undefined removes one). */
 export type How = { update: mongo.Document[] } | { each: (document: any) => Record<string, unknown> };
 
 /** What an action would do. */
@@ -71,18 +70,18 @@ export interface Foresight {
   /** How many documents would change, and a few of them. */
   changes?: number;
   samples?: { before: unknown; after: unknown }[];
-  /** How many documents stand in its way, and the ids of a few. */
+  /** How many documents block it, and the ids of a few. */
   refused?: number;
   ids?: unknown[];
   /** The rules that those few break: title.maxLength. */
   rules?: string[];
-  /** Why MongoDB would refuse it, whatever the documents are. */
+  /** Why MongoDB would refuse it regardless of documents. */
   conflict?: string;
 }
 
 /**
- * A migration, in the file of this URL (`import.meta.url`). Whether the version before can work with it follows from its
- * steps unless `compatible` says so.
+ * A migration, defined in the file of this URL (`import.meta.url`). Whether the previous version can work with it
+ * follows from its steps unless `compatible` says so.
  */
 export function migration(
   url: string,
@@ -92,16 +91,18 @@ export function migration(
     compatible = steps.every(({ up }) => up.kind === 'structure' && up.adds === true),
   } = {},
 ): Migration {
-  // Built code stands beside its source, so that the checksum is that of the source in either case.
+  // The build copies the sources beside the compiled files, so the checksum is that of the source in either case.
   const file = fileURLToPath(url).replace(/\.js$/, '.ts');
   return { id: basename(file, '.ts'), file, steps, afterDeployment, compatible };
 }
 
-/** Without the last ones that wait for the end of the version before; one that others follow has waited long enough. */
+/**
+ * Without the last migrations that wait for the end of the previous version. One that others follow no longer waits.
+ */
 export const beforeDeployment = (migrations: Migration[]): Migration[] =>
   migrations.slice(0, migrations.findLastIndex(({ afterDeployment }) => !afterDeployment) + 1);
 
-/** The SHA-256 of a migration's source; line ends do not count. */
+/** The SHA-256 of a migration's source; line endings do not count. */
 export async function checksumOf({ id, file }: Migration): Promise<string> {
   try {
     const source = await readFile(file, 'utf8');

@@ -7,18 +7,18 @@ import type { Documents } from './migration.ts';
 import { startThrottle } from './throttle.ts';
 
 /**
- * Documents that one transaction walks through. Whoever writes one of them meanwhile waits for its end, so a batch has
- * as many as take about BATCH_TIME.
+ * The documents of one transaction. Concurrent writes to them wait for its end, so a batch has as many as take about
+ * BATCH_TIME.
  */
 const BATCH = { first: 500, least: 20, most: 2_000 };
 /** Milliseconds. */
 const BATCH_TIME = 300;
-/** How often a collection is gone through for the sake of what comes to match meanwhile. */
+/** How often a collection is traversed, to reach documents that come to match meanwhile. */
 const PASSES = 3;
 
 export interface Progress {
   title: string;
-  /** Documents that lie behind, and about how many there are. */
+  /** Documents processed, and about how many there are. */
   walked: number;
   total: number;
 }
@@ -33,7 +33,7 @@ interface Walk {
 
 const NOWHERE: Checkpoint = { last: null, walked: 0, pass: 1 };
 
-/** Goes through a collection in batches, from where the journal says; see `backfill`. */
+/** Goes through a collection in batches, resuming from the journal's checkpoint; see `backfill`. */
 export async function runOnline(action: Documents, walk: Walk): Promise<void> {
   const { db, onProgress } = walk;
   const { title, collection } = action;
@@ -65,7 +65,7 @@ export async function runOnline(action: Documents, walk: Walk): Promise<void> {
   }
 }
 
-/** How many documents the next batch has, if one of `size` took so long. */
+/** The size of the next batch, after one of `size` took so long. */
 const fitting = (size: number, elapsed: number): number => {
   const factor = Math.min(Math.max(BATCH_TIME / elapsed, 0.25), 2);
   return Math.min(Math.max(Math.round(size * factor), BATCH.least), BATCH.most);
@@ -78,7 +78,7 @@ async function nextBatch(
   checkpoint: Checkpoint,
   size: number,
 ): Promise<Checkpoint | undefined> {
-  // The first time most documents match, and the index of the ids is read alone; later only few do.
+  // In the first pass most documents match, so only the index of the ids is read; later only few match.
   const some = checkpoint.pass > 1 ? action.where : {};
   const bound = await endOfBatch(db.collection(action.collection), checkpoint.last, some, size);
   if (!bound) return undefined;
@@ -97,7 +97,7 @@ async function noted({ db, lock, entry }: Walk, from: Checkpoint, to: Checkpoint
   return to;
 }
 
-/** Only from where it is: what has been committed already is not done again. */
+/** Only from the expected checkpoint: a committed batch is not repeated. */
 async function moveCheckpoint(
   db: mongo.Db,
   { _id }: Entry,
@@ -140,12 +140,12 @@ async function endOfBatch(
   return last && { last: last._id, size: tail.length };
 }
 
-/** How many documents are not as they should be in the end. */
+/** How many documents are still not as they should be. */
 const unfinished = async ({ collection, online }: Documents, db: mongo.Db): Promise<number> =>
   online?.verify ? db.collection(collection).countDocuments(online.verify) : 0;
 
 const notVerified = ({ title, online }: Documents, left: number): Error =>
   new Error(
     `${title}: ${left} documents still match ${JSON.stringify(online?.verify)}. ` +
-      'Either something goes on storing such documents (an older version of the program?), or the change does not reach them.',
+      'Either something keeps storing such documents (an older version of the program?), or the change does not make them stop matching.',
   );

@@ -6,7 +6,7 @@ import { Interrupted, type Lock, LostLock, patiently } from './lock.ts';
 import type { Action, Documents, Structure } from './migration.ts';
 import { type Progress, runOnline } from './online.ts';
 
-/** What the steps of a migration need. */
+/** The context of a migration's steps. */
 export interface Run {
   db: mongo.Db;
   lock: Lock;
@@ -15,10 +15,10 @@ export interface Run {
   signal: AbortSignal | undefined;
 }
 
-/** What `change` takes in one transaction: MongoDB ends one that takes too long. */
+/** The most documents that `change` takes in one transaction, which MongoDB's time limit bounds. */
 const MOST = 10_000;
 
-/** Does what remains to be done of a migration, step by step, and notes each. */
+/** Runs the remaining steps of a migration, and records each. */
 export async function perform(run: Run, entry: Entry, actions: Action[]): Promise<void> {
   const { db, lock, say, signal } = run;
   while (entry.step < actions.length) {
@@ -49,7 +49,7 @@ export async function perform(run: Run, entry: Entry, actions: Action[]): Promis
   }
 }
 
-/** No transaction contains it; so what it finds is noted first, and put back if it fails. */
+/** Runs outside transactions, so the state that it finds is recorded first, and restored if it fails. */
 async function applyStructure({ db, lock }: Run, entry: Entry, action: Structure): Promise<void> {
   const { step } = entry;
   const state = entry.state as 'applying' | 'undoing';
@@ -59,7 +59,7 @@ async function applyStructure({ db, lock }: Run, entry: Entry, action: Structure
     });
   const place = `found.${state}.${step}`;
   const all = ((entry.found ??= {})[state] ??= {});
-  // One that is there already is from a runner that was killed: what is there now is half of the step.
+  // A recorded state is from a runner that was killed: the database is halfway through the step.
   if (!all[step]) {
     const former = await readFormer(db, action.collection);
     await noteFound({ $set: { [place]: former } });
@@ -80,7 +80,7 @@ async function applyStructure({ db, lock }: Run, entry: Entry, action: Structure
   }
 }
 
-/** Puts a collection back as a step has found it. */
+/** Restores a collection to the state that a step has found. */
 export const puttingBack = (former: Former): Structure => ({
   kind: 'structure',
   title: `put ${former.collection} back`,
@@ -88,7 +88,7 @@ export const puttingBack = (former: Former): Structure => ({
   apply: (db, check) => putBack(db, former, check),
 });
 
-/** The changes of documents at the start of a list that can be made in one transaction. */
+/** The document changes at the start of a list that fit in one transaction. */
 function smallOnes(actions: Action[]): Documents[] {
   const end = actions.findIndex((action) => action.kind !== 'documents' || action.online);
   return actions.slice(0, end < 0 ? undefined : end) as Documents[];
@@ -100,7 +100,7 @@ async function refuseMany(db: mongo.Db, collection: string, where: object): Prom
     throw new Error(`More than ${MOST} documents of ${collection} would change at once: use backfill().`);
 }
 
-/** Only from the step where it is, so that none is counted twice. */
+/** Only from the expected step, so that none is counted twice. */
 async function note(
   db: mongo.Db,
   { _id, step }: Entry,

@@ -5,11 +5,11 @@ import { databaseProblem } from '../failures.ts';
 import { readHistory } from './journal.ts';
 import { beforeDeployment, type Migration } from './migration.ts';
 
-/** Whether the database is as this version of the program wants it. */
+/** Whether the database is in the state that this version of the program needs. */
 export interface Readiness {
-  /** Throws the problem that every request gets until it is. */
+  /** Throws the problem that every request gets until then. */
   require: () => void;
-  /** Rejects with the reason why it can never be. */
+  /** Rejects with the reason if it can never become ready. */
   failure: Promise<never>;
   stop: () => void;
 }
@@ -17,9 +17,9 @@ export interface Readiness {
 const LOOK_EVERY = 1_000;
 
 /**
- * Looks at the migrations until none is pending, then does what else must be done before the first request. From
- * then on it is ready for good: a later migration must leave the version before it in working order, so that one
- * can replace the other without a pause.
+ * Polls the migrations until none is pending, then makes the other preparations for the first request. From then on it
+ * stays ready: a later migration must keep the previous version working, so that versions can be exchanged without a
+ * pause.
  */
 export async function watchReadiness(
   db: mongo.Db,
@@ -39,7 +39,7 @@ export async function watchReadiness(
         if (!found) await prepare();
         problem = found;
       } catch (error) {
-        // The database is gone or busy at the moment; what was known before holds.
+        // The database is unavailable or busy at the moment; the previous result stands.
         const passing = error instanceof Problem ? error : databaseProblem(error);
         if (passing?.status !== 503) throw error;
       }
@@ -49,7 +49,7 @@ export async function watchReadiness(
   const failure = new Promise<never>((_, reject) => {
     if (problem) becomeReady().catch((error) => stopped.signal.aborted || reject(error));
   });
-  // It may come before anybody waits for it.
+  // It may reject before anything awaits it.
   failure.catch(() => {});
   return {
     require: () => {
@@ -74,7 +74,7 @@ export async function notReady(db: mongo.Db, migrations: Migration[]): Promise<P
   if (pending.length > 0)
     return new Problem(
       'migrations_pending',
-      `Migrations are not applied yet (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up, or node dist/scripts/migrate.js up`,
+      `Pending migrations (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up, or node dist/scripts/migrate.js up`,
     );
   return undefined;
 }

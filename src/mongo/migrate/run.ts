@@ -10,16 +10,16 @@ import { perform, puttingBack, type Run } from './perform.ts';
 import { dropViewsOfNothing, renewViews } from './views.ts';
 
 export interface Settings extends LockSettings {
-  /** The last migration that is to be applied, or to stay: its name, or the beginning of it. */
+  /** The last migration to be applied or kept: its name, or the beginning of it. */
   to?: string | undefined;
-  /** Servers of the version before may run: what takes away what they use is not applied yet. */
+  /** Servers of the previous version may be running: migrations that remove what they use wait. */
   duringDeployment?: boolean;
   onProgress?: (progress: Progress) => void;
-  /** What the definitions want to be shown; made when all migrations are applied. */
+  /** The views and role to create once all migrations are applied. */
   views?: Record<string, View>;
 }
 
-/** Applies what is pending, in order, and answers what that was. Of several that run at once one does it. */
+/** Applies pending migrations in order, and returns them. Of several concurrent runners one does the work. */
 export async function up(db: mongo.Db, migrations: Migration[], settings: Settings = {}): Promise<string[]> {
   const applicable = settings.duringDeployment ? beforeDeployment(migrations) : migrations;
   const wanted = settings.to === undefined ? applicable : upTo(migrations, settings.to);
@@ -38,12 +38,12 @@ export async function up(db: mongo.Db, migrations: Migration[], settings: Settin
   return applied;
 }
 
-/** What the definitions want to be shown needs all that they have. */
+/** Views need every collection that they show. */
 const showViews = async (db: mongo.Db, { views }: Settings, isComplete: boolean): Promise<void> => {
   if (views && isComplete) await renewViews(db, views);
 };
 
-/** Undoes the last migration; with `to`, all that came after that one. Answers what that was. */
+/** Undoes the last migration; with `to`, all that came after it. Returns them. */
 export async function down(
   db: mongo.Db,
   migrations: Migration[],
@@ -89,7 +89,7 @@ export async function redo(
 export const upTo = (migrations: Migration[], to: string | undefined): Migration[] =>
   migrations.slice(0, indexOf(migrations, to) + 1);
 
-/** -1 for '0', which stands before the first. */
+/** -1 for '0', which is before the first. */
 function indexOf(migrations: Migration[], to: string | undefined): number {
   if (to === undefined) return migrations.length - 1;
   if (/^0+$/.test(to)) return -1;
@@ -117,7 +117,7 @@ async function locked(
 async function apply(run: Run, migration: Migration, found: Entry | undefined): Promise<void> {
   const { id, steps } = migration;
   if (found?.state === 'undoing')
-    throw new Error(`${id} is half undone: npm run migrate -- down finishes that.`);
+    throw new Error(`${id} is half undone: finish that with npm run migrate -- down.`);
   if (!found) await refuseApplying(run.db, migration);
   const entry = found ?? (await begin(run, migration));
   try {
@@ -128,7 +128,7 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
     );
   } catch (error) {
     if (error instanceof LostLock || error instanceof Interrupted) throw error;
-    // Whoever has taken over ends our transactions, which looks like a failure.
+    // A runner that takes over ends our transactions, which looks like a failure.
     await run.lock.check().catch((lost) => {
       throw lost instanceof LostLock ? lost : error;
     });
@@ -146,8 +146,8 @@ async function apply(run: Run, migration: Migration, found: Entry | undefined): 
 }
 
 /**
- * What would be half applied, and could not be undone, is not begun: with a step that nothing undoes, every step is
- * looked at first. One whose collection an earlier step changes may be in order by then.
+ * Refuses to begin a migration that would fail halfway and could not be undone: if any step is irreversible, all steps
+ * are checked first. A step whose collection an earlier step changes may be fine by then.
  */
 async function refuseApplying(db: mongo.Db, { id, steps }: Migration): Promise<void> {
   if (steps.every(({ down }) => typeof down !== 'string')) return;
@@ -156,7 +156,7 @@ async function refuseApplying(db: mongo.Db, { id, steps }: Migration): Promise<v
     if (up.kind === 'structure' && !changed.has(up.collection ?? '')) {
       const { refused = 0, ids = [], rules = [], conflict } = (await up.foresee?.(db)) ?? {};
       const few = [ids.map(String).join(', '), rules.join(', ')].filter(Boolean).join('; ');
-      const reason = conflict ?? (refused > 0 && `${refused} documents stand in its way (${few}).`);
+      const reason = conflict ?? (refused > 0 && `${refused} documents block it (${few}).`);
       if (reason) throw new Error(`${id} cannot be applied: ${up.title}: ${reason} Nothing was changed.`);
     }
     // It may change anything.
@@ -183,16 +183,16 @@ async function begin({ db, lock }: Run, migration: Migration): Promise<Entry> {
   return entry;
 }
 
-/** A small migration that has failed leaves nothing behind, if that is possible; a long one can go on. */
+/** A failed small migration is undone if possible; a long one can be continued. */
 async function undoFailed(run: Run, migration: Migration, entry: Entry, error: Error): Promise<Error> {
   const { id, steps } = migration;
-  // MongoDB says only in the details which rules a document breaks.
+  // Only the details of MongoDB's error say which rules a document breaks.
   const rules = rulesBroken(error)?.join(', ');
   const reason = rules ? `${error.message} (${rules})` : error.message;
   const explain = (what: string) => new Error(`${id} has failed: ${reason}\n${what}`, { cause: error });
   const goesOn =
-    `Its first ${entry.step} of ${steps.length} steps are done. When the reason is mended, npm run migrate -- up ` +
-    'goes on';
+    `Its first ${entry.step} of ${steps.length} steps are done. Once the cause is fixed, npm run migrate -- up ` +
+    'continues';
   let undoing: Entry;
   try {
     undoing = beginUndoing(migration, entry);
@@ -204,19 +204,19 @@ async function undoFailed(run: Run, migration: Migration, entry: Entry, error: E
   if (steps.some(({ up }) => up.kind === 'documents' && up.online))
     return explain(`${goesOn}, or npm run migrate -- down undoes them.`);
   try {
-    // It is short: who wants to interrupt it waits for its end.
+    // Undoing is short, and is not interrupted.
     await undo({ ...run, signal: undefined }, migration, undoing);
     return explain('It was undone: nothing of it remains.');
   } catch (reason) {
     if (reason instanceof LostLock) throw reason;
     return explain(
-      `Undoing it has failed too: ${(reason as Error).message}\nIt is half undone. When that reason is mended, ` +
-        'npm run migrate -- down goes on with it; then npm run migrate -- up applies it again.',
+      `Undoing it has failed too: ${(reason as Error).message}\nIt is half undone. Once that cause is fixed, ` +
+        'continue with npm run migrate -- down, then apply it again with npm run migrate -- up.',
     );
   }
 }
 
-/** Where the undoing of a migration starts; throws if something of it cannot be undone. */
+/** The step at which undoing starts; throws if something cannot be undone. */
 function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
   if (entry.state === 'undoing') return entry;
   const { checkpoint, ...rest } = entry;
@@ -227,7 +227,7 @@ function beginUndoing({ id, steps }: Migration, entry: Entry): Entry {
   return { ...rest, state: 'undoing', step: steps.length - done };
 }
 
-/** Nothing is begun that could not go on: what would be half undone serves no version of the program. */
+/** Refuses to begin what would fail halfway: a half undone migration serves no version of the program. */
 export async function refuseUndoing(
   db: mongo.Db,
   { id, steps }: Migration,
@@ -237,7 +237,7 @@ export async function refuseUndoing(
   const changed = new Set<string>();
   for (const { down } of steps.toReversed()) {
     if (typeof down === 'string') continue;
-    // What its own steps change may be in order by then.
+    // Its own steps may change this by then.
     if (down.kind === 'documents') changed.add(down.collection);
     else if (!changed.has(down.collection ?? ''))
       await down.refuse?.(db).catch((error: Error) => {
@@ -257,6 +257,6 @@ async function undo(run: Run, { id, steps }: Migration, entry: Entry): Promise<v
   });
 }
 
-/** What was not applied to its end is put back as it was: it may have found what its `down` would take away. */
+/** A step that was not finished is restored to what it found: its `down` might remove what was there before. */
 const undoing = ({ down }: Step, found: Former | undefined): Action =>
   found?.collection === undefined ? (down as Action) : puttingBack(found);

@@ -18,14 +18,14 @@ import { dropEmpty, refuseFull } from './former.ts';
 import type { Foresight, Step, Structure } from './migration.ts';
 import { enforce, SHOWN, setValidator, validatorOf, violators } from './validate.ts';
 
-/** The steps that change what a database is made of. */
+/** Steps that change the structure of a database. */
 
-/** An index as createIndexes takes it; its name, if it is not the usual one. */
+/** An index for createIndexes; with its name, if that is not the default. */
 type Index = { name?: string } & IndexLayout;
 
 type NewCollection = Omit<CollectionLayout, 'indexes' | 'validation' | 'view'> & { indexes?: Index[] };
 
-/** Makes a collection, or gives one that exists what it lacks. Undone only while it is empty. */
+/** Creates a collection, or adds what an existing one lacks. Undone only while it is empty. */
 export const createCollection = (name: string, layout: NewCollection): Step => ({
   up: adding(!mayRefer(layout.schema?.properties))(
     `create the collection ${name}`,
@@ -68,10 +68,10 @@ export const createCollection = (name: string, layout: NewCollection): Step => (
 const otherCollation = (name: string, found: object | undefined): Error =>
   new Error(
     `The collection ${name} exists with ${found ? 'another' : 'no'} collation, which cannot be changed: its strings ` +
-      'would compare otherwise than the program expects. Rename it, apply this, and copy its documents into the new one.',
+      'would compare differently than the program expects. Rename it, apply this, and copy its documents into the new one.',
   );
 
-/** Removes a collection with its documents. */
+/** Drops a collection with its documents. */
 export const dropCollection = (name: string): Step => ({
   up: structure(
     `drop the collection ${name}`,
@@ -79,16 +79,16 @@ export const dropCollection = (name: string): Step => ({
     async (db) => void (await db.dropCollection(name)),
     async (db) => ({ changes: await db.collection(name).countDocuments() }),
   ),
-  down: 'Its documents are gone.',
+  down: 'Its documents cannot be restored.',
 });
 
-/** Several are built in one pass through the collection. */
+/** Several indexes are built in one pass through the collection. */
 export const createIndex = (collection: string, ...indexes: Index[]): Step => ({
   up: makeIndexes(collection, indexes),
   down: removeIndexes(collection, indexes),
 });
 
-/** Names the whole index, so that it can be made again. */
+/** Takes the whole index, so that it can be created again. */
 export const dropIndex = (collection: string, ...indexes: Index[]): Step => ({
   up: removeIndexes(collection, indexes),
   down: makeIndexes(collection, indexes),
@@ -122,7 +122,7 @@ async function foreseeIndex(db: mongo.Db, collection: string, index: Index): Pro
   };
 }
 
-/** MongoDB has one index of a name, one of texts, and one of a key with the same of all that `identity` has. */
+/** MongoDB allows one index per name, one text index, and one per key and `identity`. */
 async function indexConflict(db: mongo.Db, collection: string, index: Index): Promise<string | undefined> {
   const { name, key, ...options } = named(index) as { name: string; key: object };
   const indexes = (await readLayout(db, collection))[collection]?.indexes ?? {};
@@ -139,7 +139,7 @@ async function indexConflict(db: mongo.Db, collection: string, index: Index): Pr
     if (isSameKey && isSame(identity(options), identity(otherOptions)))
       return `The index ${other} of ${collection} has the same key: drop it by a step before this one.`;
     if (isOfText(key) && isOfText(otherKey))
-      return `The index ${other} of ${collection} is of texts, of which there can be one: drop it by a step before this one.`;
+      return `The index ${other} of ${collection} is a text index, of which there can be only one: drop it by a step before this one.`;
   }
   return undefined;
 }
@@ -161,7 +161,7 @@ interface Field {
 export const optional = (schema: JsonSchema): Field => ({ schema, required: false });
 export const required = (schema: JsonSchema): Field => ({ schema, required: true });
 
-/** Changes what the validator says of one field; without `from` the field is new, without `to` it goes. */
+/** Changes the validator's rules of one field; without `from` the field is new, without `to` it is removed. */
 export const changeField = (
   collection: string,
   field: string,
@@ -174,11 +174,11 @@ const fieldRule = (
   former: Field | undefined,
   rule: Field | undefined,
 ): Structure => {
-  // What is allowed in addition refuses no document that there is: a large collection need not be read for that.
+  // Allowing more refuses no existing document: a large collection need not be scanned.
   const harmless = !former && !rule?.required;
   const changed = async (db: mongo.Db): Promise<Validator> => {
     const { schema, rules } = await validatorOf(db, collection);
-    if (!schema) throw new Error(`The collection ${collection} has no validator that could be changed.`);
+    if (!schema) throw new Error(`The collection ${collection} has no validator to change.`);
     const { [field]: _, ...others } = schema.properties ?? {};
     const properties = rule ? { ...schema.properties, [field]: rule.schema } : others;
     const { required = [], ...rest } = schema;
@@ -195,7 +195,7 @@ const fieldRule = (
   );
 };
 
-/** Changes what else the schema of a validator says: its title, its description, several fields at once. */
+/** Changes the rest of a validator's schema: its title, its description, several fields at once. */
 export const changeValidator = (
   collection: string,
   { from, to }: { from: JsonSchema; to: JsonSchema },
@@ -204,7 +204,7 @@ export const changeValidator = (
 const validator = (collection: string, schema: JsonSchema): Structure =>
   validation(`change the validator of ${collection}`, collection, (now) => ({ ...now, schema }));
 
-/** Changes a rule across fields, by its code; without `from` it is new, without `to` it goes. */
+/** Changes a rule across fields, by its code; without `from` it is new, without `to` it is removed. */
 export const changeRule = (
   collection: string,
   code: string,
@@ -229,7 +229,7 @@ const validation = (title: string, collection: string, change: (now: Validator) 
   );
 };
 
-/** Has MongoDB keep what documents were before and after each change, so that the changes can be followed. */
+/** Makes MongoDB keep documents before and after each change, so that changes can be followed. */
 export const keepImages = (collection: string): Step => ({
   up: images(collection, true),
   down: images(collection, false),
@@ -250,7 +250,7 @@ async function setImages(db: mongo.Db, collection: string, enabled: boolean): Pr
   await db.command({ collMod: collection, changeStreamPreAndPostImages: { enabled } });
 }
 
-/** Changes what a view shows; without `from` it is new, without `to` it goes. */
+/** Changes a view; without `from` it is new, without `to` it is removed. */
 export const changeView = (name: string, { from, to }: { from?: View; to?: View }): Step => ({
   up: showInstead(name, to),
   down: showInstead(name, from),
@@ -270,8 +270,8 @@ const showInstead = (name: string, view: View | undefined): Structure =>
   });
 
 /**
- * Anything else that the driver can do. It must be possible to do it twice, and to undo it where it was not done or
- * not to its end.
+ * Any other operation of the driver. It must be repeatable, and it must be possible to undo it if it was not done or
+ * only partly.
  */
 export const run = (
   title: string,
@@ -301,11 +301,11 @@ const adding =
   (adds: boolean) =>
   (...given: Parameters<typeof structure>): Structure => ({ ...structure(...given), adds });
 
-/** A program that does not know of a reference removes what is referred to. */
+/** A program that does not know of a reference would remove referenced documents. */
 const mayRefer = ({ _id, ...fields }: JsonSchema['properties'] = {}): boolean =>
   JSON.stringify(fields).includes('"objectId"');
 
-/** Documents that have a value in common which is to be unique, as the index compares them. */
+/** Documents that share a value that is to be unique, as the index compares them. */
 async function duplicates(db: mongo.Db, collection: string, index: Index): Promise<Foresight> {
   const groups = await db
     .collection(collection)
@@ -341,7 +341,7 @@ const ignore =
 /** Another process that starts at the same moment may have been faster. */
 const unlessExists = (created: Promise<unknown>): Promise<unknown> => created.catch(ignore(NAMESPACE_EXISTS));
 
-/** Makes a collection of the runner's own; one that an earlier version has made gets the rules of this one. */
+/** Creates a collection of the runner itself; an existing one from an earlier version gets this version's rules. */
 export async function prepareCollection(
   db: mongo.Db,
   { collection, schema }: { collection: string; schema: JsonSchema },

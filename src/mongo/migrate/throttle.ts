@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { mongo } from 'mongoose';
 
 /**
- * Keeps a long change from slowing down everybody else. All the time it reads one document by its id, as a request
- * would; while that takes more than twice as long as before the change began, the pauses between the batches grow.
+ * Keeps a long change from slowing down other clients. It constantly reads one document by its id, as a request would;
+ * while that takes more than twice as long as before the change began, the pauses between batches grow.
  */
 export interface Throttle {
   pause: () => Promise<void>;
@@ -13,7 +13,7 @@ export interface Throttle {
 const PROBES = 20;
 const PROBE_EVERY = 25;
 const TOLERATED = 2;
-/** Milliseconds. What is quicker than this nobody feels, and mere chance would decide. */
+/** Milliseconds. Faster reads are imperceptible, and differences among them random. */
 const FLOOR = 2;
 const LONGEST_PAUSE = 500;
 
@@ -48,5 +48,5 @@ export async function startThrottle(db: mongo.Db, collection: string): Promise<T
   };
 }
 
-/** The slowest but one: a single outlier is chance. */
+/** The second slowest: a single outlier is chance. */
 const upper = (times: number[]): number => times.toSorted((a, b) => b - a)[1] ?? 0;

@@ -10,9 +10,9 @@ export async function validatorOf(db: mongo.Db, name: string): Promise<Validator
 }
 
 /**
- * Gives a collection a validator that all of its documents obey. First the validator, then the look at what is
- * there: nothing that breaks it can come in between. If that fails, the runner puts the former one back, because the
- * API could no longer change what breaks it.
+ * Gives a collection a validator that all of its documents meet. The validator is set first and the documents are
+ * checked afterwards, so that none can break it in between. If the check fails, the runner restores the former
+ * validator, because the API could no longer change the offending documents.
  */
 export async function enforce(
   db: mongo.Db,
@@ -25,7 +25,7 @@ export async function enforce(
   if (refused === 0) return;
   throw new Error(
     `${refused} documents of ${collection} break the new rules, such as ${ids.map(String).join(', ')} ` +
-      `(${rules.join(', ')}): change them first, by a step before this one.`,
+      `(${rules.join(', ')}): change them in a step before this one.`,
   );
 }
 
@@ -55,7 +55,7 @@ export async function violators(db: mongo.Db, collection: string, validator: Val
   return { refused, ids, rules: refused > 0 ? await rulesBrokenBy(db, collection, validator, ids) : [] };
 }
 
-/** The rules that some of these documents break, each by itself: title.maxLength, or the code of a rule across fields. */
+/** The rules that some of these documents break: title.maxLength, or the code of a rule across fields. */
 async function rulesBrokenBy(
   db: mongo.Db,
   collection: string,

@@ -4,14 +4,14 @@ import { readLayout, type View } from '../layout.ts';
 import { changeView } from './structure.ts';
 
 /**
- * Views can be derived from the definitions at any time, so they are no part of migrations: applying migrations ends
- * with making them anew.
+ * Views can be derived from the definitions at any time, so they are not part of migrations: `up` ends by recreating
+ * them.
  */
 
-/** What the names of the views that show a collection for people end in. */
+/** The suffix of the views that show a collection for people. */
 export const NAMED = '_named';
 
-/** Makes views what they should be, and drops those that show a collection for people and are no longer wanted. */
+/** Creates or updates views, and drops those with the suffix that are no longer wanted. */
 export async function renewViews(db: mongo.Db, wanted: Record<string, View>): Promise<void> {
   const layout = await readLayout(db);
   for (const [name, to] of Object.entries(wanted))
@@ -21,11 +21,11 @@ export async function renewViews(db: mongo.Db, wanted: Record<string, View>): Pr
   await letBrowse(db, Object.keys(wanted));
 }
 
-/** The role of those who look at the database with other tools. */
+/** The role for people who browse the database with other tools. */
 const BROWSE = 'browse';
-/** What Mongo Express asks of whatever it shows. */
+/** The commands that Mongo Express needs for every collection it shows. */
 const ACTIONS = ['find', 'collStats', 'indexStats', 'listIndexes'];
-/** MongoDB: the caller may not do this. */
+/** MongoDB's error code for missing rights. */
 const UNAUTHORIZED = 13;
 
 interface Privilege {
@@ -33,13 +33,13 @@ interface Privilege {
   actions: string[];
 }
 
-/** Lets the role `browse` read these views and no other, where there is that role and this user may change it. */
+/** Lets the role `browse` read these views and no others, if the role exists and this user may change it. */
 async function letBrowse(db: mongo.Db, views: string[]): Promise<void> {
   try {
     const { roles } = await db.command({ rolesInfo: BROWSE, showPrivileges: true });
     const [role] = roles as [{ privileges: Privilege[] }?];
     if (!role) return;
-    // With an empty name it is what is not about one collection: to list them.
+    // An empty name means the database itself: to list its collections.
     const granted = role.privileges.filter(({ resource }) => resource.collection);
     const names = granted.map(({ resource }) => resource.collection);
     const privileges = views
@@ -53,7 +53,7 @@ async function letBrowse(db: mongo.Db, views: string[]): Promise<void> {
   }
 }
 
-/** Drops the views of collections that do not exist any more. */
+/** Drops the views of collections that no longer exist. */
 export async function dropViewsOfNothing(db: mongo.Db): Promise<void> {
   const layout = await readLayout(db);
   for (const [name, { view }] of Object.entries(layout)) if (view && !layout[view.on]) await apply(db, name);

@@ -8,7 +8,7 @@ const listing = {
   sort: [],
 } as const;
 
-// There is no scope for it: no API key gets in.
+// No scope covers it, so API keys are refused.
 const policy = { role: 'admin' } as const;
 
 export const routes = (): Route[] => [

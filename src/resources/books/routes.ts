@@ -13,7 +13,7 @@ export const listing = {
   measures: ['year', 'createdAt'],
 } as const;
 
-/** A book that can be created. */
+/** A valid body for a new book. */
 export const example = {
   title: 'The Dispossessed',
   authors: ['Ursula K. Le Guin'],

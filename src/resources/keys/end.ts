@@ -3,7 +3,7 @@ import { noteChange } from '../../schema/changes.ts';
 import { modelOf } from '../../schema/model.ts';
 import { ApiKey } from './key.ts';
 
-/** Removes all API keys of a user; inside a transaction. */
+/** Removes all API keys of a user, inside a transaction. */
 export async function endKeys(user: Types.ObjectId): Promise<void> {
   const keys = await modelOf(ApiKey).find({ user }, { _id: 1 }).lean();
   if (keys.length === 0) return;

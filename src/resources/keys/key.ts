@@ -3,7 +3,7 @@ import { instant, ref, text } from '../../schema/fields.ts';
 import { resource } from '../../schema/resource.ts';
 import { User } from '../users/user.ts';
 
-/** Lets a program act as a user, within its scopes. Of its secret only a digest is stored. */
+/** Lets a program act as a user, within its scopes. Only a digest of its secret is stored. */
 export const ApiKey = resource('ApiKey', {
   collection: 'keys',
   description: 'Lets a program act as its user, within its scopes',

@@ -19,7 +19,7 @@ const DAY = 24 * 60 * 60 * 1_000;
 const DAYS = { default: 90, most: 366 };
 const MAX_KEYS = 50;
 
-/** No key: one could make another that can do more, or outlive itself. */
+/** Not with a key: it could create one with more rights, or one that outlives it. */
 const byLogin: Access = { role: 'member' };
 
 const common = { tag: 'auth', policy: byLogin, secret: true as const };
@@ -34,7 +34,7 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     description: 'Without their secrets, which are not stored.',
     answer: {
       status: 200,
-      description: 'All of them',
+      description: 'Your API keys',
       schema: z
         .strictObject({ items: z.array(ApiKey.document).describe('The newest first') })
         .meta({ id: 'ApiKeys', description: 'The API keys of a user' }),
@@ -53,9 +53,9 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     method: 'post',
     path: '/me/keys',
     operationId: 'createKey',
-    summary: 'Make an API key',
+    summary: 'Create an API key',
     description:
-      'It acts as you, within its scopes; send it as `Authorization: Bearer sk_…`. This answer is the only one that shows it.',
+      'It acts as you, within its scopes; send it as `Authorization: Bearer sk_…`. Only this answer shows it.',
     body: {
       schema: z
         .strictObject({
@@ -64,9 +64,9 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
           scopes: scopesOf(resources),
           expiresAt: instant()
             .optional()
-            .describe(`In ${DAYS.default} days, if not given; in ${DAYS.most} days at the latest`),
+            .describe(`${DAYS.default} days from now by default, at most ${DAYS.most}`),
         })
-        .meta({ id: 'ApiKeyBody', description: 'What the key is for' }),
+        .meta({ id: 'ApiKeyBody', description: 'A new API key' }),
       example: {
         currentPassword: DEMO_PASSWORD,
         name: 'Nightly report',
@@ -89,10 +89,10 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
       const days = (expiresAt.getTime() - Date.now()) / DAY;
       if (days <= 0 || days > DAYS.most) throw wrongExpiry();
       const user = callerId();
-      // Of those that are made at once each has to wait, and then counts the others: the limit holds.
+      // Concurrent creates wait for each other here, then count again, so the limit holds.
       removeGuards([{ collection: User.collection, id: user }]);
       if ((await modelOf(ApiKey).countDocuments({ user })) >= MAX_KEYS)
-        throw new Problem('validation_failed', `You have ${MAX_KEYS} keys already: remove one first.`);
+        throw new Problem('validation_failed', `You already have ${MAX_KEYS} keys: remove one first.`);
       const secret = makeSecret();
       const made = await create(ApiKey, { user, name, scopes, expiresAt, digest: digestOf(secret) });
       noteEvent({ event: 'key_created', account: user, reason: scopes.join(' ').slice(0, 200) });
@@ -105,9 +105,9 @@ export const routes = ({ resources }: { resources: AnyResource[] }): Route[] => 
     path: '/me/keys/{id}',
     operationId: 'removeKey',
     summary: 'Remove an API key',
-    description: 'The key is invalid from this moment on.',
+    description: 'The key becomes invalid at once.',
     params: byId(ApiKey),
-    answer: { status: 204, description: 'It is removed' },
+    answer: { status: 204, description: 'Removed' },
     handler: async ({ params }) => {
       await remove(ApiKey, params.id);
       noteEvent({ event: 'key_removed', account: callerId() });

@@ -56,27 +56,27 @@ export const routes = (): Route[] => [
   related(Tag, Post, 'tags', listing),
   command(Post, 'publish', {
     summary: 'Publish a draft',
-    description: 'Everybody can read it from now on. A post that is already published stays as it is.',
+    description: 'Everybody can read it from then on. A published post stays as it is.',
     example: '65f000000000000000000d03',
     handler: ({ params }) => publish(params.id),
   }),
   command(User, 'transfer', {
     operationId: 'transferPosts',
     summary: 'Give all posts to another user',
-    description: 'All posts of this user become posts of another user, so that this user can be removed.',
+    description: 'Makes another user the author of all posts of this user, so that this user can be removed.',
     policy: { role: 'admin', scope: 'posts:write' },
     body: {
       schema: z
-        .strictObject({ to: objectId().describe('The user who gets them') })
-        .meta({ id: 'Transfer', description: 'Who gets the posts' }),
+        .strictObject({ to: objectId().describe('The new author') })
+        .meta({ id: 'Transfer', description: 'The new author of the posts' }),
       example: { to: '65f000000000000000000c02' },
     },
     answer: {
       status: 200,
       description: 'Done',
       schema: z
-        .strictObject({ changed: z.int().describe('How many posts were transferred') })
-        .meta({ id: 'Transferred', description: 'What was done' }),
+        .strictObject({ changed: z.int().describe('The number of transferred posts') })
+        .meta({ id: 'Transferred', description: 'The result' }),
       example: { changed: 1 },
     },
     problems: redirectionProblems(User),

@@ -13,7 +13,7 @@ import { ApiKey } from '../keys/key.ts';
 import { User } from '../users/user.ts';
 import { Session } from './session.ts';
 
-/** Who is calling, by the header Authorization. */
+/** Identifies the caller by the header Authorization. */
 export async function authenticate(authorization: string): Promise<Caller> {
   if (authorization === '') return ANONYMOUS;
   const [, token] = /^Bearer +([\w.~+/=-]+)$/i.exec(authorization) ?? [];
@@ -41,8 +41,8 @@ async function byKey(key: Types.ObjectId, secret: string): Promise<Caller> {
 }
 
 /**
- * The caller as the database knows him at this moment: a token or key says who it is; that it is still good, and what
- * the user may do, is read each time. So a logout or another role holds at once.
+ * The caller with present rights: a token or key identifies the user; whether it is still valid, and the user's role,
+ * is read from the database each time. So logouts and role changes take effect at once.
  */
 export async function confirm(who: Caller): Promise<Caller> {
   const { id, session, key } = who;
@@ -55,10 +55,12 @@ export async function confirm(who: Caller): Promise<Caller> {
   return { ...who, role: found.role, expiresAt, asOf };
 }
 
-/** Milliseconds for which a write relies on what has been read of its caller. */
+/** Milliseconds for which a write trusts the caller's rights as read before. */
 const FRESH = 50;
 
-/** The same for a write, at the beginning of its transaction: it reads again only if it has waited for something. */
+/**
+ * Confirms the caller's rights at the beginning of a write's transaction: reads again only if the write has waited.
+ */
 export async function confirmAgain(who: Caller): Promise<Caller> {
   const isRecent = who.asOf !== undefined && performance.now() - who.asOf < FRESH;
   if (confirmations.hasSubscribers) confirmations.publish({ source: isRecent ? 'recent' : 'database' });
@@ -70,7 +72,7 @@ const refused = (fault: string, reason: string, account?: Types.ObjectId): Probl
 
 type Authority = typeof Session | typeof ApiKey;
 
-/** What a session or a key is good for, with the role of its user. */
+/** The rights of a session or key, with the role of its user. */
 interface Standing {
   _id: Types.ObjectId;
   user: Types.ObjectId;
@@ -80,19 +82,19 @@ interface Standing {
   scopes: string[];
 }
 
-/** Not `<=`: what other tools have stored and is no time must not last for ever. */
+/** Not `<=`: a value of another type, stored by another tool, must not make a session last for ever. */
 const hasExpired = ({ expiresAt }: Standing): boolean => !(expiresAt > new Date());
 
-/** undefined where there is no such session or key, or its user is gone or locked. */
+/** undefined if the session or key does not exist, or its user is gone or locked. */
 const sessionById = loader((ids) => read(Session, ids));
 const keyById = loader((ids) => read(ApiKey, ids));
 
 type Stored = Standing & { users: { role?: Role; lockedAt?: Date | null }[] };
 
-// No more stages and conditions than this, though all of the user comes along: with them MongoDB needs twice the time.
+// Further stages and conditions would double MongoDB's time, although this returns the whole user.
 const join = { from: User.collection, field: 'user', as: 'users' };
 
-/** On the driver's collection: at each request Mongoose would cost as much as the reading. */
+/** The driver's collection: Mongoose's overhead per request would cost as much as the query. */
 async function read(
   authority: Authority,
   _id: Types.ObjectId | { $in: Types.ObjectId[] },
@@ -107,5 +109,5 @@ async function read(
   );
 }
 
-/** Where it stands that a caller may go on, and with which rights. */
+/** The collections that decide whether a caller may continue, and with which rights. */
 export const authorities: AnyResource[] = [User, Session, ApiKey];

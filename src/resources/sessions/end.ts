@@ -8,9 +8,9 @@ import { User } from '../users/user.ts';
 import { parse } from './refresh-token.ts';
 import { Session } from './session.ts';
 
-/** How sessions end: by their owner, by somebody who may, or because there are too many. */
+/** Ends sessions: by their owner, by an admin, or because there are too many. */
 
-/** Ends the session of an access or refresh token; of one that is neither, nothing (RFC 7009). */
+/** Ends the session of an access or refresh token; does nothing for an unknown token (RFC 7009). */
 export async function revoke(token: string): Promise<void> {
   const claims = await verifyToken(token);
   if (claims && claims !== 'expired') return end(new Types.ObjectId(claims.session));
@@ -26,15 +26,15 @@ export async function end(id: Types.ObjectId): Promise<void> {
   if (session) runAs({ kind: 'user', id: session.user }, () => noteChange(Session, id, 'remove'));
 }
 
-/** Ends all sessions of a user but the one that is given. */
+/** Ends all sessions of a user except the given one. */
 export async function endOthers(user: Types.ObjectId, session?: Types.ObjectId): Promise<void> {
-  // A login under way holds one of these guards: one of the two has to wait, and then sees what the other did.
+  // A concurrent login holds one of these guards: one of the two waits, then sees what the other did.
   removeGuards([{ collection: User.collection, id: user }]);
   const others = { user, ...(session && { _id: { $ne: session } }) };
   await endAll(await modelOf(Session).find(others, { _id: 1 }).lean());
 }
 
-/** Whoever logs in again and again ends his oldest sessions. */
+/** Ends the oldest sessions of a user who has too many. */
 const MAX_SESSIONS = 100;
 
 export const endOldest = async (user: Types.ObjectId): Promise<void> =>

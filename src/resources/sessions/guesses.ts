@@ -5,43 +5,43 @@ import { count, countApart, forgive, look, type Patience, remember } from '../..
 import { digest } from '../../schema/etag.ts';
 
 /**
- * Guesses at passwords. Each wrong one counts for the address it comes from, for the /64 and /48 around an IPv6
- * address, and for the account; where too many have been wrong, the next one has to wait. Nothing is ever locked:
+ * Limits on password guessing. A wrong password counts for its address, for the /64 and /48 around an IPv6 address, and
+ * for the account; after too many, the next attempt has to wait. Nothing is ever locked:
  *
- * - From an address that has logged in to the account lately, only wrong guesses from that address at that account
- *   count. So neither strangers nor neighbours behind the same address keep its owner out.
- * - An account that is being guessed at makes each new network wait by itself. So guesses from elsewhere do not use up
- *   the turn of an owner who comes from a new address.
+ * - For an address that has logged in to the account recently, only wrong passwords from that address for that account
+ *   count. So neither strangers nor neighbours behind the same address can keep its owner out.
+ * - An account under attack makes each new network wait separately. So guesses from elsewhere do not use up the attempts
+ *   of an owner who comes from a new address.
  */
 
 const ADDRESS: Patience = { name: 'address', free: 20, forgiven: 60 };
-/** Many households. */
+/** A /48 may contain many households. */
 const WIDE: Patience = { name: 'network', free: 60, forgiven: 20 };
 const ACCOUNT: Patience = { name: 'account', free: 20, forgiven: 60 };
 const KNOWN: Patience = { name: 'known', free: 10, forgiven: 60 };
-/** Of somebody who has logged in, as a stolen token has. */
+/** For password checks of a logged-in user: a stolen token could guess, too. */
 const SESSION: Patience = { name: 'session', free: 5, forgiven: 60 };
 
-/** How long an address stays known to an account after a login, in seconds. */
+/** How long an account remembers an address after a login, in seconds. */
 const LATELY = 30 * 24 * 60 * 60;
 
 interface Counter {
   patience: Patience;
   key: string;
-  /** Whether each network waits for itself. */
+  /** Whether each network waits separately. */
   apart?: true;
 }
 
-/** Where a guess at an account comes from. */
+/** The address and account of a guess. */
 function placeOf(name: string) {
   const [address = '', wide] = origin()?.networks ?? [];
-  // What clients type may be long, and nobody else's business.
+  // Hashed: client input may be long, and is private.
   const account = digest(name.toLowerCase());
   const here = digest(JSON.stringify([account, address]));
   return { account, address, wide, here, known: `login:${here}` };
 }
 
-/** Runs a login's guess at a password; one that is not let in throws a 429. */
+/** Runs a login's password check; throws a 429 if it has to wait. */
 export async function guessingAs<T>(name: string, work: () => Promise<T>): Promise<T> {
   const { account, address, wide, here, known } = placeOf(name);
   const place = wide ?? address;
@@ -53,7 +53,7 @@ export async function guessingAs<T>(name: string, work: () => Promise<T>): Promi
   ];
   const found = await look([known, ...[...asKnown, ...asStranger].map((counter) => idOf(counter, place))]);
   const counters = found.has(known) ? asKnown : asStranger;
-  // Whoever has to wait costs this one read: the counts are written where it is certain by then.
+  // A request that has to wait costs only this read: the counts are written when it is admitted.
   for (const counter of counters) {
     const seconds = found.get(idOf(counter, place)) ?? 0;
     if (seconds > 0) throw tooMany(seconds, counter);
@@ -63,13 +63,13 @@ export async function guessingAs<T>(name: string, work: () => Promise<T>): Promi
   return result;
 }
 
-/** Whoever has shown by mail that an account is his gets in from here, whatever others try. */
+/** A user who has proved by mail that the account is theirs may log in from here, whatever others try. */
 export const knownFromHere = (name: string): Promise<void> => remember(placeOf(name).known, LATELY);
 
 const idOf = ({ patience, key, apart }: Counter, place: string): string =>
   [patience.name, key, ...(apart ? [place] : [])].join(':');
 
-/** Runs the guess at the password of the caller. It counts for the session, so that its thief cannot find it. */
+/** Runs a check of the caller's password. It counts per session, so that a thief of the session cannot guess it. */
 export const guessingOwn = <T>(work: () => Promise<T>): Promise<T> =>
   guessing([{ patience: SESSION, key: String(caller().session ?? callerId()) }], '', work);
 
@@ -82,7 +82,7 @@ async function guessing<T>(counters: Counter[], place: string, work: () => Promi
     const { patience, key, apart } = counter;
     const seconds = await (apart ? countApart(patience, key, place) : count(patience, key));
     if (seconds > 0) {
-      // What one of them does not let in has tried nothing, for the others.
+      // If one counter refuses, nothing was tried as far as the others are concerned.
       await takeBack();
       throw tooMany(seconds, counter);
     }
@@ -93,7 +93,7 @@ async function guessing<T>(counters: Counter[], place: string, work: () => Promi
     await takeBack();
     return result;
   } catch (error) {
-    // A failure of ours tells nobody whether the guess was right.
+    // A failure of the server reveals nothing about the guess.
     if (!(error instanceof Problem) || error.status >= 500) await takeBack();
     throw error;
   }

@@ -15,13 +15,13 @@ import { expiry, whereFrom } from './life.ts';
 import { made, type Tokens, tokensOf } from './refresh-token.ts';
 import { Session } from './session.ts';
 
-/** A user who has shown that an account is his, and by which password. */
+/** A user whose password was verified, and its hash. */
 export interface Proof {
   user: Types.ObjectId;
   passwordHash: string;
 }
 
-/** The same answer, in the same time, for a name that nobody has and for a wrong password. Before the transaction. */
+/** Unknown names and wrong passwords get the same answer after the same time. Runs before the transaction. */
 export const prove = (email: string, password: string): Promise<Proof> =>
   guessingAs(email, () => check(email, password));
 
@@ -35,7 +35,7 @@ async function check(email: string, password: string): Promise<Proof> {
   return { user: user._id, passwordHash: user.passwordHash };
 }
 
-/** Begins a session, unless the password has changed since it was shown. */
+/** Starts a session, unless the password has changed since it was verified. */
 export async function login(proof: Proof): Promise<Tokens> {
   const user = await modelOf(User).findById(proof.user).lean();
   if (user?.passwordHash !== proof.passwordHash || user.lockedAt) throw refused(proof.user, 'wrong_password');
@@ -54,16 +54,16 @@ export async function login(proof: Proof): Promise<Tokens> {
   return tokensOf(user._id, { session, origin, secret });
 }
 
-/** Only who knows the password learns of it. */
+/** Only revealed to somebody who knows the password. */
 const unverified = (account: Types.ObjectId): Problem =>
   new Problem(
     'invalid_grant',
-    'Confirm your e-mail address first, by the link that was sent to it; POST /auth/verification sends another.',
+    'Confirm your e-mail address first, with the link that was sent to it. POST /auth/verification sends another link.',
     { event: { event: 'login_failed', account, reason: 'unverified' } },
   );
 
-/** The reason is for the log: the caller must not learn which names exist. */
+/** The reason is only logged: clients must not learn which names exist. */
 const refused = (account: Types.ObjectId | undefined, reason: string): Problem =>
-  new Problem('invalid_grant', 'The name and password do not belong together.', {
+  new Problem('invalid_grant', 'The name or password is wrong.', {
     event: { event: 'login_failed', account, reason },
   });

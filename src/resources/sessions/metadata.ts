@@ -3,7 +3,7 @@ import { ANYONE } from '../../schema/policy.ts';
 import { issuer, publicKeys } from '../../auth/tokens.ts';
 import { route } from '../../http/route.ts';
 
-/** What a client of OAuth, and a service that checks our tokens, can find out by itself (RFC 8414, RFC 7517). */
+/** Metadata from which OAuth clients, and services that verify tokens, configure themselves (RFC 8414, RFC 7517). */
 
 const server = z
   .strictObject({
@@ -19,7 +19,7 @@ const server = z
     revocation_endpoint_auth_methods_supported: z.array(z.string()),
     service_documentation: z.url(),
   })
-  .meta({ id: 'AuthorizationServer', description: 'How to get a token here (RFC 8414)' });
+  .meta({ id: 'AuthorizationServer', description: 'OAuth metadata of this server (RFC 8414)' });
 
 const key = z
   .strictObject({
@@ -39,8 +39,8 @@ export const metadata = [
     ...open,
     path: '/.well-known/oauth-authorization-server',
     operationId: 'readAuthorizationServer',
-    summary: 'Read how to get a token',
-    description: 'The metadata from which clients of OAuth 2 configure themselves (RFC 8414).',
+    summary: 'Read the OAuth metadata',
+    description: 'OAuth 2 clients configure themselves from it (RFC 8414).',
     answer: {
       status: 200,
       description: 'The metadata',
@@ -54,10 +54,10 @@ export const metadata = [
     path: '/.well-known/jwks.json',
     operationId: 'listPublicKeys',
     summary: 'List the keys that verify tokens',
-    description: 'Other services verify access tokens (RFC 9068) with them.',
+    description: 'For services that verify access tokens (RFC 9068).',
     answer: {
       status: 200,
-      description: 'All of them; the first one signs',
+      description: 'The public keys; the first one signs',
       schema: z.strictObject({ keys: z.array(key) }).meta({ id: 'PublicKeys', description: 'A JWK Set' }),
       example: {
         keys: [

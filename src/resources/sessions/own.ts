@@ -7,7 +7,7 @@ import type { DocumentOf } from '../../schema/resource.ts';
 import { remove } from '../../schema/store.ts';
 import { Session } from './session.ts';
 
-/** No key: to see and end logins is for people. */
+/** Not with a key: sessions are for people to see and end. */
 const common = { tag: 'auth', policy: { role: 'member' as const }, secret: true as const };
 
 export const own = (): Route[] => [
@@ -17,10 +17,10 @@ export const own = (): Route[] => [
     path: '/me/sessions',
     operationId: 'listSessions',
     summary: 'List your logins',
-    description: 'Where you are logged in, and when and from where each login was last used.',
+    description: 'Your sessions, and when and from where each was last used.',
     answer: {
       status: 200,
-      description: 'All of them',
+      description: 'Your sessions',
       schema: z
         .strictObject({
           items: z
@@ -30,7 +30,7 @@ export const own = (): Route[] => [
                   ...Session.document.shape,
                   current: z.boolean().describe('Whether it is the session of this request'),
                 })
-                .meta({ id: 'OwnSession', description: 'A login of yours' }),
+                .meta({ id: 'OwnSession', description: 'One of your sessions' }),
             )
             .describe('The newest first'),
         })
@@ -53,9 +53,9 @@ export const own = (): Route[] => [
     path: '/me/sessions/{id}',
     operationId: 'endSession',
     summary: 'End one of your logins',
-    description: 'Its tokens are invalid from this moment on.',
+    description: 'Its tokens become invalid at once.',
     params: byId(Session),
-    answer: { status: 204, description: 'It has ended' },
+    answer: { status: 204, description: 'Ended' },
     handler: async ({ params }) => {
       await remove(Session, params.id);
       noteEvent({ event: 'session_ended', account: callerId() });

@@ -1,20 +1,22 @@
 import { Types } from 'mongoose';
 import { ACCESS_SECONDS, digestOf, signToken } from '../../auth/tokens.ts';
 
-/** A refresh token: its session, the secret that all tokens of the session share, and one that is its own. */
+/**
+ * The parts of a refresh token: its session, a secret shared by all refresh tokens of the session, and its own secret.
+ */
 interface RefreshToken {
   session: Types.ObjectId;
   origin: string;
   secret: string;
 }
 
-/** What is no refresh token at all reads as one of a session that does not exist. */
+/** A malformed token is parsed as one of a session that does not exist. */
 export function parse(token: string): RefreshToken {
   const [, id, origin = '', secret = ''] = /^([0-9a-f]{24})\.([\w-]{43})\.([\w-]{43})$/.exec(token) ?? [];
   return { session: new Types.ObjectId(id), origin, secret };
 }
 
-/** What is stored of a new refresh token: never the token itself. */
+/** The stored form of a new refresh token: never the token itself. */
 export const made = (secret: string, previous: string | null = null) => ({
   digest: digestOf(secret),
   previous,

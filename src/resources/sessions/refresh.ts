@@ -7,16 +7,16 @@ import { expiry, whereFrom } from './life.ts';
 import { made, parse, type Tokens, tokensOf } from './refresh-token.ts';
 import { Session } from './session.ts';
 
-/** For so many milliseconds the predecessor of a refresh token still gets a token: two tabs have refreshed at once. */
+/** Milliseconds for which the predecessor of a refresh token is still accepted: two tabs may refresh at once. */
 const GRACE = 30_000;
-/** Those of a session that are good at the same time. Those that were not used for longest go first. */
+/** The most refresh tokens of a session that are valid at a time; the least recently used ones are dropped. */
 const MAX_TOKENS = 20;
 
 /**
- * New tokens for a refresh token, which is used up by that. Tabs that share one and refresh at once each get a token
- * of their own. Any other token that was used before has been copied: by whom, nobody can say, so the session ends for
- * both. That must stay, hence a problem that is returned and not thrown. What was never a token of the session, as its
- * origin shows, ends nothing: ids can be guessed.
+ * Exchanges a refresh token for new tokens; it can be used once. Tabs that share one and refresh at once each get a
+ * token of their own. Any other reuse means that the token was copied, so the session is revoked. That must be stored,
+ * so the problem is returned and not thrown. A token with a wrong session secret was never issued and revokes nothing:
+ * ids can be guessed.
  */
 export async function refresh(token: string): Promise<Tokens | Problem> {
   const { session: id, origin, secret: given } = parse(token);
@@ -44,4 +44,4 @@ export async function refresh(token: string): Promise<Tokens | Problem> {
 }
 
 const refused = (): Problem =>
-  new Problem('invalid_grant', 'The refresh token is not valid any more; log in again.');
+  new Problem('invalid_grant', 'The refresh token is no longer valid; log in again.');

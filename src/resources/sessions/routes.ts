@@ -8,9 +8,12 @@ import { login, type Proof, prove } from './login.ts';
 import { refresh } from './refresh.ts';
 import { metadata } from './metadata.ts';
 
-/** OAuth 2 for our own clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
+/** OAuth 2 for first-party clients: the password grant and rotating refresh tokens (RFC 6749, RFC 7009). */
 
-/** Swagger UI fills a form in from the examples of its fields. Not strict: what a client says beyond this is ignored (RFC 6749, section 3.2). */
+/**
+ * Swagger UI fills in a form from the examples of its fields. Not strict: unknown parameters are ignored (RFC 6749,
+ * section 3.2).
+ */
 const form = <S extends z.ZodRawShape>(fields: S) => z.object(fields);
 const short = z.string().max(1_000);
 
@@ -37,18 +40,19 @@ const tokenRequest = form({
     .meta({ description: 'For `refresh_token`: the last one issued', example: '' }),
 }).meta({
   id: 'TokenRequest',
-  description:
-    'How to get a token: `password` requires a username and a password, `refresh_token` a refresh_token',
+  description: '`password` requires username and password, `refresh_token` requires refresh_token',
 });
 
 const tokenAnswer = z
   .strictObject({
-    access_token: z.string().describe('To be sent as `Authorization: Bearer …`'),
+    access_token: z.string().describe('Send it as `Authorization: Bearer …`'),
     token_type: z.literal('Bearer'),
     expires_in: z.int().describe('Seconds until the access token expires'),
-    refresh_token: z.string().describe('Gets the next tokens, once; they come with another refresh token'),
+    refresh_token: z
+      .string()
+      .describe('Can be exchanged once for new tokens, which include the next refresh token'),
   })
-  .meta({ id: 'Tokens', description: 'What to log in with' });
+  .meta({ id: 'Tokens', description: 'An access token and a refresh token' });
 
 const example = {
   access_token: 'eyJhbGciOiJFZERTQSJ9.…',
@@ -65,7 +69,7 @@ export const routes = (): Route[] => [
     path: '/auth/token',
     operationId: 'createToken',
     tag: 'auth',
-    summary: 'Log in, or go on',
+    summary: 'Log in or refresh',
     description:
       'Returns an access token for a name and password, or for the refresh token that came with the last access token. A refresh token can be used once: using it again ends the session.',
     policy: open,
@@ -84,7 +88,7 @@ export const routes = (): Route[] => [
       if (grant_type === 'password')
         return { proof: await prove(required({ username }), required({ password })) };
       if (grant_type === 'refresh_token') return { token: required({ refresh_token }) };
-      throw new Problem('unsupported_grant_type', 'grant_type is password or refresh_token.');
+      throw new Problem('unsupported_grant_type', 'grant_type must be password or refresh_token.');
     },
     handler: ({ body: { proof, token } }) => (proof ? login(proof) : refresh(token)),
   }),
@@ -104,13 +108,13 @@ export const routes = (): Route[] => [
         token_type_hint: z.string().max(100).optional().describe('Not needed'),
       }).meta({ id: 'RevokeRequest', description: 'The token to revoke' }),
       types: [FORM_TYPE],
-      example: { token: 'the one to be revoked' },
+      example: { token: 'the token to revoke' },
     },
-    // Some clients take nothing but JSON for an answer.
+    // Some clients accept only JSON as an answer.
     answer: {
       status: 200,
       description: 'The session has ended',
-      schema: z.strictObject({}).meta({ id: 'Revoked', description: 'There is nothing to say' }),
+      schema: z.strictObject({}).meta({ id: 'Revoked', description: 'An empty object' }),
       example: {},
     },
     problems: ['invalid_request'],
@@ -123,7 +127,7 @@ export const routes = (): Route[] => [
   ...metadata,
 ];
 
-/** The one value of a form that must be there. */
+/** The value of a form parameter that this grant type requires. */
 function required(given: Record<string, string | undefined>): string {
   const [[name, value] = []] = Object.entries(given);
   if (value === undefined || value === '') throw new Problem('invalid_request', `${name} is missing.`);

@@ -4,7 +4,7 @@ import { Session } from './session.ts';
 
 const inAMonth = (): string => new Date(Date.now() + 30 * 24 * 60 * 60 * 1_000).toISOString();
 
-/** Nobody knows its secrets: it is there to be listed and ended. */
+/** Its secrets were discarded: the session is only there to be listed and ended. */
 export const seeds: Seed[] = [
   [Session, [{ ...Session.example, expiresAt: inAMonth(), origin: digestOf(makeSecret()), tokens: [] }]],
 ];

@@ -3,7 +3,7 @@ import { instant, ref, text } from '../../schema/fields.ts';
 import { resource } from '../../schema/resource.ts';
 import { User } from '../users/user.ts';
 
-/** A login. Its tokens are good as long as it is there: to end it, remove it. */
+/** A login. Its tokens are valid as long as the document exists: removing it ends the session. */
 export const Session = resource('Session', {
   collection: 'sessions',
   description: 'A login',
@@ -11,14 +11,14 @@ export const Session = resource('Session', {
     user: ref(User, 'cascade').describe('Whose login it is'),
     address: text(1, 100).nullable().describe('The address that has used it last'),
     agent: text(1, 300).nullable().describe('The User-Agent of that'),
-    /** Of the secret that all refresh tokens of this session have in common. */
+    /** The digest of the secret that all refresh tokens of this session share. */
     origin: text(1, 100),
-    /** The refresh tokens that are good at the moment: one, or one for each tab that has refreshed at once. */
+    /** The valid refresh tokens: one, or one per tab that has refreshed at once. */
     tokens: z.array(
       z.strictObject({
-        /** Of its secret. */
+        /** The digest of its secret. */
         digest: text(1, 100),
-        /** Of the secret of the token that it was given for. */
+        /** The digest of its predecessor's secret. */
         previous: text(1, 100).nullable(),
         since: instant(),
       }),

@@ -26,7 +26,7 @@ export const routes = (): Route[] => [
     body: {
       schema: z
         .strictObject({ into: objectId().describe('The tag that stays') })
-        .meta({ id: 'Merge', description: 'Where to merge it' }),
+        .meta({ id: 'Merge', description: 'The other tag' }),
       example: { into: Tag.example.id },
     },
     problems: redirectionProblems(Tag),

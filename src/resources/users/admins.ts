@@ -7,18 +7,18 @@ import { caller, hasRole, type Role } from '../../auth/caller.ts';
 import { User } from './user.ts';
 import { modelOf } from '../../schema/model.ts';
 
-/** Stands for the office of admin: no user has this id. */
+/** Represents the role of admin in guards: no user has this id. */
 const OFFICE = { collection: 'users', id: new Types.ObjectId('000000000000000000000000') };
 
 /**
- * Refuses to leave the users without an admin; in the transaction that would remove or demote these. Whoever does
- * that changes the same guards: of two admins who remove each other at once one has to wait, and is refused.
+ * Refuses to leave no admin; in the transaction that would remove or demote these users. All such transactions change
+ * the same guards, so if two admins remove each other at once, one waits and is refused.
  */
 export async function keepAnAdmin(leaving: Types.ObjectId[]): Promise<void> {
   if (!(await modelOf(User).exists({ _id: { $in: leaving }, role: 'admin' }))) return;
   removeGuards([OFFICE]);
   if (await modelOf(User).exists({ _id: { $nin: leaving }, role: 'admin', lockedAt: null })) return;
-  throw new Problem('last_admin', 'There must be an admin: make another user one first.');
+  throw new Problem('last_admin', 'There must be at least one admin: give another user that role first.');
 }
 
 export async function setRole(id: Types.ObjectId, role: Role) {
@@ -29,7 +29,7 @@ export async function setRole(id: Types.ObjectId, role: Role) {
   });
 }
 
-/** Refuses an API key that would change an admin other than the one whose key it is. */
+/** Refuses an API key that would change an admin other than its owner. */
 export async function refuseKeyOnAdmins(id: Types.ObjectId): Promise<void> {
   const { key, id: own } = caller();
   if (!key || own?.equals(id)) return;
@@ -37,9 +37,9 @@ export async function refuseKeyOnAdmins(id: Types.ObjectId): Promise<void> {
     throw forbidden('An API key cannot change another admin: log in.');
 }
 
-/** An account is removed by an admin, or by its owner at DELETE /me, who has to know the password. */
+/** Accounts are removed by an admin, or by their owner at DELETE /me, which requires the password. */
 export async function refuseRemovalByToken(): Promise<void> {
   const who = caller();
   if (!hasRole(who, 'admin'))
-    throw forbidden('Remove your account by DELETE /me, which asks for your password.');
+    throw forbidden('Remove your account with DELETE /me, which requires your password.');
 }

@@ -9,18 +9,18 @@ import type { AnyResource } from '../../schema/resource.ts';
 import { type Shape, shapeOf } from '../../schema/shape.ts';
 import { User } from './user.ts';
 
-/** How many documents the JSON has; all of them are in the stream. */
+/** How many documents the JSON contains; the stream contains all. */
 const MOST = 200;
 const BATCH = 200;
 
-/** Everything that is about a user: the account, what refers to it, and the trail of what it did. */
+/** All data about a user: the account, documents that refer to it, and its audit entries. */
 const sources = (): [AnyResource, string][] => [
   [User, '_id'],
   ...User.referrers.map(({ from, field }): [AnyResource, string] => [from, field]),
   [AuditEntry, 'actor'],
 ];
 
-/** An entry of the trail as its list shows it: OpenAPI has one schema of it. */
+/** An audit entry as its list shows it, so that OpenAPI has one schema. */
 const shownAs = (resource: AnyResource): z.ZodObject =>
   resource === AuditEntry ? expanded(resource) : resource.document;
 
@@ -37,7 +37,7 @@ export const data = (): Route[] => {
     )
     .meta({
       id: 'OwnDocument',
-      description: 'A document about the caller, and the collection that it is in',
+      description: 'A document about the caller, and its collection',
     });
   const shape = shapeOf(item);
   const { 'application/x-ndjson': ndjson } = streams('me', {
@@ -51,7 +51,7 @@ export const data = (): Route[] => {
       operationId: 'downloadMe',
       tag: 'auth',
       summary: 'Download your data',
-      description: `Your account, and everything that refers to it: posts, sessions, API keys, and your entries in the audit trail. The JSON has the first ${MOST} documents; with \`Accept: application/x-ndjson\` all of them come as a stream.`,
+      description: `Your account, and everything that refers to it: posts, sessions, API keys, and your entries in the audit trail. The JSON has the first ${MOST} documents; \`Accept: application/x-ndjson\` streams all of them.`,
       policy: { role: 'member' },
       secret: true,
       limits: [{ name: 'data', points: 20, seconds: 60 * 60, by: ({ account }) => [account as string] }],
@@ -61,9 +61,9 @@ export const data = (): Route[] => {
         schema: z
           .strictObject({
             items: z.array(item),
-            isComplete: z.boolean().describe('Whether these are all'),
+            isComplete: z.boolean().describe('Whether these are all documents'),
           })
-          .meta({ id: 'OwnData', description: 'What is stored about the caller' }),
+          .meta({ id: 'OwnData', description: 'The stored data about the caller' }),
         example: {
           items: [{ resource: 'users', document: User.example }],
           isComplete: true,

@@ -1,6 +1,6 @@
 import type { Role } from '../../auth/caller.ts';
 
-/** The accounts of a development set-up, one for each role. All have DEMO_PASSWORD; production refuses them. */
+/** The accounts of a development setup, one per role, all with DEMO_PASSWORD; refused in production. */
 export const demoAccounts: { id: string; name: string; email: string; role: Role; bio?: string }[] = [
   {
     id: '65f000000000000000000c01',

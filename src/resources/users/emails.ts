@@ -12,7 +12,7 @@ import { mailChange, mailChanged, mailTaken, mailVerification } from './mails.ts
 import { confirmPassword, currentPassword } from './own-password.ts';
 import { User } from './user.ts';
 
-/** An address is the name to log in with, and gets the mail that resets a password: no token and no key changes one. */
+/** The address is the login name and receives password resets, so a token or key alone cannot change it. */
 
 const body = (example: string) => ({
   schema: z
@@ -37,16 +37,16 @@ export const emails = (): Route[] => [
     body: body('admin.new@example.org'),
     answer: {
       status: 200,
-      description: 'What your address is, and what it will be',
+      description: 'Your address, and the pending one',
       schema: z
         .strictObject({
           email: User.fields.email,
           pending: User.fields.email.nullable().describe('The new address, until its link is opened'),
         })
-        .meta({ id: 'EmailChanged', description: 'An e-mail address, and the next' }),
+        .meta({ id: 'EmailChanged', description: 'The present and the pending e-mail address' }),
       example: { email: 'admin.new@example.org', pending: null },
     },
-    // The answer tells whether somebody has the address, where no mail is sent.
+    // Without mails, the answer reveals whether an address is taken.
     limits: [{ name: 'emails', points: 5, seconds: HOUR, by: ({ account }) => [account as string] }],
     problems: ['duplicate_key'],
     prepare: async ({ body }) => {
@@ -57,7 +57,7 @@ export const emails = (): Route[] => [
       const user = await read(User, callerId());
       if (!sendsMail()) return { email: (await setEmail(user._id, email)).email, pending: null };
       noteEvent({ event: 'email_requested', account: user._id });
-      // The same answer for one that is taken: its owner learns of it, and nobody else.
+      // The same answer if it is taken: only the owner of the address is told, by mail.
       if (await modelOf(User).exists({ email: { $eq: email } })) mailTaken(email);
       else mailChange(user, email);
       return { email: user.email, pending: email };
@@ -86,7 +86,7 @@ export const emails = (): Route[] => [
   }),
 ];
 
-/** Changes an address that nobody has confirmed yet. */
+/** Changes an address that is not confirmed yet. */
 async function setEmail(id: Types.ObjectId, email: string) {
   const { email: old } = await read(User, id);
   const user = await asCommand(() => update(User, id, { email, verifiedAt: null }));

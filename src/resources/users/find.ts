@@ -3,8 +3,8 @@ import type { DocumentOf } from '../../schema/resource.ts';
 import { User } from './user.ts';
 
 /**
- * The account that somebody names by its address. Only upper and lower case may differ: MongoDB's collation also takes
- * for equal what looks different or is invisible, and limits that count by address would count each spelling apart.
+ * Finds the account with an e-mail address. Only case may differ: MongoDB's collation also ignores invisible and
+ * equivalent characters, and limits per address would count each spelling separately.
  */
 export async function findAccount(email: string): Promise<DocumentOf<typeof User> | null> {
   const found = await modelOf(User)

@@ -11,7 +11,10 @@ import { endOthers } from '../sessions/end.ts';
 import { demoAccounts } from './demo.ts';
 import { modelOf } from '../../schema/model.ts';
 
-/** Sees to it before the first request that there is an admin, and in production nobody whose password is known. */
+/**
+ * Before the first request: ensures that there is an admin, and that production has no account with a well-known
+ * password.
+ */
 export async function prepareAccounts(config: Config, say: (line: string) => void): Promise<void> {
   if (isProduction(config)) await refuseDemoAccounts();
   const { ADMIN_EMAIL, ADMIN_PASSWORD } = config;
@@ -23,7 +26,7 @@ export interface DemoAccount {
   role: Role;
 }
 
-/** The demo accounts that anybody can log in to. */
+/** The demo accounts that still have the public password. */
 export async function openDemoAccounts(): Promise<DemoAccount[]> {
   const ids = demoAccounts.map(({ id }) => new Types.ObjectId(id));
   const open = [];
@@ -38,7 +41,7 @@ async function refuseDemoAccounts(): Promise<void> {
   const emails = (await openDemoAccounts()).map(({ email }) => email);
   if (emails.length > 0)
     throw new Error(
-      `MONGODB_URI names a database with demo accounts (${emails.join(', ')}), whose password everybody knows. ` +
+      `MONGODB_URI names a database with demo accounts (${emails.join(', ')}), whose password is public. ` +
         'Change them (npm run user -- password EMAIL) or use another database.',
     );
 }
@@ -50,12 +53,12 @@ async function makeFirstAdmin(email: string, password: string, say: (line: strin
     await runAs(SYSTEM, () => transaction(() => makeAdmin(email, passwordHash)));
     say(`${email} (ADMIN_EMAIL) is the first admin.`);
   } catch (error) {
-    // Another process, which starts at the same moment, has been faster.
+    // Another process that started at the same moment was faster.
     if (databaseProblem(error)?.code !== 'duplicate_key') throw error;
   }
 }
 
-/** Whoever has registered that address before is not let in by the password that he chose. */
+/** If the address was registered before, that password no longer works: its owner may be somebody else. */
 async function makeAdmin(email: string, passwordHash: string): Promise<void> {
   const known = await modelOf(User)
     .findOne({ email: { $eq: email } })
@@ -64,7 +67,7 @@ async function makeAdmin(email: string, passwordHash: string): Promise<void> {
     await create(User, { name: 'Admin', email, role: 'admin', passwordHash, verifiedAt: new Date() });
     return;
   }
-  // Its address, too: MongoDB takes for equal what another mailbox may have, which must not get this account's mail.
+  // The address too: MongoDB's collation may match another mailbox, which must not get this account's mail.
   const given = { email, role: 'admin', passwordHash, verifiedAt: new Date(), lockedAt: null };
   await update(User, known._id, given);
   await endOthers(known._id);

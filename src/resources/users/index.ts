@@ -27,7 +27,7 @@ export const hooks: Hook[] = [
   {
     resource: User,
     beforeCreate: countRegistration,
-    // An account that an operator made is verified already.
+    // Accounts made by an operator are already verified.
     afterCreate: async (created) => {
       const user = created as DocumentOf<typeof User>;
       if (!user.verifiedAt) mailVerification(user);

@@ -29,7 +29,7 @@ export const locks = (): Route[] => [
     about: User,
     summary: 'Lock an account',
     description:
-      'Nobody can log in to it or reset its password any more; its sessions end, and its API keys are removed. What it has written stays.',
+      'Prevents logins and password resets, ends its sessions and removes its API keys. Its documents stay.',
     answer: theUser,
     problems: ['last_admin'],
     handler: async ({ params: { id } }) => {
@@ -47,7 +47,7 @@ export const locks = (): Route[] => [
     operationId: 'unlockUser',
     about: User,
     summary: 'Unlock an account',
-    description: 'Its owner can log in again with the same password.',
+    description: 'The owner can log in again with the same password.',
     answer: theUser,
     handler: ({ params: { id } }) => {
       noteEvent({ event: 'unlocked', account: id });
@@ -61,7 +61,7 @@ export const locks = (): Route[] => [
     operationId: 'endAccess',
     summary: 'End all sessions and keys of a user',
     description: 'All tokens and API keys of the user become invalid; the user can still log in.',
-    answer: { status: 204, description: 'They have ended' },
+    answer: { status: 204, description: 'Ended' },
     handler: async ({ params: { id } }) => {
       await read(User, id);
       await endAccess(id);

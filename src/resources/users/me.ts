@@ -16,7 +16,7 @@ export const me = (): Route[] => [
     path: '/me',
     operationId: 'readMe',
     tag: 'auth',
-    summary: 'Read who you are',
+    summary: 'Read your account',
     description: 'The user of this token or API key.',
     policy: { role: 'member', scope: 'users:read' },
     secret: true,
@@ -29,7 +29,7 @@ export const me = (): Route[] => [
     operationId: 'changePassword',
     tag: 'auth',
     summary: 'Change your password',
-    description: 'All of your other sessions end, and your API keys are removed unless you keep them.',
+    description: 'Ends all of your other sessions, and removes your API keys unless `keepKeys` is true.',
     policy: { role: 'member' },
     secret: true,
     body: {
@@ -37,12 +37,12 @@ export const me = (): Route[] => [
         .strictObject({
           currentPassword: currentPassword(),
           newPassword: password(),
-          keepKeys: z.boolean().optional().describe('Whether your API keys stay; false unless given'),
+          keepKeys: z.boolean().optional().describe('Whether your API keys stay; false by default'),
         })
         .meta({ id: 'PasswordChange', description: 'Your current password and the new one' }),
       example: { currentPassword: DEMO_PASSWORD, newPassword: 'a long way home' },
     },
-    answer: { status: 204, description: 'It is changed' },
+    answer: { status: 204, description: 'Changed' },
     prepare: async ({ body: { currentPassword, newPassword, keepKeys = false } }) => {
       await confirmPassword(currentPassword);
       const { name, email } = await read(User, callerId());

@@ -6,15 +6,15 @@ import { read } from '../../schema/store.ts';
 import { User } from './user.ts';
 import { guessingOwn } from '../sessions/guesses.ts';
 
-/** What a token alone must not do asks for the password of the caller, too: a token can be stolen. */
+/** Actions for which a token is not enough require the caller's password too, because a token can be stolen. */
 export const currentPassword = () =>
   z
     .string()
     .max(1_000)
     .meta({ format: 'password', writeOnly: true })
-    .describe('Your password, because a token alone is not enough for this');
+    .describe('Your password: a token alone is not enough here');
 
-/** Refuses whoever does not know the caller's password. Before the transaction: it takes long. */
+/** Refuses a wrong password of the caller. Before the transaction, because it is slow. */
 export const confirmPassword = (given: string): Promise<void> =>
   guessingOwn(async () => {
     const { passwordHash } = await read(User, callerId());

@@ -20,14 +20,14 @@ import { findAccount } from './find.ts';
 import { mailChanged, mailReset, mailVerification, stateOf } from './mails.ts';
 import { User } from './user.ts';
 
-/** What a mailbox is good for: to get in again, and to show that an address is one's own. */
+/** Account recovery by mail: resetting a password, and confirming an address. */
 
 type Account = DocumentOf<typeof User>;
 
 const open: Access = { role: 'anyone', credentials: 'body' };
 const HOUR = 60 * 60;
 
-/** Nobody's mailbox is to be filled by others. Names that nobody has count, too: the answers tell nothing. */
+/** So that nobody's mailbox can be flooded. Unknown addresses count too, because the answers must not differ. */
 const limitsOf = (what: string): Limit<{ email: string }>[] => [
   { name: what, points: 10, seconds: HOUR, by: ({ body }) => [body.email.toLowerCase()] },
   { name: `${what}-from`, points: 30, seconds: HOUR, by: ({ address }) => [address] },
@@ -41,7 +41,7 @@ const askFor = (what: string, send: (user: Account) => void) => ({
   body: {
     schema: z
       .strictObject({ email: User.fields.email })
-      .meta({ id: what, description: 'Whose account it is' }),
+      .meta({ id: what, description: 'The address of the account' }),
     example: { email: 'theo@example.org' },
   },
   answer: { status: 204 as const, description: 'If there is such an account, a mail is on its way' },
@@ -60,7 +60,7 @@ const askFor = (what: string, send: (user: Account) => void) => ({
 
 const token = z.string().max(2_000).describe('The part of the link in the mail after the #');
 
-/** No example can succeed: a document that gave away a working token would let its readers into the account. */
+/** There is no working example: a document with a valid token would let its readers into the account. */
 const fromMail = (operation: string): string =>
   `The token is in the mail that \`${operation}\` sends (the embedded mode shows it at /mails); the token of the example returns 400 \`invalid_link\`.`;
 
@@ -74,24 +74,24 @@ export const recovery = (): Route[] => [
     operationId: 'requestReset',
     summary: 'Ask for a new password',
     description:
-      'Sends a link by which a new password can be chosen. The answer does not tell whether the account exists.',
+      'Sends a link for choosing a new password. The answer does not reveal whether the account exists.',
   }),
   route({
     method: 'post',
     path: '/auth/password',
     operationId: 'resetPassword',
     tag: 'auth',
-    summary: 'Choose a new password by a link',
+    summary: 'Choose a new password with a link',
     description: `Ends all sessions and removes all API keys of the account. A link can be used once. ${fromMail('requestReset')}`,
     policy: open,
     secret: true,
     body: {
       schema: z
         .strictObject({ token, newPassword: password() })
-        .meta({ id: 'PasswordReset', description: 'The token of the link, and the password that you want' }),
+        .meta({ id: 'PasswordReset', description: 'The token of the link, and the new password' }),
       example: { token: 'reset.65f000000000000000000c03…', newPassword: 'a long way home' },
     },
-    answer: { status: 204, description: 'It is changed: log in' },
+    answer: { status: 204, description: 'Changed: log in' },
     problems: ['invalid_link'],
     prepare: async ({ body: { token, newPassword } }) => {
       const { user } = await accountOf(token, 'reset');
@@ -100,7 +100,7 @@ export const recovery = (): Route[] => [
     },
     handler: async ({ body: { token, passwordHash } }) => {
       const { user } = await accountOf(token, 'reset');
-      // Whoever reads the mail of an address has shown that it is his.
+      // Using the link proves that the address is theirs.
       const verifiedAt = user.verifiedAt ?? new Date();
       await asOwner(user._id, () => update(User, user._id, { passwordHash, verifiedAt }));
       await asOwner(user._id, () => endOthers(user._id));
@@ -124,15 +124,15 @@ export const recovery = (): Route[] => [
     path: '/auth/verify',
     operationId: 'verifyEmail',
     tag: 'auth',
-    summary: 'Confirm an address by a link',
-    description: `The address of a new account, or the one that an account is to have. A link can be used once. ${fromMail('requestVerification')}`,
+    summary: 'Confirm an address with a link',
+    description: `Confirms the address of a new account, or a pending change of address. A link can be used once. ${fromMail('requestVerification')}`,
     policy: open,
     secret: true,
     body: {
       schema: z.strictObject({ token }).meta({ id: 'Verification', description: 'The token of the link' }),
       example: { token: 'verify.65f000000000000000000c03…' },
     },
-    answer: { status: 204, description: 'It is confirmed' },
+    answer: { status: 204, description: 'Confirmed' },
     problems: ['invalid_link', 'duplicate_key'],
     handler: async ({ body: { token } }) => {
       const { user, wish } = await accountOf(token, 'verify', 'change-email');
@@ -146,7 +146,7 @@ export const recovery = (): Route[] => [
   }),
 ];
 
-/** The account that a link is for, as long as the link is good. */
+/** The account of a link, while the link is valid. */
 async function accountOf(token: string, ...purposes: Purpose[]): Promise<{ user: Account; wish: string }> {
   const link = readLink(token);
   const user =
@@ -155,8 +155,5 @@ async function accountOf(token: string, ...purposes: Purpose[]): Promise<{ user:
       : null;
   if (link && user && !user.lockedAt && isGenuine(token, stateOf[link.purpose](user)))
     return { user, wish: link.wish };
-  throw new Problem(
-    'invalid_link',
-    'The link has been used, has expired, or is not one of ours: ask for a new one.',
-  );
+  throw new Problem('invalid_link', 'The link has been used, has expired, or is invalid: request a new one.');
 }

@@ -5,13 +5,13 @@ import { budget } from '../../mongo/budget.ts';
 import { digest } from '../../schema/etag.ts';
 
 /**
- * How many accounts may be made from one place. Counted where an account is made, by whatever route and also where it
- * is only tried: the answer tells whether an address is taken, and each account costs time of the processor. By the
- * address always: an account that has just been made is nobody to count by.
+ * Limits new accounts per network. Failed attempts and dry runs count too, by whatever route: the answer reveals
+ * whether an address is taken, and hashing a password is expensive. Always counted by address: a new account has no
+ * identity to count by.
  */
 
 const seconds = 60 * 60;
-/** For the networks of an address, the narrowest first. */
+/** By the networks of an address, narrowest first. */
 const LIMITS = [
   budget({ name: 'registrations', points: 30, seconds }),
   budget({ name: 'registrations-wide', points: 200, seconds }),
@@ -19,7 +19,7 @@ const LIMITS = [
 
 export async function countRegistration(): Promise<void> {
   const from = origin();
-  // The operator's scripts, and admins, make accounts for others.
+  // Scripts and admins create accounts for others.
   if (!from || hasRole(caller(), 'admin')) return;
   for (const [i, limit] of LIMITS.entries()) {
     const network = from.networks[i];
@@ -30,7 +30,11 @@ export async function countRegistration(): Promise<void> {
 }
 
 const tooMany = (seconds: number): Problem =>
-  new Problem('rate_limited', `Too many accounts were made from here; try again in ${seconds} seconds.`, {
-    headers: { 'Retry-After': String(seconds) },
-    event: { event: 'registration_delayed' },
-  });
+  new Problem(
+    'rate_limited',
+    `Too many accounts were created from your network; try again in ${seconds} seconds.`,
+    {
+      headers: { 'Retry-After': String(seconds) },
+      event: { event: 'registration_delayed' },
+    },
+  );

@@ -11,7 +11,7 @@ import { asCommand } from './acting.ts';
 import { confirmPassword, currentPassword } from './own-password.ts';
 import { User } from './user.ts';
 
-/** The author of what removed accounts have left. Nobody can log in as this user. */
+/** The author of posts that removed accounts leave behind. Nobody can log in as this user. */
 const FORMER = {
   id: new Types.ObjectId('000000000000000000000001'),
   name: 'A former user',
@@ -38,7 +38,7 @@ export const removal = (): Route[] => [
         .meta({ id: 'Removal', description: 'Your password, and what happens to your posts' }),
       example: { currentPassword: DEMO_PASSWORD, posts: 'keep' },
     },
-    answer: { status: 204, description: 'It is removed' },
+    answer: { status: 204, description: 'Removed' },
     problems: ['last_admin', 'still_referenced', 'too_many_references'],
     prepare: async ({ body }) => {
       await confirmPassword(body.currentPassword);
@@ -58,7 +58,7 @@ async function removeAccount(id: Types.ObjectId, posts: 'remove' | 'keep'): Prom
   noteEvent({ event: 'account_removed', account: id, reason: `posts: ${posts}` });
 }
 
-/** What not everybody may see was for its author only. */
+/** Posts that are not public were for their author only. */
 async function removeDrafts(id: Types.ObjectId): Promise<void> {
   for (const { from, field, policy } of User.referrers) {
     if (policy !== 'restrict' || from.policy.read.where.length === 0) continue;
@@ -68,7 +68,7 @@ async function removeDrafts(id: Types.ObjectId): Promise<void> {
   }
 }
 
-/** Made when it is first needed. */
+/** Created on first use. */
 async function makeFormer(): Promise<void> {
   const { id, name, email } = FORMER;
   if (await modelOf(User).exists({ _id: id })) return;

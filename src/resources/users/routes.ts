@@ -21,7 +21,7 @@ export const users = (): Route[] => [
   read(User),
   replace(User, { example: { name: 'Ann Reader', bio: 'Reads at night.' } }),
   update(User, { example: { bio: 'Reads at night, and in trains.' } }),
-  // Its owner does that by DELETE /me.
+  // Owners use DELETE /me.
   {
     ...remove(User, { example: '65f000000000000000000c03' }),
     policy: { role: 'admin', scope: 'users:write' },
@@ -30,14 +30,13 @@ export const users = (): Route[] => [
     method: 'put',
     operationId: 'setRole',
     summary: 'Give a user a role',
-    description:
-      'It takes effect at once, also for tokens issued before. The last admin cannot lose the role.',
+    description: 'Takes effect at once, for existing tokens too. The last admin cannot lose the role.',
     policy: { role: 'admin' },
     example: '65f000000000000000000c02',
     body: {
       schema: z
         .strictObject({ role: User.fields.role, currentPassword: currentPassword() })
-        .meta({ id: 'RoleBody', description: 'What the user may do' }),
+        .meta({ id: 'RoleBody', description: 'The new role' }),
       example: { role: 'editor', currentPassword: DEMO_PASSWORD },
     },
     problems: ['last_admin'],

@@ -29,7 +29,7 @@ export const User = resource('User', {
     remove: ['owner', 'admin'],
   },
   intake: {
-    // Later it is changed by commands only, that ask for the password: it is the name to log in with.
+    // Afterwards only commands that ask for the password change it: it is the login name.
     fields: { email: address(), password: password().optional() },
     toStored: async ({ email, password }, { name }) => {
       if (typeof password !== 'string') return { email, passwordHash: withoutPassword() };
@@ -56,7 +56,7 @@ export const User = resource('User', {
   example: { id: '65f000000000000000000c01', name: 'Ann Reader', bio: 'Reads at night.' },
 });
 
-/** Whoever registers needs one; an admin may make an account that gets its password later. */
+/** Registration requires a password; admins may create accounts that get one later. */
 function withoutPassword(): null {
   if (hasRole(caller(), 'admin')) return null;
   throw invalid([{ in: 'body', pointer: '/password', code: 'required', message: 'is required' }]);

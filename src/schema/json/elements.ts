@@ -1,12 +1,12 @@
 import { createRequire } from 'node:module';
 import type * as bson from 'bson';
 
-// The copy that the driver uses: the package has another one for `import`.
+// The same copy of bson as the driver's: `import` would load another one.
 const { deserialize } = createRequire(import.meta.url)('bson') as typeof bson;
 
 /**
- * Documents as MongoDB stores and sends them (https://bsonspec.org/spec.html), read where they lie: an element is a byte
- * for its type, its name, which ends with a zero byte, and its value.
+ * Reads BSON documents (https://bsonspec.org/spec.html) in place: an element is a byte for its type, its name, which
+ * ends with a zero byte, and its value.
  */
 
 export const DOUBLE = 1;
@@ -20,10 +20,10 @@ export const DATE = 9;
 export const NULL = 10;
 export const INT = 16;
 export const LONG = 18;
-/** No type: what a document lacks. */
+/** No BSON type: the document lacks the field. */
 export const MISSING = 0;
 
-/** The bytes of a value of this type. Throws where there is no such type: what MongoDB sends has none. */
+/** The length of a value of this type in bytes. Throws for an unknown type, which MongoDB never sends. */
 export function sizeOf(bytes: Buffer, type: number, at: number): number {
   switch (type) {
     case DOCUMENT:
@@ -64,7 +64,7 @@ export function sizeOf(bytes: Buffer, type: number, at: number): number {
   }
 }
 
-/** Calls back for each element of a document or a list: with its type, and where its value is and its name begins. */
+/** Calls back for each element of a document or list, with its type and the positions of its value and name. */
 export function eachElement(
   bytes: Buffer,
   at: number,
@@ -87,7 +87,7 @@ export function isNamed(bytes: Buffer, at: number, name: Buffer): boolean {
   return bytes[at + name.length] === 0;
 }
 
-/** Calls back for each value at a path: of a list each entry's. */
+/** Calls back for each value at a path; in a list, for each entry. */
 export function eachValue(
   bytes: Buffer,
   path: readonly Buffer[],
@@ -109,7 +109,7 @@ export function eachValue(
 export const toObject = (bytes: Buffer, at = 0): Record<string, any> =>
   deserialize(bytes.subarray(at, at + bytes.readInt32LE(at)), { validation: { utf8: false } });
 
-/** The value of a field, as the driver decodes it; undefined where there is none. */
+/** The value of a field, as the driver decodes it; undefined if it is missing. */
 export function valueOf(bytes: Buffer, at: number, field: string): unknown {
   const names = Buffer.from(field);
   let value: unknown;

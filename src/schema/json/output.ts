@@ -1,9 +1,9 @@
 /**
- * JSON as it is written: into one buffer that grows and is used by one after another, because writing never waits.
- * What is done is taken out by take().
+ * A writer of JSON into one growing buffer, which all answers share in turn: writing is synchronous. take() returns
+ * the result.
  */
 
-/** What is kept for the next answer, however large the last one was. */
+/** The size kept for the next answer, however large the last one was. */
 const KEPT = 1 << 20;
 
 let out = Buffer.allocUnsafe(KEPT);
@@ -16,15 +16,15 @@ function reserve(bytes: number): void {
   out = larger;
 }
 
-/** How much is written. */
+/** The number of bytes written. */
 export const written = (): number => end;
 
-/** Forgets what was written after a mark. */
+/** Discards everything written after a mark. */
 export const rewind = (mark: number): void => {
   end = mark;
 };
 
-/** What was written after a mark, as a buffer of its own; it is written no longer. */
+/** Removes what was written after a mark, and returns it as a buffer of its own. */
 export function take(mark: number): Buffer {
   const taken = Buffer.from(out.subarray(mark, end));
   end = mark;
@@ -46,7 +46,7 @@ export function raw(bytes: Buffer): void {
   end += bytes.length;
 }
 
-/** JSON that is there as a string. */
+/** Appends JSON from a string. */
 export function json(text: string): void {
   reserve(text.length * 3);
   end += out.write(text, end);
@@ -55,7 +55,7 @@ export function json(text: string): void {
 const QUOTE = 34;
 const BACKSLASH = 92;
 
-/** A string, from its UTF-8. What is no UTF-8 becomes the replacement character, as when the driver decodes it. */
+/** A string from its UTF-8. Invalid UTF-8 becomes the replacement character, as in the driver. */
 export function text(bytes: Buffer, from: number, to: number): void {
   const length = to - from;
   reserve(length + 2);
@@ -87,13 +87,13 @@ export function id(bytes: Buffer, at: number): void {
 }
 
 const DAY = 86_400_000;
-/** JavaScript knows no later time, and none that is earlier by as much. */
+/** The latest time that JavaScript can represent, and the negative of the earliest. */
 const LAST = 100_000_000 * DAY;
-/** The day that was written last, as it is written: `"2026-01-31T`. Times that stand together are often of one day. */
+/** The last written day, as text: `"2026-01-31T`. Consecutive times are often of the same day. */
 let day = Number.NaN;
 let dayText = Buffer.alloc(0);
 
-/** A time, from its milliseconds, as Date's toISOString() says it; null, if it is none. */
+/** A time from its milliseconds, as Date's toISOString() formats it; null if invalid. */
 export function time(milliseconds: number): void {
   if (Math.abs(milliseconds) > LAST) return json('null');
   const date = Math.floor(milliseconds / DAY);
@@ -111,7 +111,7 @@ export function time(milliseconds: number): void {
   out[end++] = QUOTE;
 }
 
-/** A whole number with zeros in front, and a character after it. */
+/** A zero-padded whole number, followed by a character. */
 function digits(size: number, number: number, after: number): void {
   for (let i = size - 1, rest = Math.floor(number); i >= 0; i--, rest = Math.floor(rest / 10))
     out[end + i] = 48 + (rest % 10);

@@ -19,39 +19,39 @@ import type { Joined, View } from './view.ts';
 import { type DocumentWriter, joinKey } from './writer.ts';
 
 /**
- * Mongoose queries that end in JSON: `find(…).populate(…).bytes(answer)` gives the text that JSON.stringify() makes of
- * what `.lean()` gives and shapeOf() shapes, without an object for any document. It does what join() asks of populate(),
- * and refuses what it does not know. What is joined is read by readByIds(): one query for all requests of a turn.
+ * Mongoose queries that end in JSON: `find(…).populate(…).bytes(answer)` returns what JSON.stringify() makes of
+ * `.lean()` and shapeOf(), without creating an object per document. Supports the populate() options of join() and
+ * refuses others. Joined documents are read by readByIds(): one query for all requests of a turn.
  */
 
 /** How documents are shown. */
 export interface Answer {
   write: DocumentWriter;
-  /** What is shown of the documents at a path of the answer, '' for itself. */
+  /** What is shown of the documents at a path of the answer; '' is the document itself. */
   shown: (path: string) => View['shown'];
-  /** What is shown beside their fields. */
+  /** Members besides their fields. */
   add?: (documents: Buffer[]) => Promise<View['added']>;
 }
 
 export interface Row {
-  /** As MongoDB sent it. */
+  /** The bytes that MongoDB sent. */
   stored: Buffer;
   json: Buffer;
 }
 
 export interface Rows {
   rows: Row[];
-  /** There are more, which the limit or MAX_BYTES has left out. */
+  /** Whether there are more documents, beyond the limit or MAX_BYTES. */
   hasMore: boolean;
 }
 
 type AnyQuery = Query<any, any, any>;
 
-/** What ends a query, beside what Mongoose has. */
+/** Additional ways to execute a query, on top of Mongoose's. */
 export interface Bytes {
-  /** The documents of these ids, in their order, that the query finds; or else all, `limit` at most. */
+  /** The documents with these ids that match the query, in this order; without ids all matches, `limit` at most. */
   bytes(this: AnyQuery, answer: Answer, ids?: readonly ObjectId[]): Promise<Rows>;
-  /** All documents, some at a time. `session`: to end the query when nobody reads on. */
+  /** All documents, in batches. `session` ends the query when the client disconnects. */
   stream(this: AnyQuery, answer: Answer, session: ClientSession): AsyncGenerator<Row[]>;
 }
 
@@ -88,12 +88,12 @@ export const queryMethods = {
   },
 } satisfies Bytes;
 
-/** How many documents of a stream are read at once. */
+/** Documents that a stream reads at once. */
 const STREAMED = 50;
-/** After so many bytes a stream lets others have their turn. */
+/** After so many bytes a stream yields to others. */
 const PIECE = 128 << 10;
 
-/** Streams write one after another, each in a turn of the event loop of its own, so that other requests come between. */
+/** Streams write one at a time, each in its own turn of the event loop, so that other requests get their turns. */
 const ownTurn = (): Promise<void> =>
   inTurn('streams', () => new Promise((resolve) => void setImmediate(resolve)));
 
@@ -110,7 +110,7 @@ function open(query: AnyQuery, more: mongo.FindOptions): mongo.FindCursor {
     });
 }
 
-/** One more than the limit, which tells whether there are more. */
+/** Reads one more than the limit, to tell whether there are more. */
 function found(query: AnyQuery): Promise<Some> {
   const { limit = 0 } = query.getOptions();
   return readSome(open(query, limit > 0 ? { limit: limit + 1 } : {}));
@@ -126,7 +126,7 @@ async function named(query: AnyQuery, keys: Key[]): Promise<Some> {
     maxTimeMS: maxTimeMS as number,
   };
   const found = await readByIds(reading, new Set(keys));
-  // What others have asked for at the same time may have left no room.
+  // Documents read for concurrent requests may have left no room.
   const missing = found.isCut ? keys.filter((key) => !found.documents.has(key)) : [];
   const more = missing.length > 0 ? await readNow(reading, missing, Infinity) : undefined;
   const documents = keys.flatMap((key) => found.documents.get(key) ?? more?.documents.get(key) ?? []);
@@ -141,7 +141,7 @@ const conditionOf = (query: AnyQuery): object | undefined => {
 const joinsOf = (query: AnyQuery): PopulateOptions[] =>
   Object.values((query.mongooseOptions().populate ?? {}) as unknown as Record<string, PopulateOptions>);
 
-/** Writes documents with what is joined to them, as many as MAX_BYTES hold, but one at least. */
+/** Writes documents with their includes, as many as MAX_BYTES allow, but at least one. */
 export async function writeAll(documents: Buffer[], joins: PopulateOptions[], answer: Answer): Promise<Rows> {
   const { whole, write } = await prepare(documents, joins, answer);
   const rows = writeUpTo(MAX_BYTES, documents.slice(0, whole), write);
@@ -150,7 +150,7 @@ export async function writeAll(documents: Buffer[], joins: PopulateOptions[], an
 
 type Write = (stored: Buffer) => Row;
 
-/** Reads what is joined to documents, and answers how many of them, from the first, it has all of. */
+/** Reads the includes of documents; returns how many of them, from the first, are complete. */
 async function prepare(
   documents: Buffer[],
   joins: PopulateOptions[],
@@ -166,7 +166,7 @@ async function prepare(
   return { whole, write };
 }
 
-/** Writes documents until there are more than so many bytes. */
+/** Writes documents until they exceed so many bytes. */
 function writeUpTo(most: number, documents: Buffer[], write: Write): Row[] {
   const rows: Row[] = [];
   let bytes = 0;
@@ -179,7 +179,7 @@ function writeUpTo(most: number, documents: Buffer[], write: Write): Row[] {
   return rows;
 }
 
-/** How documents are shown, and how many of them, from the first, have all that is joined to them. */
+/** How documents are shown, and how many of them, from the first, have all their includes. */
 async function viewOf(
   documents: Buffer[],
   joins: PopulateOptions[],
@@ -211,7 +211,7 @@ function idsAt(document: Buffer, path: string): Key[] {
   return keys;
 }
 
-/** Reads what is joined to documents; to how many of them, from the first, all of it: one at least. */
+/** Reads includes; returns for how many documents, from the first and at least one, all were read. */
 async function joinedTo(
   { model, match, select, options }: PopulateOptions,
   ids: Key[][],

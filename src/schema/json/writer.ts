@@ -8,14 +8,13 @@ import * as out from './output.ts';
 import { additions, type View } from './view.ts';
 
 /**
- * Compiles an answer's schema into the function that writes a stored document as JSON, from its bytes: what
- * JSON.stringify() writes of what shapeOf() makes of it, without an object for the document. shapeOf() itself sees only
- * values of a type that their field does not have.
+ * Compiles an answer's schema into a function that writes a stored document as JSON from its bytes: the same as
+ * JSON.stringify() of shapeOf(), without creating an object. Only values of unexpected types go through shapeOf().
  */
 
 /**
- * Writes a value, and says whether there was anything to write. `view` and `hidden` belong to the document that the value
- * is part of.
+ * Writes a value, and says whether it wrote anything. `view` and `hidden` belong to the document that contains the
+ * value.
  */
 type Writer = (
   bytes: Buffer,
@@ -25,10 +24,10 @@ type Writer = (
   hidden: ReadonlySet<string> | undefined,
 ) => boolean;
 
-/** Writes one document, which begins at `at`. */
+/** Writes the document that begins at `at`. */
 export type DocumentWriter = (bytes: Buffer, at: number, view: View) => void;
 
-/** The writer of the documents that this schema describes. */
+/** The writer for documents of this schema. */
 export function writerOf(schema: z.ZodObject): DocumentWriter {
   const write = valueWriter(schema, '');
   return (bytes, at, view) => {
@@ -36,7 +35,7 @@ export function writerOf(schema: z.ZodObject): DocumentWriter {
   };
 }
 
-/** `path` is that of the value in its document, as far as it has one. */
+/** `path` is the value's path in its document, if it has one. */
 function valueWriter(schema: z.core.$ZodType, path: string | undefined): Writer {
   const shape = shapeOf(schema);
   const def = (schema as z.ZodType).def as z.core.$ZodTypes['_zod']['def'];
@@ -59,7 +58,7 @@ function valueWriter(schema: z.core.$ZodType, path: string | undefined): Writer 
   }
 }
 
-/** What is stored as its schema does not say, or is rare. */
+/** For values that do not match their schema, and for rare kinds. */
 function writeOther(
   shape: Shape,
   bytes: Buffer,
@@ -121,7 +120,7 @@ const listWriter =
     return true;
   };
 
-/** Of names that look like numbers JavaScript has an order of its own. */
+/** JavaScript sorts property names that look like numbers before others. */
 const [ZERO, NINE] = [48, 57];
 
 const mapWriter =
@@ -148,7 +147,7 @@ const mapWriter =
     return writeOther(shape, bytes, type, at);
   };
 
-/** One of several kinds of objects, told apart by a member. */
+/** A union of objects, told apart by a member. */
 function kindWriter({ discriminator, options }: z.core.$ZodDiscriminatedUnionDef, shape: Shape): Writer {
   const writers = new Map(
     options.flatMap((option) => {
@@ -170,7 +169,7 @@ function kindWriter({ discriminator, options }: z.core.$ZodDiscriminatedUnionDef
   };
 }
 
-/** An id, or the document in its place where it was joined. */
+/** An id, or the joined document in its place. */
 function referenceWriter(
   options: readonly z.core.$ZodType[],
   path: string | undefined,
@@ -188,7 +187,7 @@ function referenceWriter(
   };
 }
 
-/** By what a joined document is found: its id, also where another tool has stored that as a string. */
+/** The key of a joined document: its id, even if another tool stored it as a string. */
 export function joinKey(bytes: Buffer, type: number, at: number): string | undefined {
   if (type === bson.ID) return bytes.toString('latin1', at, at + 12);
   if (type !== bson.TEXT || bytes.readInt32LE(at) !== 25) return undefined;
@@ -201,14 +200,14 @@ interface Member {
   /** `"name":` */
   label: Buffer;
   write: Writer;
-  /** What stands for it where the document lacks it, or has null. */
+  /** Written if the document lacks it or has null. */
   absent: Buffer | undefined;
   ofNull: Buffer | undefined;
   compute: ((stored: Record<string, unknown>) => unknown) | undefined;
   shape: Shape;
-  /** It comes from elsewhere. */
+  /** Not a stored field. */
   isAdded: boolean;
-  /** By what it is hidden from some callers. */
+  /** The path by which it may be hidden from some callers. */
   restriction: string | undefined;
 }
 
@@ -228,7 +227,7 @@ function objectWriter(
       name,
       label: Buffer.from(`${JSON.stringify(name)}:`),
       write: valueWriter(field, at),
-      // Where a caller sees it, it is as any other.
+      // If the caller may read it, it is like any other field.
       absent: textOf(restriction ? ofNull(field) : absent(field)),
       ofNull: textOf(ofNull(field)),
       compute: inside(field, (schema) => computations.get(schema as z.ZodType)?.compute),
@@ -245,7 +244,7 @@ function objectWriter(
     if (type !== bson.DOCUMENT) return writeOther(chosen(shape, shown), bytes, type, at, around);
     const hidden = of ? hiddenOf(of, (field) => bson.valueOf(bytes, at, field)) : around;
     const { types, places } = scan(bytes, at);
-    // Of all its fields, where some of them are computed: decoded once.
+    // Computed fields need all fields they are made from: the document is decoded once.
     let stored: Record<string, unknown> | undefined;
     let isFirst = true;
     out.char(123);
@@ -303,7 +302,7 @@ const chosen = (shape: Shape, shown: ReadonlySet<string> | undefined): Shape =>
       }
     : shape;
 
-/** The types of the elements with these names, and where their values are. They hold until the next scan. */
+/** The types and positions of the elements with these names. Valid until the next scan. */
 function scanner(names: Buffer[]) {
   const { length } = names;
   const types = new Uint8Array(length);

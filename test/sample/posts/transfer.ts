@@ -4,11 +4,11 @@ import { redirect } from '../../../src/schema/integrity.ts';
 import { read } from '../../../src/schema/store.ts';
 import { User } from '../../../src/resources/users/user.ts';
 
-/** Gives all posts of one user to another, so that the one can be removed. */
+/** Makes another user the author of a user's posts, so that the user can be removed. */
 export async function transfer(from: Types.ObjectId, to: Types.ObjectId): Promise<{ changed: number }> {
   if (from.equals(to))
     throw invalid([
-      { in: 'body', pointer: '/to', code: 'same_user', message: 'is the user whose posts would be given' },
+      { in: 'body', pointer: '/to', code: 'same_user', message: 'is already the author of these posts' },
     ]);
   await read(User, from);
   return { changed: await redirect(User, from, to, '/to') };
