@@ -12,14 +12,14 @@ import { startProgress } from './progress.ts';
 const USAGE = `Usage: npm run backup -- DIR
        npm run --silent backup -- - > backup.tar
 
-Writes the whole database as it is at one point in time, while others use it: all documents (accounts, keys and the audit
-trail among them), validators, indexes and views. It holds password hashes and e-mail addresses: keep it safe.
-TOKEN_KEYS is not in it.
+Writes a consistent snapshot of the whole database while it is in use: all documents (accounts, keys and the audit
+trail among them), validators, indexes and views. It contains password hashes and e-mail addresses: keep it safe.
+TOKEN_KEYS is not included.
 
   DIR   a new or empty folder: compressed Extended JSON, and manifest.json with counts and checksums
   -     the same files as one tar stream on standard output
 
-npm run restore -- DIR puts it into an empty database.
+npm run restore -- DIR restores it into an empty database.
 
 Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 
@@ -44,10 +44,12 @@ await runProgram(USAGE, async (stop) => {
       });
     } catch (error) {
       if (stop.aborted) {
-        say('Interrupted: this is no backup.');
+        say('Interrupted: the backup is incomplete and cannot be restored.');
         return stop.reason as number;
       }
-      throw new Error(`This is no backup: ${(error as Error).message}`, { cause: error });
+      throw new Error(`The backup is incomplete and cannot be restored: ${(error as Error).message}`, {
+        cause: error,
+      });
     } finally {
       progress.stop();
     }
@@ -58,12 +60,12 @@ await runProgram(USAGE, async (stop) => {
   }
 });
 
-/** Before there is anything to write. What is personal is for its owner only. */
+/** Before anything is written. Only the owner may read it: it contains personal data. */
 async function prepareFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (error) {
-    throw new Error(`${folder} cannot be made: ${(error as Error).message}`, { cause: error });
+    throw new Error(`${folder} cannot be created: ${(error as Error).message}`, { cause: error });
   }
   if ((await readdir(folder)).length > 0) throw new Error(`${folder} is not empty: name a new folder.`);
 }

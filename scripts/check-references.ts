@@ -12,27 +12,27 @@ import { startProgress } from './progress.ts';
 
 const USAGE = `Usage: npm run check-references [-- --repair [--dry-run]]
 
-Finds references to documents that do not exist, and guards of documents that do not exist. The API leaves neither
+Finds dangling references, and guards of documents that no longer exist. The API leaves neither
 behind, but other tools can. It may run while the API does.
 
-  --repair    mend what was found as the references' policies say: detach takes them out of their lists, or makes
-              them null; cascade removes the documents that refer, as DELETE does. Where the policy is restrict
-              no machine can know what belongs there: those remain. Guards without a document are removed.
-              What changes is in the audit trail.
-  --dry-run   with --repair: only say what it would do
+  --repair    repair them by their policies: detach removes the references from their lists, or sets
+              them to null; cascade removes the referring documents, as DELETE does. References with restrict
+              cannot be repaired automatically and remain. Guards without a document are removed.
+              Changes are recorded in the audit trail.
+  --dry-run   with --repair: only show what it would do
 
-Exit codes: 0 nothing was found, or all of it is mended; 1 some remain; 2 it could not run or could not finish,
+Exit codes: 0 nothing was found, or everything was repaired; 1 some remain; 2 it could not run or could not finish,
 130 interrupted.`;
 
 type Mode = 'check' | 'dry-run' | 'repair';
 
-/** What was found of one kind, and the first lines about it. */
+/** Findings of one kind, and the first lines about them. */
 interface Tally {
   what: string;
   found: number;
   mended: number;
   lines: string[];
-  /** What is to be done by hand. */
+  /** What must be done by hand. */
   advice?: string | undefined;
 }
 type Tallies = Map<string, Tally>;
@@ -60,10 +60,10 @@ async function main(stop: AbortSignal): Promise<number> {
     }
     console.log(`${count(read)} documents and guards read ${pace(read, start)}`);
     if (stop.aborted) {
-      say('Interrupted: what comes after these has not been looked at.');
+      say('Interrupted: the rest has not been checked.');
       return stop.reason as number;
     }
-    if (tallies.size === 0) console.log('Every reference leads to a document.');
+    if (tallies.size === 0) console.log('No reference is dangling.');
     return [...tallies.values()].some(({ found, mended }) => mended < found) ? 1 : 0;
   });
 }
@@ -81,7 +81,7 @@ async function estimatedSize(): Promise<number> {
   return size;
 }
 
-/** Yields how many documents or guards it has been through since it did so last. */
+/** Yields how many documents or guards it has checked since the last time. */
 async function* check(mode: Mode, tallies: Tallies): AsyncGenerator<number> {
   const mending = mode === 'repair';
   const mend = mending ? auditedRepair : undefined;
@@ -108,7 +108,7 @@ function addDangling(tallies: Tallies, { reference, id, missing, mended, reason 
   for (const value of missing) {
     const fault = isObjectId(value)
       ? `/${target.collection}/${value} does not exist`
-      : `${JSON.stringify(value)} is no id`;
+      : `${JSON.stringify(value)} is not an id`;
     add(tallies, {
       what,
       line: `/${from.collection}/${id} ${field}: ${fault}${end}`,
@@ -136,7 +136,7 @@ function add(
 
 const repairOf = (reference: Reference): string => {
   if (reference.policy === 'cascade') return 'removed';
-  return isEntry(reference) ? 'taken out' : 'made null';
+  return isEntry(reference) ? 'removed from the list' : 'set to null';
 };
 
 const outcome = (mode: Mode, done: string): string =>
@@ -144,8 +144,8 @@ const outcome = (mode: Mode, done: string): string =>
 
 const advice = ({ policy, from: { collection }, target }: Reference): string | undefined =>
   policy === 'restrict'
-    ? `no machine can know what belongs there: change it (PATCH /${collection}/{id}), remove what refers ` +
-      `(DELETE /${collection}/{id}), or put the missing ${target.collection} back`
+    ? `cannot be repaired automatically: change the reference (PATCH /${collection}/{id}), remove the referring document ` +
+      `(DELETE /${collection}/{id}), or restore the missing ${target.collection}`
     : undefined;
 
 function report(tallies: Tallies, mode: Mode): void {
@@ -156,7 +156,7 @@ function report(tallies: Tallies, mode: Mode): void {
   for (const { what, found, mended, advice } of tallies.values()) {
     const repair =
       advice ??
-      (mode === 'repair' ? `${count(mended)} mended` : 'npm run check-references -- --repair mends them');
+      (mode === 'repair' ? `${count(mended)} repaired` : 'npm run check-references -- --repair repairs them');
     console.log(`${count(found)} ${what}: ${repair}`);
   }
 }

@@ -11,8 +11,8 @@ import { runProgram, say, UsageError, withDatabase } from './program.ts';
 
 const USAGE = `Usage: npm run explain -- "/books?filter=year < 1900 or language = 'fr'" [--as member|editor|admin]
 
-Answers a GET of the API and tells how MongoDB did it: for each query that it took, which index was used where, and how
-many keys and documents were looked at. Without --as nobody has logged in.
+Performs a GET of the API and shows how MongoDB executed it: for each query, which indexes were used and in which ranges, and how
+many keys and documents were examined. Without --as the caller is anonymous.
 
 Exit codes: 0 done, 1 the request was refused, 2 it could not run.`;
 
@@ -39,9 +39,9 @@ async function main(): Promise<number> {
   );
 }
 
-/** What was wrong, if it was refused: the queries up to there may tell why. */
+/** The problem, if the request was refused: its queries so far may explain it. */
 async function answer(route: Route, params: object, querystring: string): Promise<string | undefined> {
-  // As clients encode it; a shell's user need not.
+  // Encoded as clients do, so that users of a shell need not.
   const encoded = querystring.replace(/[^\w.~!$&'()*+,;=:@/?%[\]-]/gu, encodeURIComponent);
   const { data, faults } = queryReader(queryOf(route))(encoded);
   if (faults) return faults.map(({ parameter, message }) => `${parameter} ${message}`).join('\n');
@@ -74,7 +74,7 @@ async function tell(question: Record<string, any>): Promise<void> {
 
 function callerOf(role: string | undefined): Caller {
   if (role === undefined) return ANONYMOUS;
-  if (!ROLES.includes(role as Role)) throw new UsageError(`--as takes ${ROLES.join(', ')}; not ${role}.`);
+  if (!ROLES.includes(role as Role)) throw new UsageError(`--as takes ${ROLES.join(', ')}, not ${role}.`);
   return { kind: 'user', role: role as Role, id: new mongoose.Types.ObjectId() };
 }
 
@@ -87,7 +87,8 @@ function routeOf(path: string): { route: Route; params: object } {
       found && route.params?.safeParse(Object.fromEntries(names.map((name, i) => [name, found[i + 1]])));
     if (found && (params?.success ?? true)) return { route, params: params?.data ?? {} };
   }
-  if (path.endsWith('/export')) throw new UsageError('An export reads as its list does: explain that.');
+  if (path.endsWith('/export'))
+    throw new UsageError('An export uses the same query as its list: explain the list.');
   throw new UsageError(`There is no GET ${path} that answers with JSON.`);
 }
 

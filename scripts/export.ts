@@ -21,16 +21,16 @@ import { modelOf, OF_THE_COLLECTION } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run --silent export -- RESOURCE [--format ndjson|csv] [--out FILE]
 
-Writes every document as the API shows it to an admin, in the order of the ids, to standard output or to a file. An import
-takes the result back: npm run import -- RESOURCE FILE. (--silent keeps npm's own two lines out of the data.)
+Writes every document as the API shows it to an admin, ordered by id, to standard output or to a file. An import
+accepts the result: npm run import -- RESOURCE FILE. (--silent keeps npm's own output out of the data.)
 
-  RESOURCE      what to export, as the API's path names it: ${resources.map(({ collection }) => collection).join(', ')}
-  --format      ndjson or csv; FILE may say it by its ending: .csv, .ndjson or .jsonl; on standard output ndjson unless given
-  --out FILE    write to a file; what it contained is lost
+  RESOURCE      the collection, as in the API's paths: ${resources.map(({ collection }) => collection).join(', ')}
+  --format      ndjson or csv; by default from the extension of FILE (.csv, .ndjson, .jsonl), and ndjson on standard output
+  --out FILE    write to a file; overwrites it
 
-In CSV a list stands as its JSON, null as an empty cell and an empty text as "". Values are written as they are:
-a spreadsheet may take one that starts with = + - or @ for a formula. Users come with their e-mail addresses,
-without which no import could take them back, and without anything of their passwords.
+In CSV, lists are JSON, null is an empty cell and an empty text is "". Values are written unchanged:
+a spreadsheet may read one that starts with = + - or @ as a formula. Users include their e-mail addresses,
+which an import needs, but not their passwords.
 
 Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 
@@ -39,7 +39,7 @@ async function main(stop: AbortSignal): Promise<number> {
   return withDatabase(async () => {
     const target = out === undefined ? process.stdout : (await openOutput(out)).createWriteStream();
     const start = performance.now();
-    // On a terminal that shows the data, a progress bar would be in its way.
+    // A progress bar would be mixed with the data on a terminal.
     const shown = out !== undefined || !process.stdout.isTTY;
     const progress = shown ? startProgress(await modelOf(resource).estimatedDocumentCount()) : undefined;
     let rows = 0;
@@ -52,9 +52,9 @@ async function main(stop: AbortSignal): Promise<number> {
       );
     } catch (error) {
       if (stop.aborted) return interrupted(rows, stop);
-      // Whoever reads has seen enough: `| head`.
+      // The reader has seen enough: `| head`.
       if ((error as NodeJS.ErrnoException).code === 'EPIPE') return 0;
-      throw new Error(`What was written is not complete: ${(error as Error).message}`, { cause: error });
+      throw new Error(`The output is incomplete: ${(error as Error).message}`, { cause: error });
     } finally {
       progress?.stop();
     }
@@ -70,14 +70,14 @@ function readArguments() {
   });
   const [collection, ...more] = positionals;
   const resource = resourceNamed(collection);
-  if (more.length > 0) throw new UsageError(`This is one argument too many: ${more.join(' ')}`);
+  if (more.length > 0) throw new UsageError(`Unexpected argument: ${more.join(' ')}`);
   const { format, out } = values;
   const known = formatOf(format, out) ?? (out === undefined ? 'ndjson' : undefined);
-  if (!known) throw new UsageError(`Say with --format whether ${out} is to be csv or ndjson.`);
+  if (!known) throw new UsageError(`The format of ${out} is unclear: add --format csv or --format ndjson.`);
   return { resource, format: known, out };
 }
 
-/** Before there is anything to write: a folder that is not there is no export cut short. */
+/** Before anything is written, so that a missing folder is not reported as an incomplete export. */
 async function openOutput(out: string) {
   try {
     return await open(out, 'w');
@@ -86,7 +86,7 @@ async function openOutput(out: string) {
   }
 }
 
-/** The JSON of each document. Not a snapshot: what is written meanwhile may be in it or not, but nothing twice. */
+/** The JSON of each document. Not a snapshot: documents written meanwhile may be missing, but none appears twice. */
 async function* documents(resource: AnyResource, onRow: () => void): AsyncGenerator<object> {
   const toJson = shapeOf(resource.document);
   for await (const stored of modelOf(resource)
@@ -112,7 +112,7 @@ const toCsv = ({ document }: AnyResource) =>
   });
 
 function interrupted(rows: number, stop: AbortSignal): number {
-  say(`Interrupted after ${count(rows)} documents: what was written is not complete.`);
+  say(`Interrupted after ${count(rows)} documents: the output is incomplete.`);
   return stop.reason as number;
 }
 

@@ -27,23 +27,23 @@ import { startProgress } from './progress.ts';
 const USAGE = `Usage: npm run import -- RESOURCE FILE [--map MAP] [--dry-run] [--update] [--refused FILE] [--present FILE]
                          [--format csv|ndjson] [--delimiter CHARACTER] [--encoding NAME]
 
-Stores the rows of a CSV file (with a header) or an NDJSON file as documents, after the same validation as the
-API's. Running it again doubles nothing: a row without an id gets one from its content, and a row whose id or
-unique value exists counts as already there. What exists is not changed, unless --update says so.
+Stores the rows of a CSV file (with a header) or an NDJSON file as documents, with the same validation as the
+API. Running it again creates no duplicates: a row without an id gets one from its content, and a row whose id or
+unique value exists counts as already there. Existing documents are only changed with --update.
 
-  RESOURCE        what the rows are, as the API's path names it: ${resources.map(({ collection }) => collection).join(', ')}
-  FILE            ends in .csv, .ndjson or .jsonl, or else give --format; - is standard input
-  --map MAP       a JSON file that says which column each field is made from (scripts/import/map.ts describes it);
-                  without one, columns are fields by their names, as an export writes them
-  --dry-run       validate only: nothing is stored and no database needed, so references are not followed
-  --update        documents that are there already get what their rows say; other fields stay as they are
-  --refused FILE  where refused rows go, with their lines and reasons; FILE.refused.ndjson here unless given
-  --present FILE  where rows that are there already go, with the field that says so; FILE.present.ndjson here
-  --format        csv or ndjson, which may be what mongoexport writes
-  --delimiter     what separates cells; unless given, a line like sep=; or else the header tells: , ; | or a tab
-  --encoding      the encoding of the file, such as windows-1252 or utf-16le; UTF-8 unless given
+  RESOURCE        the collection, as in the API's paths: ${resources.map(({ collection }) => collection).join(', ')}
+  FILE            with the extension .csv, .ndjson or .jsonl, or else with --format; - is standard input
+  --map MAP       a JSON file that maps columns to fields (see docs/import.md);
+                  by default columns are named like fields, as in an export
+  --dry-run       validate only: stores nothing and needs no database, so references are not checked
+  --update        change existing documents to what their rows say; other fields stay unchanged
+  --refused FILE  the file for refused rows, with lines and reasons; ./FILE.refused.ndjson by default
+  --present FILE  the file for rows that already exist, with the matching field; ./FILE.present.ndjson by default
+  --format        csv or ndjson (output of mongoexport included)
+  --delimiter     the separator of cells; by default from a line like sep=; or from the header: , ; | or a tab
+  --encoding      the encoding of the file, such as windows-1252 or utf-16le; UTF-8 by default
 
-Exit codes: 0 every row is in, 1 some were refused, 2 it could not run or could not finish, 130 interrupted.`;
+Exit codes: 0 all rows are stored, 1 some were refused, 2 it could not run or could not finish, 130 interrupted.`;
 
 async function main(stop: AbortSignal): Promise<number> {
   const { resource, file, format, map, dryRun, update, refusedFile, presentFile, delimiter, decoder } =
@@ -77,7 +77,7 @@ async function main(stop: AbortSignal): Promise<number> {
   };
   await (dryRun ? run() : withDatabase(run));
   if (stop.aborted) {
-    say(`Interrupted: the rows up to line ${counts.line} are done; running it again doubles nothing.`);
+    say(`Interrupted: the rows up to line ${counts.line} are done; running it again creates no duplicates.`);
     return stop.reason as number;
   }
   return counts.refused > 0 ? 1 : 0;
@@ -100,35 +100,33 @@ function readArguments() {
   const [collection, file, ...more] = positionals;
   const resource = resourceNamed(collection);
   if (file === undefined) throw new UsageError('Name the file to import; - is standard input.');
-  if (more.length > 0) throw new UsageError(`This is one argument too many: ${more.join(' ')}`);
+  if (more.length > 0) throw new UsageError(`Unexpected argument: ${more.join(' ')}`);
   const format = formatOf(values.format, file);
-  if (!format) throw new UsageError(`Say with --format whether ${file} is csv or ndjson.`);
+  if (!format) throw new UsageError(`The format of ${file} is unclear: add --format csv or --format ndjson.`);
   const name = file === '-' ? 'stdin' : basename(file);
   const refusedFile = values.refused ?? `${name}.refused.ndjson`;
   const presentFile = values.present ?? `${name}.present.ndjson`;
   if (new Set([refusedFile, presentFile, file].map((path) => resolve(path))).size < 3)
-    throw new UsageError('The rows that are listed cannot go into one file, or into the file that is read.');
+    throw new UsageError('--refused, --present and the imported file must be different files.');
   const delimiter = values.delimiter?.replace('\\t', '\t');
   if (delimiter !== undefined && (delimiter.length !== 1 || /["\r\n=]/.test(delimiter)))
-    throw new UsageError('--delimiter takes one character; a tab is written \\t.');
+    throw new UsageError('--delimiter takes one character; write a tab as \\t.');
   const { map, update, 'dry-run': dryRun } = values;
   const decoder = decoderOf(values.encoding);
   return { resource, file, format, map, update, dryRun, refusedFile, presentFile, delimiter, decoder };
 }
 
-/** Nothing for UTF-8, of which each line is checked. */
+/** Undefined for UTF-8, which is checked line by line. */
 function decoderOf(encoding: string | undefined): TextDecoder | undefined {
   try {
     const decoder = new TextDecoder(encoding, { fatal: true });
     return decoder.encoding === 'utf-8' ? undefined : decoder;
   } catch {
-    throw new UsageError(
-      `--encoding takes the name of an encoding, such as windows-1252, not "${encoding}".`,
-    );
+    throw new UsageError(`--encoding takes an encoding such as windows-1252, not "${encoding}".`);
   }
 }
 
-/** What to read, how long it is where that is known, and how much of it has been read. */
+/** The input, its length if known, and how much has been read. */
 async function openInput(file: string) {
   if (file === '-') return { input: process.stdin, size: undefined, position: () => 0 };
   try {
@@ -141,7 +139,7 @@ async function openInput(file: string) {
   }
 }
 
-/** MongoDB's name of the id is taken for it. */
+/** MongoDB's `_id` is accepted as `id`. */
 const asItIs = (values: unknown): unknown => {
   if (values === null || typeof values !== 'object' || !('_id' in values) || 'id' in values) return values;
   const { _id: id, ...others } = values;
@@ -151,7 +149,7 @@ const asItIs = (values: unknown): unknown => {
 const cutShort = (error: unknown, { line }: Counts): Error =>
   new Error(
     `The import stopped after line ${line}: ${(error as Error).message}\n` +
-      'What is stored stays; run it again when that is mended, and nothing is stored twice.',
+      'Stored rows are kept. Fix the problem and run it again: nothing is stored twice.',
     { cause: error },
   );
 

@@ -7,15 +7,15 @@ import { runProgram, UsageError } from './program.ts';
 
 const USAGE = `Usage: npm run --silent model [-- FILE]
 
-Writes a picture of the resources and their references, the one at /docs/model, to FILE or to standard output.
+Writes the diagram of the resources and their references (as at /docs/model) to FILE or to standard output.
 
-  FILE  ends in .svg or .dbml (for dbdiagram.io and tools like it); without one, SVG goes to standard output`;
+  FILE  with the extension .svg or .dbml (for dbdiagram.io and similar tools); by default SVG on standard output`;
 
 await runProgram(USAGE, async () => {
   const [file, ...more] = process.argv.slice(2);
-  if (more.length > 0) throw new UsageError(`This is one argument too many: ${more.join(' ')}`);
+  if (more.length > 0) throw new UsageError(`Unexpected argument: ${more.join(' ')}`);
   if (file !== undefined && !/\.(svg|dbml)$/.test(file))
-    throw new UsageError(`${file} ends in neither .svg nor .dbml.`);
+    throw new UsageError(`${file} must have the extension .svg or .dbml.`);
   const model = modelFor(resources);
   const text = file?.endsWith('.dbml') ? dbmlOf(model) : `${svgOf(model, { style: STYLE })}\n`;
   if (file) writeFileSync(file, text);

@@ -7,9 +7,9 @@ const USAGE = `Usage: npm run new -- COLLECTION [--name NAME]
 Writes the folder of a new resource, src/resources/COLLECTION: a definition, routes and a test. Overwrites nothing.
 
   COLLECTION    the path of its URLs and its collection: a plural in lower case, such as loans
-  --name NAME   its name in the singular, such as Loan; made from COLLECTION unless given`;
+  --name NAME   its name in the singular, such as Loan; derived from COLLECTION by default`;
 
-// Without program.ts, which loads the resources: one that is not finished yet must not stop another from being made.
+// Without program.ts, which loads the resources: an unfinished one must not prevent the creation of another.
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -26,8 +26,8 @@ try {
   const files = await writeResource(folder, collection, name);
   console.log(`Wrote src/resources/${collection}: ${files.join(', ')}.
 
-1. Fill in what says TODO, and the fields, the policy and the indexes: docs/definitions.md has every part of a definition.
-2. Register it by a line in src/resources/index.ts:
+1. Resolve the TODOs, and fill in fields, policy and indexes: docs/definitions.md describes every part of a definition.
+2. Register it with a line in src/resources/index.ts:
      export * as ${collection} from './${collection}/index.ts';
 3. Write and apply its migration:
      npm run migrate -- new add-${collection}

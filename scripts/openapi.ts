@@ -9,7 +9,7 @@ Writes the OpenAPI document, the same as GET /openapi.json, to FILE or to standa
 
 await runProgram(USAGE, async () => {
   const [file, ...more] = process.argv.slice(2);
-  if (more.length > 0) throw new UsageError(`This is one argument too many: ${more.join(' ')}`);
+  if (more.length > 0) throw new UsageError(`Unexpected argument: ${more.join(' ')}`);
   const document = `${JSON.stringify(describeApi({ resources, routes }), null, 2)}\n`;
   if (file) writeFileSync(file, document);
   else process.stdout.write(document);

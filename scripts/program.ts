@@ -15,14 +15,14 @@ import { type Change, recording } from '../src/schema/changes.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { stopSignal } from '../src/stop-signal.ts';
 
-/** What the commands have in common. Their data goes to standard output, what they say to standard error. */
+/** Shared by the commands. Data goes to standard output, messages to standard error. */
 
-/** The command was called wrongly: its usage is shown too. */
+/** Wrong arguments: the usage is shown too. */
 export class UsageError extends Error {}
 
-/** Runs a command; its answer is the exit code. Whatever is thrown ends it with a message and the code 2. */
+/** Runs a command, whose result is the exit code. Errors end it with a message and code 2. */
 export async function runProgram(usage: string, work: (stop: AbortSignal) => Promise<number>): Promise<void> {
-  // Little is alive at any moment. Left to itself, V8 lets garbage pile up to four times that, some 100 MB.
+  // Few objects are alive at any moment. By default V8 lets garbage grow to four times that, some 100 MB.
   setFlagsFromString('--heap-growing-percent=50');
   if (process.argv.includes('--help') || process.argv.includes('-h')) return console.log(usage);
   try {
@@ -35,15 +35,15 @@ export async function runProgram(usage: string, work: (stop: AbortSignal) => Pro
 }
 
 /**
- * The database says that a document failed its validation, and of which rule only in the details. An error with a cause
- * says more of it than that.
+ * MongoDB names the broken rules only in the details of its validation error. An error with a cause explains more than
+ * that.
  */
 function messageOf(error: unknown): string {
   const rules = (error as { cause?: unknown } | null)?.cause === undefined ? rulesBroken(error) : undefined;
   if (rules)
     return (
-      `The database refused a document, for the rules of its collection: ${rules.join(', ')}. What makes it must ` +
-      'know the field, or else the rules are not those of the definitions: npm run migrate -- status'
+      `The database refused a document that breaks rules of its collection: ${rules.join(', ')}. Either the code that ` +
+      'makes it is wrong, or the rules differ from the definitions: npm run migrate -- status'
     );
   return error instanceof Error ? error.message : String(error);
 }
@@ -53,7 +53,7 @@ const isUsageError = (error: unknown): boolean =>
 
 export const say = (line: string): void => console.error(line);
 
-/** Does what a command is for in one transaction, and enters it in the audit trail. */
+/** Runs a command's work in one transaction, with an entry in the audit trail. */
 export const audited = <T>(command: string, work: () => Promise<T>): Promise<T> =>
   transaction(async () => {
     const { value, done } = await recording(work);
@@ -61,14 +61,14 @@ export const audited = <T>(command: string, work: () => Promise<T>): Promise<T> 
     return value;
   });
 
-/** A command as the audit trail has it, without what was typed behind it. */
+/** A command in the audit trail, without its arguments. */
 export const operationOf = (command: string) => ({
   operation: command,
   method: 'RUN',
   path: `npm run ${command}`,
 });
 
-/** What the audit trail has of documents that a command has written. */
+/** Changed documents in the form of the audit trail. */
 export const changesOf = (
   { collection }: AnyResource,
   action: Change['action'],
@@ -81,12 +81,12 @@ export function resourceNamed(collection: string | undefined): AnyResource {
   const known = resources.map(({ collection }) => collection).join(', ');
   throw new UsageError(
     collection === undefined
-      ? `Name a resource: ${known}.`
+      ? `Give a resource: ${known}.`
       : `There is no resource "${collection}"; there are ${known}.`,
   );
 }
 
-/** One of the two formats, as an option names it or else a file's extension. */
+/** The format, from an option or else a file's extension. */
 export function formatOf(option: string | undefined, file: string | undefined): 'csv' | 'ndjson' | undefined {
   if (option !== undefined && option !== 'csv' && option !== 'ndjson')
     throw new UsageError(`--format takes csv or ndjson, not "${option}".`);
@@ -96,8 +96,8 @@ export function formatOf(option: string | undefined, file: string | undefined): 
 }
 
 /**
- * Does the work with an open database: the one of MONGODB_URI, if it is as this version needs it; else the embedded
- * one, which is made so.
+ * Runs work with an open database: that of MONGODB_URI, if it is as this version needs it; otherwise the embedded one,
+ * which is migrated first.
  */
 export async function withDatabase<T>(work: () => Promise<T>, options?: ConnectOptions): Promise<T> {
   const database = await openDatabase(loadConfig(), say, options);

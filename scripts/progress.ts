@@ -2,14 +2,14 @@ import { SingleBar } from 'cli-progress';
 import { count } from './program.ts';
 
 export interface Progress {
-  /** `done` of the total is behind us, and so many rows. */
+  /** `done` of the total, and the number of rows so far. */
   update(done: number, rows: number): void;
   stop(): void;
 }
 
 const LINE_EVERY = 5_000;
 
-/** A bar on a terminal, a line every few seconds elsewhere or where nobody knows the total. On standard error. */
+/** A bar on a terminal; otherwise, or if the total is unknown, a line every few seconds. On standard error. */
 export const startProgress = (total: number | undefined): Progress =>
   total && process.stderr.isTTY ? bar(total) : lines(total);
 

@@ -6,8 +6,8 @@ import { startProgress } from './progress.ts';
 
 const USAGE = `Usage: npm run restore -- DIR
 
-Puts a backup of npm run backup into an empty database: documents, validators, indexes and views as they were. All checksums
-are compared before anything is written, and the counts after. If it fails, the database is empty again.
+Restores a backup of npm run backup into an empty database: documents, validators, indexes and views as they were. All checksums
+are verified before anything is written, and the counts afterwards. If it fails, the database is empty again.
 
   DIR   the folder of the backup; unpack a stream first: mkdir DIR && tar -xf backup.tar -C DIR
 
@@ -15,11 +15,11 @@ Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 
 await runProgram(USAGE, async (stop) => {
   const [folder, ...more] = process.argv.slice(2);
-  if (folder === undefined || more.length > 0) throw new UsageError('Name the folder of a backup.');
+  if (folder === undefined || more.length > 0) throw new UsageError('Give the folder of a backup.');
   const manifest = await checkBackup(folder);
   const total = manifest.collections.reduce((sum, { documents }) => sum + documents, 0);
   say(
-    `The backup is whole: ${count(total)} documents as of ${new Date(manifest.clusterTime.t * 1000).toISOString()}`,
+    `The backup is complete: ${count(total)} documents as of ${new Date(manifest.clusterTime.t * 1000).toISOString()}`,
   );
   const database = await openDatabase(loadConfig(), say);
   try {

@@ -8,7 +8,7 @@ import { modelOf } from '../src/schema/model.ts';
 
 const USAGE = `Usage: npm run seed -- BOOKS
 
-Adds so many made-up books and 100 tags to the database, to try things at scale: npm run seed -- 1000000
+Adds made-up books and 100 tags to the database, for trials at scale: npm run seed -- 1000000
 
 Exit codes: 0 done, 2 it could not run or could not finish, 130 interrupted.`;
 
@@ -63,7 +63,7 @@ const LANGUAGES = ['en', 'en', 'en', 'fr', 'de', 'es', 'pl', 'ja', null];
 
 const pick = <T>(from: readonly T[]): T => from[Math.floor(Math.random() * from.length)] as T;
 
-/** A book without an ISBN: made-up ones would stand in the way of real ones. */
+/** A book without an ISBN: made-up ones could collide with real ones. */
 function book(number: number, tags: unknown[]) {
   const now = new Date();
   return {
@@ -82,7 +82,7 @@ await runProgram(USAGE, async (stop) => {
   const { positionals } = parseArgs({ allowPositionals: true });
   const wanted = Number(positionals[0]);
   if (positionals.length !== 1 || !Number.isInteger(wanted) || wanted < 1)
-    throw new UsageError('Say how many books.');
+    throw new UsageError('Give the number of books.');
   return withDatabase(async () => {
     const start = performance.now();
     const run = Date.now().toString(36);

@@ -20,21 +20,24 @@ const USAGE = `Usage: npm run --silent user -- create EMAIL NAME [--role member|
        npm run --silent user -- role EMAIL member|editor|admin
        npm run --silent user -- password EMAIL
 
-Makes users, gives them roles and new passwords. A password is read from standard input where a file or a pipe is
-there (echo … | npm run …); otherwise, or if that is empty, one is made and written to standard output, this once,
-when the user has it. A new password ends all sessions and API keys of the user.
+Creates users, and changes their roles and passwords. The password is read from standard input if a file or pipe is
+given (echo … | npm run …); otherwise, or if it is empty, one is generated and printed once to standard output,
+after it was stored. A new password ends all sessions of the user and removes the API keys.
 
 Exit codes: 0 done, 2 it could not run or was refused.`;
 
 function workOf(command: string | undefined, email: string, argument: string | undefined, role: string) {
   switch (command) {
     case 'create':
-      if (argument === undefined) throw new UsageError('Say the name, too.');
+      if (argument === undefined) throw new UsageError('Give the name, too.');
       return () => createUser(checked({ email, name: argument }), roleOf(role));
     case 'role':
       return () => changeRole(email, roleOf(argument));
     case 'password':
-      if (argument !== undefined) throw new UsageError('A password is not an argument: others could see it.');
+      if (argument !== undefined)
+        throw new UsageError(
+          'Pass the password on standard input: other users of the machine can see arguments.',
+        );
       return () => changePassword(email);
     default:
       throw new UsageError('The commands are create, role and password.');
@@ -51,16 +54,16 @@ async function createUser(fields: { email: string; name: string }, role: Role): 
       create(User, { ...fields, role, passwordHash, verifiedAt: new Date() }),
     );
   } catch (error) {
-    // Another was faster; the address is all that is unique.
+    // Another process was faster: only the address is unique.
     throw databaseProblem(error)?.code === 'duplicate_key' ? taken() : error;
   }
-  say(`${fields.email} is there now, as ${role}.`);
+  say(`Created ${fields.email} with the role ${role}.`);
   if (isMade) console.log(password);
 }
 
 async function changeRole(email: string, role: Role): Promise<void> {
   await audited('user role', async () => setRole(await idOf(email), role));
-  say(`${email} is ${role} now.`);
+  say(`${email} now has the role ${role}.`);
 }
 
 async function changePassword(email: string): Promise<void> {
@@ -73,7 +76,7 @@ async function changePassword(email: string): Promise<void> {
     await endKeys(id);
     noteEvent({ event: 'password_changed', account: id });
   });
-  say(`${email} has a new password now.`);
+  say(`Changed the password of ${email}.`);
   if (isMade) console.log(password);
 }
 
@@ -83,17 +86,17 @@ async function idOf(email: string) {
   return user._id;
 }
 
-/** One that is made is shown only when the user has it. */
+/** A generated password is printed only after it was stored. */
 async function givenOrMade(): Promise<{ password: string; isMade: boolean }> {
   const given = await readInput();
   if (given === '') return { password: makeSecret(), isMade: true };
   return { password: checkedBy(password(), given, 'The password'), isMade: false };
 }
 
-/** What is piped in. It may be long in coming, so this is said; what else may stand there need not end at all. */
+/** The piped input. It may take a while, hence the message; other kinds of input might never end. */
 async function readInput(): Promise<string> {
   if (!isPiped()) return '';
-  say('Reading the password from standard input, to its end; an empty one has a password made.');
+  say('Reading the password from standard input until its end; if it is empty, a password is generated.');
   return (await text(process.stdin)).replace(/\r?\n$/, '');
 }
 
@@ -109,7 +112,7 @@ function isPiped(): boolean {
 
 const roleOf = (role: string | undefined): Role => {
   const known = ROLES.find((one) => one === role);
-  if (!known) throw new UsageError(`A role is one of ${ROLES.join(', ')}.`);
+  if (!known) throw new UsageError(`The role must be one of ${ROLES.join(', ')}.`);
   return known;
 };
 
@@ -130,7 +133,7 @@ await runProgram(USAGE, async () => {
     options: { role: { type: 'string', default: 'member' } },
   });
   const [command, email, argument, ...more] = positionals;
-  if (!email || more.length > 0) throw new UsageError('Say what to do, and the e-mail address of whom.');
+  if (!email || more.length > 0) throw new UsageError('Give a command and an e-mail address.');
   const work = workOf(command, email, argument, values.role);
   return withDatabase(async () => {
     await work();

@@ -167,7 +167,7 @@ export function describeApi(api: Api) {
   );
 }
 
-/** The edges that the application serves: in addition to resources and the system. */
+/** All routes of the application: those of its edges, its resources and the system. */
 export const allRoutes = (api: Api, edges: Edge[] = describedEdges(api)): Route[] => [
   ...edges.flatMap(({ routes }) => routes),
   ...api.routes,

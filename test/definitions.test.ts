@@ -89,7 +89,7 @@ describe('a definition is refused at start', () => {
       [1, 2, 3, 4, 5].reduce((inner: z.ZodType) => z.strictObject({ a: inner }), z.string()),
     ],
   ])('for a field of a kind that is not supported: %s', (_, field) => {
-    expect(() => define({ odd: field })).toThrow(/The field odd.*\n.*Supported are text/);
+    expect(() => define({ odd: field })).toThrow(/The field odd.*\n.*Supported: text/);
   });
 
   test('for a field with a name that a path cannot have, at any level', () => {
@@ -221,7 +221,7 @@ describe('a definition is refused at start', () => {
     const faulty = { access: { b: { read: [] } }, policy: { owner: 'a' } } as object;
     expect(() => define({ name: text(1, 9) }, faulty)).toThrow(/Thing\d+ is invalid:\n.*"a".*\n.*"b"/);
     const [one, twin] = [define({}, { collection: 'twins' }), define({}, { collection: 'twins' })];
-    expect(() => connect([one, twin])).toThrow('has the collection twins, and so has another.');
+    expect(() => connect([one, twin])).toThrow('has the collection twins, which another resource has too.');
   });
 
   test('without its parts, as is a route, which the compiler refuses, too', () => {

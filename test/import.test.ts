@@ -336,11 +336,11 @@ test('a map that cannot be used is refused with all that is wrong', async () => 
   await write('bad.json', JSON.stringify(map));
   const badMap = await readMap(join(folder, 'bad.json'), shape).catch(String);
   for (const line of [
-    'title: is missing: no row is complete without this field',
+    'title: is missing: this field is required',
     'authors.from: must be the name of a column',
     'year.pad: is no option',
     'isbn.pad: must be a length from 1 to 100',
-    'isnb: there is no such field; the fields are title, authors, year, isbn',
+    'isnb: is not a field; the fields are title, authors, year, isbn',
   ])
     expect(badMap).toContain(line);
 });
@@ -356,7 +356,7 @@ test('what cannot run says why, with exit code 2', async () => {
     run('import', ['books', 'no-such-file.csv']),
     run('import', ['books', 'books.csv'], { env: { MONGODB_URI: 'mongodb://127.0.0.1:1/x' } }),
   ]);
-  expect(badHeader.stderr).toMatch(/Name stands more than once\n.*Writers is missing/);
+  expect(badHeader.stderr).toMatch(/Name is repeated\n.*Writers is missing/);
   expect(unmapped.stderr).toContain('are not fields: "Name", "Name", "Author"');
   expect(badOption.stderr).toMatch(/--dryrun[^]*Usage: npm run import/);
   expect(noResource.stderr).toMatch(

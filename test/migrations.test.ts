@@ -644,7 +644,7 @@ describe('npm run migrate', () => {
     await things.createIndex({ n: 1 });
     expect(await command('status', list)).toMatchObject({
       code: 0,
-      text: expect.stringContaining('as the definitions say'),
+      text: expect.stringContaining('matches the definitions'),
     });
     await things.insertMany(
       [
@@ -655,7 +655,7 @@ describe('npm run migrate', () => {
     );
     expect(await command('status', list)).toMatchObject({
       code: 3,
-      text: expect.stringContaining('of 2 documents looked at, 1 break'),
+      text: expect.stringContaining('of 2 sampled documents, 1 break'),
     });
     await db.command({ collMod: 'things', validationAction: 'warn' });
     expect((await command('status', list)).text).toContain('not enforced (strict warn)');
@@ -690,7 +690,7 @@ describe('npm run migrate', () => {
       expect(text).toContain('- { _id: 2, n: 0 }\n    + { _id: 2, n: 7 }');
       expect(text).toMatch(/index n_1 of things\n +3 documents block it/);
       expect(text).toMatch(
-        /require n in things\n +3 documents block it unless a step before it changes them, such as 1, 2, 3: n\.minimum/,
+        /require n in things\n +3 documents block it unless an earlier step changes them, such as 1, 2, 3: n\.minimum/,
       );
     }
     expect(JSON.parse((await command('plan --json', list)).text).pending[0].steps).toHaveLength(3);
@@ -735,7 +735,7 @@ describe('npm run migrate', () => {
 
   test('down --dry-run tells what would be undone, and what cannot be', async () => {
     const list = [await initial()];
-    expect((await command('down --dry-run', list)).text).toBe('Nothing to do: none is applied.');
+    expect((await command('down --dry-run', list)).text).toBe('Nothing to do: no migration is applied.');
     list.push(
       await file('0002-n', [
         change('things', { where: {}, update: [{ $set: { n: 7 } }], down: never }),
@@ -759,7 +759,7 @@ describe('npm run migrate', () => {
     await store(1);
     const { code, text } = await command('down --dry-run', list);
     expect(code).toBe(2);
-    expect(text).toContain('1 document stands in its way unless a step before it changes it');
+    expect(text).toContain('1 document blocks it unless an earlier step changes it');
     const refusal = String(await down(db, list).catch((error) => error.message));
     expect(refusal).toContain('0001-initial cannot be undone: ');
     expect(text).toContain(`  ✗ ${refusal}`);
@@ -786,7 +786,7 @@ describe('npm run migrate', () => {
 
   test('new writes and registers what makes the database as the definitions say, in two parts', async () => {
     const list = [await initial()];
-    await expect(command('new more', list)).rejects.toThrow('Apply what is pending first (0001-initial)');
+    await expect(command('new more', list)).rejects.toThrow('Apply pending migrations first (0001-initial)');
     await up(db, list);
     const label = { bsonType: 'string', maxLength: 9 };
     const layout = layoutOf([
@@ -815,13 +815,13 @@ describe('npm run migrate', () => {
     expect(await command('up', all)).toMatchObject({
       text: '0002-add-label: applied',
       said: expect.stringContaining(
-        '0003-add-label-after: pending until no server of the version before runs',
+        '0003-add-label-after: pending until no server of the previous version runs',
       ),
     });
     // The version before knows nothing of it.
     await things.insertOne({ _id: 0, n: 0 });
     expect(await things.countDocuments({ label: 'x' })).toBe(2_500);
-    expect((await command('status', all)).text).toContain('up --all, when no server of the version before');
+    expect((await command('status', all)).text).toContain('up --all, once no server of the previous version');
     expect(await command('up --all', all)).toMatchObject({ text: '0003-add-label-after: applied' });
     expect(await things.countDocuments({ label: 'x' })).toBe(2_501);
     const found = await readLayout(db);
@@ -975,7 +975,7 @@ describe('npm run migrate', () => {
     ]);
     expect(await command('status', list, layout)).toMatchObject({
       code: 3,
-      text: expect.stringMatching(/the rule n_even is missing[^]*of 3 documents looked at, 3 break/),
+      text: expect.stringMatching(/the rule n_even is missing[^]*of 3 sampled documents, 3 break/),
     });
     const titles = async (line: string, of = wanted) =>
       (await generate(line, list, of)).loaded.map(({ steps, afterDeployment }) => [
@@ -1018,15 +1018,15 @@ describe('npm run migrate', () => {
   });
 
   test.each([
-    ['', 'Say what to do: status, up'],
-    ['upp', 'There is no "upp"; there are status, up'],
-    ['up 0002', 'one argument too many: 0002'],
-    ['new', 'Name the migration in lower case'],
-    ['new Add_Field', 'Name the migration in lower case'],
-    ['redo --dry-run', '--dry-run belongs to up and down'],
-    ['redo --to 1', '--to belongs to up, down and plan'],
-    ['up --rename a:b', '--rename belongs to new'],
-    ['down --all', '--all belongs to up and plan'],
+    ['', 'Give a command: status, up'],
+    ['upp', 'Unknown command "upp"; commands are status, up'],
+    ['up 0002', 'Unexpected argument: 0002'],
+    ['new', 'Give the migration a name in lower case'],
+    ['new Add_Field', 'Give the migration a name in lower case'],
+    ['redo --dry-run', '--dry-run can only be used with up and down'],
+    ['redo --to 1', '--to can only be used with up, down and plan'],
+    ['up --rename a:b', '--rename can only be used with new'],
+    ['down --all', '--all can only be used with up and plan'],
     ['up --too 1', 'Unknown option'],
   ])('%s is refused', (line, message) => {
     expect(() => readArguments(line.split(' '))).toThrow(message);

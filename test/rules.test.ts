@@ -414,8 +414,8 @@ describe('a definition is refused at start', () => {
       { expression: { $gt: ['$a', '$bb'] } },
       'rules[0].expression names "$bb", which is not a field',
     ],
-    ['the clock', { expression: { $gt: ['$$NOW', '$a'] } }, 'rules[0].expression has $$NOW: '],
-    ['chance', { expression: { $gt: [{ $rand: {} }, 0.5] } }, 'rules[0].expression has $rand: '],
+    ['the clock', { expression: { $gt: ['$$NOW', '$a'] } }, 'rules[0].expression uses $$NOW: '],
+    ['chance', { expression: { $gt: [{ $rand: {} }, 0.5] } }, 'rules[0].expression uses $rand: '],
     [
       'a Date',
       { expression: { $gt: ['$createdAt', new Date(0)] } },

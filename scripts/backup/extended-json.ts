@@ -17,9 +17,9 @@ import {
 const { deserialize, EJSON, serialize } = mongoose.mongo.BSON;
 
 /**
- * Canonical Extended JSON straight from BSON: ten times as fast as by way of objects, and a backup of a large database must
- * be through before MongoDB forgets what was. It writes what comes back as the same bytes and nothing else; undefined for
- * the rest.
+ * Canonical Extended JSON straight from BSON: ten times as fast as through objects, and a backup of a large database
+ * must finish while MongoDB still keeps the snapshot. Returns undefined for values that would not come back as the
+ * same bytes.
  */
 export function extendedJson(bytes: Buffer): string | undefined {
   try {
@@ -38,7 +38,7 @@ function fields(bytes: Buffer, at: number): string {
   eachElement(bytes, at, (type, value, start) => {
     const first = bytes[start] as number;
     const name = bytes.toString('utf8', start, value - 1);
-    // Names that mean something, that JavaScript puts in another order, or that occur twice.
+    // Names with a special meaning, that JavaScript would reorder, or that occur twice.
     if (first === DOLLAR || (first >= ZERO && first <= NINE) || name === '__proto__' || names.has(name))
       throw UNSURE;
     names.add(name);
@@ -88,7 +88,7 @@ function written(bytes: Buffer, type: number, at: number): string {
   }
 }
 
-/** What the library makes of it, if the library makes the same of that. */
+/** The library's result, if parsing it gives the same bytes again. */
 function rare(bytes: Buffer, type: number, at: number): string {
   const document = single(bytes, type, at);
   const text = EJSON.stringify(deserialize(document, EXACT), { relaxed: false });
@@ -103,7 +103,7 @@ const EXACT = { promoteValues: false, bsonRegExp: true } as const;
 export const toValue = (bytes: Buffer, type: number, at: number): unknown =>
   deserialize(single(bytes, type, at), EXACT)['v'];
 
-/** A document with this value alone, which is called v there. */
+/** A document with only this value, under the name v. */
 function single(bytes: Buffer, type: number, at: number): Buffer {
   const size = sizeOf(bytes, type, at);
   const document = Buffer.alloc(size + 8);
@@ -114,7 +114,7 @@ function single(bytes: Buffer, type: number, at: number): Buffer {
   return document;
 }
 
-/** What is no UTF-8 is read as this letter. */
+/** The replacement character that invalid UTF-8 is decoded to. */
 const REPLACEMENT = '\uFFFD';
 
 function quoted(text: string): string {
@@ -128,7 +128,7 @@ function double(bytes: Buffer, at: number): string {
   return `{"$numberDouble":"${value}${Number.isSafeInteger(value) ? '.0' : ''}"}`;
 }
 
-/** JavaScript's dates end there. */
+/** The limit of JavaScript's dates. */
 const LAST_DATE = 8_640_000_000_000_000n;
 
 function date(bytes: Buffer, at: number): bigint {

@@ -4,13 +4,13 @@ import mongoose, { type mongo } from 'mongoose';
 const { Binary, deserialize, EJSON, serialize } = mongoose.mongo.BSON;
 const CANONICAL = { relaxed: false } as const;
 
-/** Collections and views as MongoDB describes them, with all that it takes to make them anew. */
+/** Collections and views as MongoDB describes them, with everything needed to recreate them. */
 
 export interface Described {
   name: string;
   isView: boolean;
   options: mongo.Document;
-  /** Without that of _id, which every collection has. */
+  /** Without the index of _id, which every collection has. */
   indexes: mongo.Document[];
 }
 
@@ -26,7 +26,7 @@ export async function describe(db: mongo.Db): Promise<Described[]> {
   return described;
 }
 
-/** A description as the manifest has it: in Extended JSON, or its BSON where that could be taken for something else. */
+/** A description for the manifest: in Extended JSON, or its BSON in base64 if Extended JSON would be ambiguous. */
 export function toManifest(described: Described): unknown {
   const bytes = serialize(described);
   const text = EJSON.stringify(described, CANONICAL);
@@ -49,7 +49,7 @@ export function fromManifest(layout: unknown): Described {
 export const create = (db: mongo.Db, { name, options }: Described): Promise<unknown> =>
   db.command({ create: name, ...options });
 
-/** As MongoDB described them, with what the driver does not know of. */
+/** As MongoDB described them, including options that the driver does not know. */
 export async function createIndexes(db: mongo.Db, { name, indexes }: Described): Promise<void> {
   if (indexes.length > 0) await db.command({ createIndexes: name, indexes });
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 
-/** What a backup contains, and how to tell that it is whole: the file manifest.json, which is written last. */
+/** The contents of a backup, and how to check that it is complete: manifest.json, which is written last. */
 
 export const MANIFEST = 'manifest.json';
 const FORMAT = 'shelfmark-backup-1';
@@ -14,7 +14,7 @@ const file = z.strictObject({
 const content = z.strictObject({
   format: z.literal(FORMAT),
   database: z.string(),
-  /** The point in time that all documents are from, as MongoDB counts it: seconds, and operations in that second. */
+  /** The point in time of all documents, in MongoDB's cluster time: seconds, and operations within that second. */
   clusterTime: z.strictObject({ t: z.int(), i: z.int() }),
   collections: z.array(
     z.strictObject({
@@ -32,21 +32,21 @@ export type CollectionEntry = Manifest['collections'][number];
 
 export const digest = (bytes: Buffer | string): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The text of a manifest, with its own checksum. */
+/** The text of a manifest, including its own checksum. */
 export function seal(given: Omit<Manifest, 'format'>): string {
   const manifest: Manifest = { format: FORMAT, ...given };
   return `${JSON.stringify({ ...manifest, sha256: digest(JSON.stringify(manifest)) }, null, 2)}\n`;
 }
 
-/** Reads such a text. Throws an Error that says what is wrong with it. */
+/** Parses a manifest. Throws an Error that says what is wrong with it. */
 export function unseal(text: string): Manifest {
   const { sha256, ...manifest } = parse(text);
   if (manifest['format'] !== FORMAT)
     throw new Error(
-      `${MANIFEST} is of no backup that this version can read: its format is ${JSON.stringify(manifest['format'])}, not "${FORMAT}".`,
+      `${MANIFEST} cannot be read by this version: its format is ${JSON.stringify(manifest['format'])}, not "${FORMAT}".`,
     );
   if (sha256 !== digest(JSON.stringify(manifest)))
-    throw new Error(`${MANIFEST} was changed or is damaged: its checksum does not match its content.`);
+    throw new Error(`${MANIFEST} was changed or is damaged: its checksum does not match.`);
   return content.parse(manifest);
 }
 

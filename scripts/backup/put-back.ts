@@ -15,25 +15,25 @@ const decompress = promisify(gunzip);
 
 const BATCH = 1_000;
 
-/** Reads the manifest of a backup and compares every file with it. Throws an Error that names all faults. */
+/** Reads the manifest of a backup and verifies every file. Throws an Error that names all faults. */
 export async function checkBackup(folder: string): Promise<Manifest> {
   const text = await readFile(join(folder, MANIFEST), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
-    throw new Error(`${folder} has no ${MANIFEST}: it is no backup, or one that was not completed.`);
+    throw new Error(`${folder} has no ${MANIFEST}: it is not a backup, or an incomplete one.`);
   });
   const manifest = unseal(text);
   const faults: string[] = [];
   for (const { name, sha256 } of manifest.collections.flatMap(({ files }) => files))
     try {
       if ((await digestOf(join(folder, name))) !== sha256)
-        faults.push(`${name} is damaged: its checksum is not that of the manifest`);
+        faults.push(`${name} is damaged: its checksum does not match the manifest`);
     } catch (error) {
       faults.push(
         (error as NodeJS.ErrnoException).code === 'ENOENT' ? `${name} is missing` : (error as Error).message,
       );
     }
   if (faults.length > 0)
-    throw new Error(`The backup is not whole:\n  ${faults.join('\n  ')}\nNothing was restored.`);
+    throw new Error(`The backup is incomplete or damaged:\n  ${faults.join('\n  ')}\nNothing was restored.`);
   return manifest;
 }
 
@@ -43,12 +43,12 @@ async function digestOf(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** What was there before would be mixed with what comes. */
+/** Otherwise old and restored documents would be mixed. */
 export async function refuseFull(db: mongo.Db): Promise<void> {
   const [found] = await describe(db);
   if (found)
     throw new Error(
-      `The database ${db.databaseName} is not empty (it has ${found.name}): a backup is restored into an empty one. ` +
+      `The database ${db.databaseName} is not empty (it has ${found.name}): backups are restored into an empty one. ` +
         'Name another database in MONGODB_URI, or another folder in DATA_DIR.',
     );
 }
@@ -61,8 +61,8 @@ export interface Course {
 }
 
 /**
- * Makes an empty database what the backup says; if that fails, it is empty again. The journal of migrations comes last:
- * without it no server takes the database for one that is ready.
+ * Restores a backup into an empty database; if that fails, the database is empty again. The journal of migrations
+ * comes last: without it no server considers the database ready.
  */
 export async function putBack(db: mongo.Db, { collections }: Manifest, course: Course): Promise<void> {
   const entries = collections.map((entry) => ({ ...entry, described: fromManifest(entry.layout) }));
@@ -75,7 +75,7 @@ export async function putBack(db: mongo.Db, { collections }: Manifest, course: C
   };
   try {
     for (const entry of entries) if (!isJournal(entry)) await fill(entry);
-    course.say('All documents are in; building the indexes.');
+    course.say('All documents are restored; building the indexes.');
     for (const { described } of entries) {
       if (!isJournal(described)) await createIndexes(db, described);
       course.signal.throwIfAborted();
@@ -87,13 +87,13 @@ export async function putBack(db: mongo.Db, { collections }: Manifest, course: C
   }
 }
 
-/** Stores the documents of a collection. A document may be older than a rule of its collection. */
+/** Stores the documents of a collection. Validation is bypassed: a document may be older than a rule. */
 async function load(
   collection: mongo.Collection,
   { documents, files }: CollectionEntry,
   { folder, signal, onRows }: Course,
 ): Promise<void> {
-  // While MongoDB stores some, the next are read.
+  // The next documents are read while MongoDB stores the previous ones.
   let storing: Promise<unknown> = Promise.resolve();
   for (const { name } of files) {
     const text = (await decompress(await readFile(join(folder, name)))).toString();
@@ -103,7 +103,7 @@ async function load(
       await storing;
       signal.throwIfAborted();
       storing = collection.insertMany(some, { ordered: false, bypassDocumentValidation: true });
-      // It is awaited later.
+      // Awaited later.
       storing.catch(() => {});
       onRows(some.length);
     }
@@ -111,5 +111,5 @@ async function load(
   await storing;
   const stored = await collection.countDocuments();
   if (stored !== documents)
-    throw new Error(`${collection.collectionName} has ${stored} documents, and ${documents} in the backup.`);
+    throw new Error(`${collection.collectionName} has ${stored} documents, but ${documents} in the backup.`);
 }

@@ -13,11 +13,11 @@ export interface BackupFile {
   bytes: Buffer;
 }
 
-/** Letters of text in one file before compression: so much is in memory at a time. */
+/** Characters of text per file before compression: this much is in memory at a time. */
 const FILE_SIZE = 4_000_000;
 const BATCH = 2_000;
 
-/** Does the work with a session whose reads all see one point in time, that of the first. */
+/** Runs the work in a session whose reads all see one point in time, that of the first read. */
 export async function atOneTime<T>(
   db: mongo.Db,
   work: (session: mongo.ClientSession) => Promise<T>,
@@ -31,8 +31,8 @@ export async function atOneTime<T>(
 }
 
 /**
- * Reads all documents as they were at the session's point in time, while others write, and yields the files of a backup.
- * The manifest, without which it is none, comes last.
+ * Reads all documents at the session's point in time while others write, and yields the files of a backup. The
+ * manifest comes last: without it a backup is incomplete.
  */
 export async function* takeBackup(
   db: mongo.Db,
@@ -59,7 +59,7 @@ export async function* takeBackup(
     }
     if (!isDeepStrictEqual(layout, await describe(db)))
       throw new Error(
-        'Collections, rules or indexes were changed meanwhile, as by a migration: make the backup again.',
+        'Collections, rules or indexes were changed meanwhile, for example by a migration: repeat the backup.',
       );
     const manifest = seal({ database: db.databaseName, clusterTime: timeOf(session), collections });
     yield { name: MANIFEST, bytes: Buffer.from(manifest) };
@@ -73,7 +73,7 @@ function timeOf(session: mongo.ClientSession): Manifest['clusterTime'] {
   return { t: snapshotTime.getHighBitsUnsigned(), i: snapshotTime.getLowBitsUnsigned() };
 }
 
-/** The documents of a collection, as many at once as one file has. */
+/** The documents of a collection, in portions of one file each. */
 async function* linesOf(
   collection: mongo.Collection,
   session: mongo.ClientSession,
@@ -101,14 +101,14 @@ function lineOf({ collectionName }: mongo.Collection, document: Buffer): string 
   }
 }
 
-/** 03-books-0001.ndjson.gz. The number makes it one of a kind: a collection may be called anything. */
+/** 03-books-0001.ndjson.gz. The number makes the name unique, whatever the collection is called. */
 const fileName = (collection: number, name: string, part: number): string =>
   `${String(collection + 1).padStart(2, '0')}-${name.replace(/[^\w.-]/g, '_').slice(0, 60)}-${String(part + 1).padStart(4, '0')}.ndjson.gz`;
 
 const SNAPSHOT_TOO_OLD = 239;
 const isTooOld = (error: unknown): boolean => (error as { code?: unknown }).code === SNAPSHOT_TOO_OLD;
 
-/** MongoDB keeps what was before for a while only. */
+/** MongoDB keeps snapshots for a limited time only. */
 async function tooOld(db: mongo.Db, cause: unknown): Promise<Error> {
   const name = 'minSnapshotHistoryWindowInSeconds';
   const seconds = await db.client
@@ -116,11 +116,11 @@ async function tooOld(db: mongo.Db, cause: unknown): Promise<Error> {
     .command({ getParameter: 1, [name]: 1 })
     .then(
       (parameters) => `the ${parameters[name]} seconds`,
-      () => 'the time (300 seconds unless set)',
+      () => 'the time (300 seconds by default)',
     );
   return new Error(
-    `The backup took longer than ${seconds} for which MongoDB keeps what has changed since. Raise ${name} on every ` +
-      `member, as by db.adminCommand({ setParameter: 1, ${name}: 3600 }), and make the backup again.`,
+    `The backup took longer than ${seconds} for which MongoDB keeps a snapshot. Raise ${name} on every ` +
+      `member, for example with db.adminCommand({ setParameter: 1, ${name}: 3600 }), and repeat the backup.`,
     { cause },
   );
 }

@@ -1,6 +1,6 @@
 import type { BackupFile } from './take.ts';
 
-/** Files as one stream, which `tar -x` makes files again (POSIX ustar: names of up to 100 letters, up to 8 GB each). */
+/** Files as one tar stream (POSIX ustar: names of up to 100 characters, files of up to 8 GB). */
 export async function* toTar(files: AsyncIterable<BackupFile>): AsyncGenerator<Buffer> {
   const now = Math.floor(Date.now() / 1000);
   for await (const { name, bytes } of files) {
@@ -21,7 +21,7 @@ function header(name: string, size: number, time: number): Buffer {
   octal(0, 116, 8);
   octal(size, 124, 12);
   octal(time, 136, 12);
-  // The sum is made as if blanks stood in its place.
+  // The checksum is computed as if its own field were blank.
   block.write('        0', 148);
   block.write('ustar\x0000', 257);
   octal(

@@ -1,4 +1,4 @@
-/** Loaded into a server that is measured: tells its parent, when asked, how much processor time it has used, in µs. */
+/** Loaded into a measured server: reports its CPU time to the parent process on request, in µs. */
 process.on('message', () => {
   const { user, system } = process.cpuUsage();
   process.send?.(user + system);

@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import { CREDENTIALS } from '../../test/support/callers.ts';
 
-/** What clients send again and again. */
+/** The request that clients repeat. */
 export interface Load {
   name: string;
   url: string;
@@ -17,7 +17,7 @@ export interface Sample {
   statuses: Map<number, number>;
 }
 
-/** Lets so many clients at once post a load, each of them its next request as soon as it has its answer. */
+/** Runs so many concurrent clients; each sends its next request as soon as it has its answer. */
 export async function measure({ url, body }: Load, clients: number, milliseconds: number): Promise<Sample> {
   const agent = new Agent({ keepAlive: true, maxSockets: clients });
   const sample: Sample = { rates: [], times: [], statuses: new Map() };
@@ -36,7 +36,7 @@ export async function measure({ url, body }: Load, clients: number, milliseconds
   return sample;
 }
 
-// Not fetch: on a machine that the server shares it would take a good part of what is measured.
+// Not fetch: on a machine shared with the server it would be a large part of the measurement.
 const post = (url: string, body: object, agent: Agent): Promise<number> =>
   new Promise((resolve, reject) => {
     const sent = request(
@@ -66,7 +66,7 @@ export const merge = (a: Sample | undefined, b: Sample): Sample =>
         ),
       };
 
-/** The value below which so large a part of the others lies. */
+/** The quantile of a sorted list. */
 export function quantile(values: number[], part: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] ?? Number.NaN;

@@ -19,17 +19,17 @@ import { quantile } from './load.ts';
 
 const USAGE = `Usage: npm run bench:migrate [-- --books 1000000] [--clients 4]
 
-How fast a backfill goes through the books, and what the clients of the API notice of it: they read, change and create
-books, 10 times a second each, first alone and then beside the migration, which a process of its own applies. In an
-embedded database in a temporary folder; where others use the machine, only the ratios mean something.`;
+Measures a backfill of the books, and its effect on clients of the API, which read, change and create
+books, 10 times a second each, first alone and then beside the migration, which a separate process applies. Uses an
+embedded database in a temporary folder. On a shared machine only the ratios are meaningful.`;
 
-/** Reads a field and writes another one, in every book. */
+/** Reads one field and writes another, in every book. */
 const marked = migration(import.meta.url, [
   changeField('books', 'century', { to: optional({ bsonType: ['int', 'long', 'double', 'null'] }) }),
   backfill('books', {
     where: { century: { $exists: false } },
     update: [{ $set: { century: { $ceil: { $divide: ['$year', 100] } } } }],
-    // The books that clients add meanwhile have none.
+    // Books that clients add meanwhile lack the field.
     verify: { century: { $exists: false }, title: { $ne: 'New' } },
     down: { where: { century: { $exists: true } }, update: [{ $unset: 'century' }] },
   }),
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
   });
   if (values.apply) return apply(values.apply);
   const [books, clients] = [Number(values.books), Number(values.clients)];
-  if (!(books >= BATCH && clients > 0)) throw new UsageError(`--books takes a number from ${BATCH} on.`);
+  if (!(books >= BATCH && clients > 0)) throw new UsageError(`--books takes a number of at least ${BATCH}.`);
 
   const dataDir = await mkdtemp(join(tmpdir(), 'shelfmark-bench-'));
   const mongod = await startEmbedded({ dataDir, say });
@@ -97,7 +97,7 @@ async function apply(uri: string): Promise<number> {
   }
 }
 
-/** Fills a new database; answers the ids of some of the books. */
+/** Fills a new database; returns the ids of some of the books. */
 async function store(db: mongoose.mongo.Db, books: number): Promise<string[]> {
   await up(db, migrations);
   await letIn(db);
@@ -122,7 +122,7 @@ async function store(db: mongoose.mongo.Db, books: number): Promise<string[]> {
   return ids;
 }
 
-/** A client that reads, changes and creates books at a pace, as long as it is to. */
+/** A client that reads, changes and creates books at a fixed rate until it is stopped. */
 async function use(url: string, ids: string[], times: number[], going: () => boolean): Promise<void> {
   const send = async (method: string, path: string, body?: object) => {
     const start = performance.now();

@@ -6,10 +6,10 @@ const USAGE = `Usage: npm run bench:paging -- URL [--limit 100] [--token TOKEN]
 
 Walks all books of a running server (http://127.0.0.1:3000) by cursors, in several orders, forwards and backwards,
 while another client creates and removes books; then compares pages near the end with the first one. Every book that
-nobody touched must be seen exactly once each way. Have many books: npm run seed -- 1000000
+was not touched must be seen exactly once in each direction. Add many books first: npm run seed -- 1000000
 
-  --token   of an editor, an access token or API key; else the demo editor logs in. Start the server with a
-RATE_LIMIT that this does not reach, 1000000.`;
+  --token   an editor's access token or API key; the demo editor by default. Start the server with a
+RATE_LIMIT that is not reached, such as 1000000.`;
 
 const ORDERS = ['-id', 'year', '-year,title', 'title'];
 const REPEATS = 40;
@@ -27,7 +27,7 @@ await runProgram(USAGE, async (stop) => {
     options: { limit: { type: 'string', default: '100' }, token: { type: 'string' } },
   });
   const [url] = positionals;
-  if (!url) throw new UsageError('Name the server.');
+  if (!url) throw new UsageError('Give the URL of the server.');
   const get = async (query: string): Promise<Page> => {
     const response = await fetch(`${url}/books?fields=title&limit=${values.limit}&${query}`);
     if (!response.ok) throw new Error(`${query}: ${response.status} ${await response.text()}`);
@@ -66,7 +66,7 @@ await runProgram(USAGE, async (stop) => {
     }
     const [a, b] = [median(first), median(far)];
     say(
-      `${sort}: ${seen.size} books, ${wrong} not seen once each way; first page ${a.toFixed(1)} ms, page at 90 % ${b.toFixed(1)} ms, ratio ${(b / a).toFixed(2)}`,
+      `${sort}: ${seen.size} books, ${wrong} not seen once in each direction; first page ${a.toFixed(1)} ms, page at 90 % ${b.toFixed(1)} ms, ratio ${(b / a).toFixed(2)}`,
     );
   }
   await churn();
@@ -84,7 +84,7 @@ async function demoToken(url: string): Promise<string> {
   return ((await response.json()) as { access_token: string }).access_token;
 }
 
-/** Creates and removes books until it is called. */
+/** Creates and removes books until the returned function is called. */
 function churning(url: string, token: string): () => Promise<void> {
   let going = true;
   const authorization = `Bearer ${token}`;

@@ -4,8 +4,8 @@ import { json } from 'node:stream/consumers';
 import mongoose, { type mongo } from 'mongoose';
 
 /**
- * What the product is measured against: node:http and the driver, by hand, on the same collections (MONGODB_URI). It does
- * what a hurried program would: no login, no check of references, no audit trail, hardly any of what is sent.
+ * The baseline: node:http and the driver by hand, on the same collections (MONGODB_URI). It does what a quick
+ * prototype would: no login, no checks of references, no audit trail, hardly any validation.
  */
 
 const { MongoClient, ObjectId } = mongoose.mongo;
@@ -76,7 +76,7 @@ async function createPost(body: any) {
   await client.withSession((session) =>
     session.withTransaction(async () => {
       if (!(await users.findOne({ _id: post.author }, { session })))
-        throw new Error('There is no such author.');
+        throw new Error('The author does not exist.');
       await posts.insertOne(post, { session });
     }),
   );

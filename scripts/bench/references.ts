@@ -17,16 +17,16 @@ import { modelOf } from '../../src/schema/model.ts';
 
 const USAGE = `Usage: npm run bench:references -- [--writers 32] [--rounds 5] [--seconds 3]
 
-What a popular document costs those who refer to it: clients create posts over HTTP that all have one author, or
-else one of a thousand authors; then posts with 10 tags and 3 books, a few of which are named all the time, or
-else all alike. The rounds alternate, so that whatever else the machine does hits both; where others use it, only
-the ratios mean something.
+Measures writes that refer to popular documents: clients create posts over HTTP that all have one author, or
+one of a thousand authors; then posts with 10 tags and 3 books, a few of which are very popular, or
+all equally. The rounds alternate, so that other load on the machine affects both; on a shared machine only
+the ratios are meaningful.
 
-It works in a database of its own, shelfmark_bench, which it drops: on the server of MONGODB_URI, otherwise in an
+It uses the database shelfmark_bench, which it drops: on the server of MONGODB_URI, or else in an
 embedded one in a temporary folder.
 
-  --writers   clients at once
-  --rounds    how often each is measured, after a round that does not count
+  --writers   concurrent clients
+  --rounds    rounds per variant, after one warm-up round
   --seconds   how long a round takes`;
 
 const DATABASE = 'shelfmark_bench';
@@ -94,7 +94,7 @@ async function openDatabase(): Promise<{ uri: string; close: () => Promise<void>
 const inDatabase = (uri: string): string =>
   uri.replace(/^(\w+(?:\+srv)?:\/\/[^/?]+)(?:\/[^?]*)?/, `$1/${DATABASE}`);
 
-/** What is compared: each time what has a few popular targets, and what has none. */
+/** The variants: each time one with a few popular targets, and one without. */
 async function pairs(url: string): Promise<[Load, Load][]> {
   const ids = () => Array.from({ length: DOCUMENTS }, () => new Types.ObjectId());
   const [users, tags, books] = [ids(), ids(), ids()];
@@ -129,7 +129,7 @@ async function pairs(url: string): Promise<[Load, Load][]> {
 
 const one = <T>(all: T[]): T => all[Math.floor(Math.random() * all.length)] as T;
 
-/** The second is named half as often as the first, the third a third as often. */
+/** Zipf: the second is named half as often as the first, the third a third as often. */
 function zipf<T>(all: T[]): T {
   let rest = Math.random() * HARMONIC;
   let rank = 0;

@@ -16,10 +16,10 @@ import { quantile } from './load.ts';
 
 const USAGE = `Usage: npm run bench [-- --rounds 5] [--seconds 3] [--clients 32]
 
-The product beside a bare server, node:http and the driver by hand (scripts/bench/plain.ts), on the same database: an
+Compares Shelfmark with a bare server on node:http and the driver (scripts/bench/plain.ts), on the same database: an
 embedded one in a temporary folder, with 10,000 books, 20,000 posts, 1,000 users and 200 tags. The rounds alternate, so
-that whatever else the machine does hits both; where others use it, only the ratios mean something. The bare server
-checks no login and no reference, writes no audit trail, and knows no filter but the one that it is asked for.`;
+that other load on the machine affects both; on a shared machine only the ratios are meaningful. The bare server
+checks no logins and references, writes no audit trail, and supports only the filters of this benchmark.`;
 
 const SERVERS = { plain: 'scripts/bench/plain.ts', shelfmark: 'src/main.ts' };
 type Name = keyof typeof SERVERS;
@@ -72,7 +72,7 @@ interface Sample {
   rate: number;
   p50: number;
   p99: number;
-  /** Processor time of a request, in µs. */
+  /** CPU time per request, in µs. */
   cpu: number;
 }
 
@@ -101,7 +101,7 @@ await runProgram(USAGE, async (stop) => {
       for (let round = -1; round < rounds && !stop.aborted; round++)
         for (const [i, server] of servers.entries()) {
           const sample = await measure(server, request, clients, seconds * 1_000);
-          // Compiled code first has to become fast.
+          // Warm-up, so that the code is compiled and optimised.
           if (round >= 0) samples[i]?.push(sample);
         }
       const [plain, product] = samples as [Sample[], Sample[]];
@@ -129,7 +129,7 @@ function row(plain: Sample[], product: Sample[]): string {
   return [...compared('rate'), ...compared('cpu'), ...pair('p99').map((time) => time.toFixed(1))].join(' | ');
 }
 
-/** Starts a server in a process of its own. */
+/** Starts a server in a separate process. */
 async function start(name: Name, uri: string) {
   const child = fork(compiled(SERVERS[name]), [], {
     execArgv: ['--import', compiled('scripts/bench/cpu.ts').href],
@@ -161,7 +161,7 @@ async function cpuOf(child: ChildProcess): Promise<number> {
   return (await once(child, 'message'))[0] as number;
 }
 
-/** Lets so many clients at once ask, each of them its next request as soon as it has its answer. */
+/** Runs so many concurrent clients; each sends its next request as soon as it has its answer. */
 async function measure(
   { url, cpu }: { url: string; cpu: () => Promise<number> },
   request: (typeof WORKLOADS)[number][1],
@@ -183,7 +183,7 @@ async function measure(
         body: body ? JSON.stringify(body) : null,
       });
       const text = await answer.text();
-      // A busy machine: what is refused has no time that could be compared.
+      // On a busy machine: refused requests have no comparable time.
       if (statusCode === 503) continue;
       if (statusCode >= 300) throw new Error(`${path}: ${statusCode} ${text}`);
       times.push(performance.now() - sent);

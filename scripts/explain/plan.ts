@@ -1,8 +1,8 @@
-/** What MongoDB says of how it answers a command, in a few lines. */
+/** Summarises MongoDB's explain output of a command in a few lines. */
 
 type Json = Record<string, any>;
 
-/** The part of a command that says what is read. */
+/** The part of a command that determines what is read. */
 export function questionOf(command: Json): Json | undefined {
   const kind = ['find', 'aggregate', 'count', 'distinct'].find((name) => name in command);
   if (!kind) return undefined;
@@ -25,7 +25,7 @@ export function questionOf(command: Json): Json | undefined {
   };
 }
 
-/** The indexes and whatever else of the plan that was chosen costs, and what it looked at. */
+/** The indexes and expensive stages of the chosen plan, and how much it examined. */
 export function inWords(explained: Json): string[] {
   const reads = objects(explained).flatMap(({ winningPlan }) => (winningPlan ? stagesIn(winningPlan) : []));
   const [stats = {}] = objects(explained).flatMap(({ executionStats }) => executionStats ?? []);
@@ -33,14 +33,14 @@ export function inWords(explained: Json): string[] {
   const documents = count(stats['totalDocsExamined'], 'document');
   return [
     ...new Set(reads),
-    `looked at ${keys} and ${documents}, passed on ${count(stats['nReturned'], 'document')}, in ${stats['executionTimeMillis'] ?? '?'} ms`,
+    `examined ${keys} and ${documents}, returned ${count(stats['nReturned'], 'document')}, in ${stats['executionTimeMillis'] ?? '?'} ms`,
   ];
 }
 
 const count = (n: unknown, what: string): string =>
   `${Number(n ?? 0).toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
 
-/** An object and all that are in it, but for plans that were not chosen. */
+/** An object and all nested ones, except in rejected plans. */
 function objects(part: unknown): Json[] {
   if (Array.isArray(part)) return part.flatMap(objects);
   if (part === null || typeof part !== 'object') return [];
@@ -66,7 +66,7 @@ const WORDS: Record<string, string> = {
   CLUSTERED_IXSCAN: 'the clustered index',
 };
 
-/** Where in the index it looks, by the fields that say more than "everywhere". */
+/** The ranges of the index, for fields that are restricted at all. */
 function boundsOf(bounds: Json = {}): string {
   const narrow = Object.entries<string[]>(bounds).filter(
     ([, ranges]) => !['[MinKey, MaxKey]', '[MaxKey, MinKey]'].includes(ranges.join()),
@@ -75,5 +75,5 @@ function boundsOf(bounds: Json = {}): string {
     const more = ranges.length > 3 ? ` and ${ranges.length - 3} more` : '';
     return `${field} in ${ranges.slice(0, 3).join(', ')}${more}`;
   });
-  return text.join('; ') || 'all of it';
+  return text.join('; ') || 'the whole index';
 }

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { objectIn } from '../../src/schema/columns.ts';
 
 /**
- * Which column (in NDJSON: property) each field is made from, and how:
+ * The map of an import: the column (in NDJSON: property) of each field, and how to convert it:
  *
  *     {
  *       "title": "name of the column",
@@ -11,11 +11,10 @@ import { objectIn } from '../../src/schema/columns.ts';
  *       "tags": { "from": "genres", "split": ";", "find": "name", "create": true }
  *     }
  *
- * `split` cuts a text into a list; `pad` puts zeros before a text that is shorter. `find` is for references: the cell
- * names what is referred to by this field of it, and `create` makes what is not there. In NDJSON, `a.b` leads to a
- * property inside another. The rest follows from what the
- * field holds: a text becomes a number (`2008.0` is 2008), true or false, or what its JSON says; an empty cell
- * becomes null, or is left out where the field cannot be null. What is left out gets the field's default.
+ * `split` splits a text into a list; `pad` adds leading zeros to a text that is shorter. `find` is for references: the
+ * cell contains this field of the referenced document, and `create` creates missing ones. In NDJSON, `a.b` is a property
+ * inside another. The rest follows from the field's type: a text becomes a number (`2008.0` is 2008), true or false, or
+ * parsed JSON; an empty cell becomes null, or is left out if the field is not nullable and so gets its default.
  */
 export type FieldMap = Record<string, Source>;
 
@@ -29,7 +28,7 @@ export interface Source {
 
 type Convert = (value: unknown) => unknown;
 
-/** Compiles a map into the function that makes the JSON of a document from a row. */
+/** Compiles a map into a function from a row to the JSON of a document. */
 export function converter(map: FieldMap, fields: Record<string, z.ZodType>): Convert {
   const entries = Object.entries(map).map(([name, source]) => ({
     name,
@@ -37,7 +36,7 @@ export function converter(map: FieldMap, fields: Record<string, z.ZodType>): Con
     convert: convertTo(fields[name] as z.ZodType, source),
   }));
   return (row) => {
-    // What is not an object at all is for the validation to refuse.
+    // A value that is not an object is refused by the validation.
     if (row === null || typeof row !== 'object' || Array.isArray(row)) return row;
     const json: Record<string, unknown> = {};
     for (const { name, from, convert } of entries) {
@@ -57,7 +56,7 @@ function valueIn(row: object, from: string): unknown {
   return inner !== null && typeof inner === 'object' ? valueIn(inner, rest.join('.')) : undefined;
 }
 
-/** A column is a field of an object by its path: `start.city`. */
+/** A column can be a field inside an object, by its path: `start.city`. */
 function put(json: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
   if (rest.length === 0) json[name] = value;
   else {
@@ -67,7 +66,7 @@ function put(json: Record<string, unknown>, [name = '', ...rest]: string[], valu
   }
 }
 
-/** An object of which every cell is empty is null, where it may be. */
+/** An object whose cells are all empty becomes null, if it is nullable. */
 function withNulls(
   json: Record<string, unknown>,
   fields: Record<string, z.ZodType>,
@@ -88,7 +87,7 @@ function convertTo(field: z.ZodType, { split, pad }: Source): Convert {
   const parse = split === undefined ? parserOf(field) : splitter(field, split);
   return (value) => {
     if (value === null || (value === '' && !mayBeBlank)) return nothing;
-    // In NDJSON, what lost its zeros may be a number.
+    // In NDJSON a text that lost its leading zeros may be a number.
     if (pad && (typeof value === 'string' || typeof value === 'number'))
       return String(value).padStart(pad, '0');
     return typeof value === 'string' ? parse(value) : value;
@@ -100,7 +99,7 @@ function splitter(field: z.ZodType, separator: string): (text: string) => unknow
   return (text) => text.split(separator).map(parse);
 }
 
-/** What a text stands for in such a field. One that it cannot be stays a text, which the validation refuses. */
+/** Converts a text to the field's type. A text that does not fit stays a text, which the validation refuses. */
 function parserOf(field: z.ZodType): (text: string) => unknown {
   switch (kindOf(field)) {
     case 'number':
@@ -127,7 +126,7 @@ const parseJson = (text: string): unknown => {
   }
 };
 
-/** The kind of a field's JSON side, as Zod calls it. */
+/** The type of a field's JSON side, in Zod's terms. */
 export const kindOf = (field: z.ZodType): string => wireOf(field).def.type;
 
 function wireOf(field: z.ZodType): z.ZodType {

@@ -2,10 +2,9 @@ import { type Line, MAX_RECORD } from './lines.ts';
 import { type Reason, type Row, reason, unreadable } from './row.ts';
 
 /**
- * CSV as RFC 4180 has it. Read here and not by csv-parse, which after a misplaced quote or a record that is too
- * large loses rows that are in order, and whose line numbers a CRLF in quotes puts out.
- * An empty cell is null; a quoted empty one is the empty text. Without a delimiter, the first line tells it: either it
- * says so (`sep=;`, as Excel writes it), or it is what stands most often in the header.
+ * CSV after RFC 4180. Not csv-parse, which loses valid rows after a misplaced quote or a record that is too large, and
+ * miscounts lines after a CRLF in quotes. An empty cell is null; a quoted empty cell is the empty text. Without a
+ * delimiter, the first line decides: `sep=;` (as Excel writes it), or the most frequent candidate in the header.
  */
 export async function* readCsv(
   lines: AsyncGenerator<Line, undefined>,
@@ -47,7 +46,7 @@ async function* readRecords(
   given: string | undefined,
 ): AsyncGenerator<Read> {
   let delimiter = given;
-  /** Lines to be read again, the next one last. */
+  /** Lines to be read again, in reverse order. */
   const again: Line[] = [];
   const next = async (): Promise<Line | undefined> => again.pop() ?? (await lines.next()).value;
 
@@ -70,20 +69,20 @@ async function* readRecords(
     const cells = open ? undefined : cellsOf(text.replace(/\r$/, ''), delimiter);
     if (cells && !first.fault) yield { first, size: text.length, cells };
     else {
-      // Only the first line is given up: the quote that is wrong may be in it, and the next ones in order.
+      // Only the first line is skipped: it may have the wrong quote, and the next lines may be valid.
       while (more.length > 0) again.push(more.pop() as Line);
       yield { first, size: first.text.length, fault: first.fault ?? (open ? UNCLOSED : MISPLACED) };
     }
   }
 }
 
-const UNCLOSED = reason('malformed_csv', 'opens a quote that nothing closes');
+const UNCLOSED = reason('malformed_csv', 'has an opening quote without a closing one');
 const MISPLACED = reason(
   'malformed_csv',
-  'has a quote in the wrong place: a cell that contains quotes must stand in quotes, its own ones doubled',
+  'has a misplaced quote: a cell with quotes must be quoted, and its quotes doubled',
 );
 
-/** Whether it opens a quote that it does not close, or the other way round. */
+/** Whether its quotes are unbalanced. */
 function isOpen({ text, fault }: Line): boolean {
   if (fault) return false;
   let open = false;
@@ -93,7 +92,7 @@ function isOpen({ text, fault }: Line): boolean {
 
 const SEP = /^"?sep=(.)"?\r?$/i;
 
-/** What stands most often in a header, outside of quotes; a comma, where none of them does. */
+/** The most frequent candidate in a header, outside quotes; a comma if there is none. */
 function likelyDelimiter(header: string): string {
   const bare = header.replace(/"[^"]*"/g, '');
   const timesOf = (delimiter: string) => bare.split(delimiter).length;
@@ -101,8 +100,8 @@ function likelyDelimiter(header: string): string {
 }
 
 /**
- * The cells of a record, or nothing where its quotes are misplaced. Library programs write `="9780441478125"`, so that a
- * spreadsheet leaves the digits alone: it stands for what is in the quotes.
+ * The cells of a record, or undefined if its quotes are misplaced. `="9780441478125"`, which library programs write so
+ * that spreadsheets keep the digits, means the quoted text.
  */
 function cellsOf(record: string, delimiter: string): Cells | undefined {
   const cell = cellWith(delimiter);
@@ -116,7 +115,7 @@ function cellsOf(record: string, delimiter: string): Cells | undefined {
   return undefined;
 }
 
-/** A new one each time, because it remembers where it is. */
+/** Created anew each time, because it is stateful. */
 const cellWith = (delimiter: string): RegExp => {
   const end = delimiter.replace(/[\\^$.*+?()[\]{}|-]/g, '\\$&');
   return new RegExp(`(?:="([^"]*)"|"([^"]*(?:""[^"]*)*)"|([^"${end}]*))(${end}|$)`, 'y');

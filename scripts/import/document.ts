@@ -13,17 +13,17 @@ import type { Reason } from './row.ts';
 
 export type Document = { _id: Types.ObjectId } & Record<string, unknown>;
 
-/** A document as MongoDB is to store it, or why there is none. */
+/** A document for MongoDB, or the reasons why there is none. */
 export interface Made {
   document?: Document;
-  /** What the row says of it; the rest are defaults. */
+  /** The fields from the row; the others are defaults. */
   given?: string[];
   reasons: Reason[];
 }
 
 /**
- * What a row may say: what the body of a create may and, so that an export goes back in as it was, what else a
- * document shows: its id, its times, and what otherwise only the API's commands write.
+ * The fields of a row: those of a create's body and, so that an export can be imported unchanged, the others that a
+ * document shows: its id, its times, and fields that only commands of the API write.
  */
 export function rowSchema({ body, document, fields, defaults }: AnyResource) {
   const shown = Object.entries(document.partial().shape)
@@ -32,22 +32,22 @@ export function rowSchema({ body, document, fields, defaults }: AnyResource) {
   return body.extend(Object.fromEntries(shown)) as z.ZodObject<Record<string, z.ZodType>>;
 }
 
-/** The fields that a column can be: those of a row and, by their paths, those of the objects in it. */
+/** The possible columns: the fields of a row, and the fields inside objects by their paths. */
 export function fieldsOf(resource: AnyResource): Record<string, z.ZodType> {
   const row = rowSchema(resource);
   return { ...row.shape, ...columnsOf(row) };
 }
 
-/** Validates the JSON of a row as the API does a body. */
+/** Validates the JSON of a row as the API validates a body. */
 export function documentMaker(resource: AnyResource): (json: unknown) => Made {
   const schema = byEitherName(rowSchema(resource), resource.formerly);
-  // What an export shows of computed fields is made again.
+  // Computed fields of an export are ignored.
   const storedIn = (data: object) =>
     Object.fromEntries(Object.entries(data).filter(([field]) => !(field in resource.computed)));
   return (json) => {
     const result = schema.safeParse(json, { error: words });
     if (!result.success) return { reasons: bodyFaults(result.error, schema, json).map(toReason) };
-    // Without what functions make, so that the same row has the same id the next time.
+    // Without computed defaults, so that the same row gets the same id next time.
     const content: Record<string, unknown> = { ...constantsOf(resource), ...storedIn(result.data) };
     const now = new Date();
     const { id = contentId(resource, content), createdAt = now, updatedAt = now, ...given } = content;
@@ -62,8 +62,8 @@ export function documentMaker(resource: AnyResource): (json: unknown) => Made {
 export const toReason = ({ pointer = '', code, message }: Fault): Reason => ({ pointer, code, message });
 
 /**
- * The same content gets the same id, wherever it stands in the file, so that a row without a unique key is not stored
- * twice either. They start with zeros, so whatever is made later is newer.
+ * Derives an id from the content, so that a row without a unique key is not stored twice, wherever it is in the file.
+ * These ids start with zeros, so later ones are newer.
  */
 function contentId({ collection }: AnyResource, content: object): Types.ObjectId {
   const id = createHash('sha256')

@@ -10,22 +10,22 @@ import { documentMaker } from './document.ts';
 import { insert } from './insert.ts';
 import type { Reason } from './row.ts';
 
-/** References by a natural key: where a row names what it refers to, the id is looked up, batch by batch. */
+/** References by a natural key: rows name the target by a field, and its id is looked up in batches. */
 
 interface Lookup {
   field: string;
   target: AnyResource;
-  /** The field of the target that rows name it by. */
+  /** The target's field that rows contain. */
   find: string;
-  /** Whether one that is not there is made. */
+  /** Whether missing targets are created. */
   create: boolean;
-  /** The ids that are known so far, by what rows say. */
+  /** The ids known so far, by the values in rows. */
   known: Map<string, string>;
 }
 
 type Json = Record<string, unknown>;
 
-/** Puts ids where these rows, as JSON, have names; tells of each row what could not be found. */
+/** Replaces names in these rows by ids; returns the faults of each row. */
 export type Find = (rows: unknown[]) => Promise<Reason[][]>;
 
 export function finder(
@@ -52,7 +52,7 @@ export function finder(
 
 const MAX_KNOWN = 100_000;
 
-/** A valid id that no document has: what is found in a dry run, which has no database. */
+/** A placeholder id for a dry run, which has no database. */
 const NOBODY = '0'.repeat(24);
 
 const namesIn = (row: unknown, field: string): string[] => {
@@ -106,7 +106,7 @@ async function learn(
   await look(lookup, missing);
 }
 
-/** Compares as the target's lists do. Several documents of one name: the oldest. */
+/** Compares as the target's lists do. If several documents have the same name, the oldest is used. */
 async function look({ target, find, known }: Lookup, names: string[]): Promise<void> {
   const found = await modelOf(target)
     .find({ [find]: { $in: names } }, { [find]: 1 })

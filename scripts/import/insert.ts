@@ -12,17 +12,17 @@ import { type Reason, reason } from './row.ts';
 import { modelOf } from '../../src/schema/model.ts';
 
 export interface Outcome {
-  /** Those that are stored now. */
+  /** Documents that are stored now. */
   ids: Types.ObjectId[];
-  /** Those whose id or a unique value is that of another document, which has not been changed; with the field. */
+  /** Documents whose id or unique value another one already has (not changed), with the field. */
   present: Map<Document, string>;
-  /** What else was refused, and why. */
+  /** Documents that were refused, and why. */
   refused: Map<Document, Reason[]>;
 }
 
 /**
- * Stores validated documents, each of them or not. Those that refer to others are stored as a create of the API
- * does it, in a transaction that sees to it that the others exist.
+ * Stores validated documents independently of each other. Those with references are stored as the API does, in a
+ * transaction that ensures that their targets exist.
  */
 export async function insert(
   resource: AnyResource,
@@ -45,7 +45,7 @@ async function insertFree(resource: AnyResource, documents: Document[], outcome:
   if (documents.length === 0) return;
   const refused = new Set<Document>();
   try {
-    // `lean`: Mongoose need not cast and check what Zod has.
+    // `lean`: Zod has validated the values, so Mongoose need not cast them.
     await patiently(() => modelOf(resource).insertMany(documents, { ordered: false, lean: true }), stop);
   } catch (error) {
     const refusals = refusalsOf(error);
@@ -59,7 +59,7 @@ async function insertFree(resource: AnyResource, documents: Document[], outcome:
   outcome.ids.push(...documents.filter((one) => !refused.has(one)).map(({ _id }) => _id));
 }
 
-/** A transaction takes all of them or none: where one cannot be stored, its half is found, and half of that. */
+/** A transaction stores all or none: if the database refuses a batch, it is halved until the culprit is found. */
 async function insertBound(
   resource: AnyResource,
   documents: Document[],
@@ -92,7 +92,7 @@ async function insertBound(
   }
 }
 
-/** Stores those whose ids are not there yet, and answers these. Inside a transaction. */
+/** Stores those whose ids do not exist yet, and returns them. Inside a transaction. */
 async function insertAbsent(resource: AnyResource, documents: Document[]): Promise<Types.ObjectId[]> {
   const absent = new Map(documents.map((document) => [document._id.toHexString(), document]));
   const known = await modelOf(resource)
@@ -105,12 +105,12 @@ async function insertAbsent(resource: AnyResource, documents: Document[]): Promi
   return fresh.map(({ _id }) => _id);
 }
 
-/** How long to wait before each new attempt, in milliseconds; in all long enough to elect a primary. */
+/** Milliseconds to wait before each retry; together long enough to elect a primary. */
 const PAUSES = [500, 1_000, 2_000, 4_000, 8_000];
 
 /**
- * Sends a batch again while the database cannot take it. Where only the answer was lost, what had arrived
- * counts as present then: the ids are the same.
+ * Resends a batch while the database is unavailable. If only the reply was lost, stored documents count as present
+ * then, because the ids are the same.
  */
 async function patiently<T>(work: () => Promise<T>, stop: AbortSignal): Promise<T> {
   for (let attempt = 0; ; attempt++) {
@@ -120,7 +120,7 @@ async function patiently<T>(work: () => Promise<T>, stop: AbortSignal): Promise<
       const pause = PAUSES[attempt];
       const passing = !refusalsOf(error) && (isTransient(error) || isUnconfirmed(error) || isBusy(error));
       if (!passing || pause === undefined || stop.aborted) throw error;
-      say(`The database did not take a batch (${(error as Error).message}); it is sent again.`);
+      say(`A batch could not be stored (${(error as Error).message}); retrying.`);
       await setTimeout(pause);
     }
   }
@@ -132,11 +132,11 @@ const isBusy = (error: unknown): boolean => error instanceof Problem && error.st
 const isBulkError = (error: unknown): error is mongo.MongoBulkWriteError =>
   error instanceof Error && error.name === 'MongoBulkWriteError';
 
-/** The primary has written, the majority has not said so. */
+/** The primary has written, but the majority has not confirmed. */
 const isUnconfirmed = (error: unknown): boolean =>
   isBulkError(error) && error.result.getWriteConcernError() !== undefined;
 
-/** What MongoDB refused for good, document by document. */
+/** MongoDB's permanent refusals, per document. */
 const refusalsOf = (error: unknown): mongo.WriteError[] | undefined => {
   const refusals = isBulkError(error) && !isUnconfirmed(error) ? [error.writeErrors].flat() : [];
   return refusals.length > 0 ? refusals : undefined;
@@ -144,7 +144,7 @@ const refusalsOf = (error: unknown): mongo.WriteError[] | undefined => {
 
 const DUPLICATE_KEY = 11000;
 
-/** The field in the message of a duplicate key: of an index over several, the first. */
+/** The field of a duplicate key error; for a compound index, the first one. */
 const fieldIn = (message = ''): string => {
   const [, field = 'id'] = /dup key: \{ "?([\w.]+)/.exec(message) ?? [];
   return field === '_id' ? 'id' : field;

@@ -1,15 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import { type Reason, reason } from './row.ts';
 
-/** A line of the file, without its end. */
+/** A line of the file, without its line ending. */
 export interface Line {
   number: number;
   text: string;
-  /** Why its text is not to be used. */
+  /** Why the line cannot be used. */
   fault?: Reason;
 }
 
-/** The longest record, in bytes. It bounds the memory that a file without line feeds could take. */
+/** The longest record, in bytes. It bounds the memory for a file without line feeds. */
 export const MAX_RECORD = 2 ** 20;
 
 const LF = 0x0a;
@@ -52,12 +52,12 @@ function toLine(number: number, bytes: Buffer, size: number): Line {
     return {
       number,
       text,
-      fault: reason('invalid_utf8', 'is not UTF-8: if the file is in another encoding, --encoding says so'),
+      fault: reason('invalid_utf8', 'is not UTF-8: if the file has another encoding, add --encoding'),
     };
   return { number, text: number === 1 ? text.replace(/^\uFEFF/, '') : text };
 }
 
 const TOO_LONG = reason('too_long', `is longer than ${MAX_RECORD} bytes`);
 
-/** Enough of a line that is too long to find it by. */
+/** The beginning of a line that is too long, to find it by. */
 const beginning = (bytes: Buffer): string => `${bytes.toString('utf8', 0, 200)}…`;

@@ -12,24 +12,24 @@ import { updatePresent } from './update.ts';
 export interface Counts {
   read: number;
   stored: number;
-  /** Their id or a unique value of theirs was there before; what had it is unchanged. */
+  /** Rows whose id or unique value existed before; those documents are unchanged. */
   present: number;
-  /** The same, but what was there has got what the row says. */
+  /** The same, with documents changed to what the row says. */
   updated: number;
   refused: number;
-  /** Where the last row starts that is done with. */
+  /** The line of the last completed row. */
   line: number;
 }
 
 interface Load {
   resource: AnyResource;
   rows: AsyncIterable<Row>;
-  /** Makes the JSON of a document of what a row says. */
+  /** Makes the JSON of a document from a row. */
   convert: (values: unknown) => unknown;
-  /** Puts ids in the place of names. */
+  /** Replaces names by ids. */
   find: Find;
   dryRun: boolean;
-  /** Whether what is there already gets what the row says. */
+  /** Whether existing documents are changed to what the row says. */
   update: boolean;
   refusedFile: string;
   presentFile: string;
@@ -37,10 +37,10 @@ interface Load {
   stop: AbortSignal;
 }
 
-/** A batch is full at so many rows or so many characters: a thousand rows may be large. */
+/** A batch is limited by rows and by characters: a thousand rows may be large. */
 const BATCH = { rows: 1_000, size: 4 * 2 ** 20 };
 
-/** Takes the rows batch by batch, until there are no more or it is told to stop. Keeps the counts up to date. */
+/** Stores the rows in batches until the end or until it is stopped. Keeps the counts up to date. */
 export async function load(
   { resource, rows, convert, find, dryRun, update, refusedFile, presentFile, onProgress, stop }: Load,
   counts: Counts,
@@ -105,7 +105,7 @@ export async function load(
 const presentBy = (field: string): Reason => ({
   pointer: `/${field}`,
   code: 'present',
-  message: 'is that of a document that is there already',
+  message: 'is already used by another document',
 });
 
 const nothing = (): Outcome => ({ ids: [], present: new Map(), refused: new Map() });
@@ -124,7 +124,7 @@ async function* batches(rows: AsyncIterable<Row>): AsyncGenerator<Row[]> {
   if (batch.length > 0) yield batch;
 }
 
-/** Its input is destroyed when the program is told to stop; what has been read by then is still taken. */
+/** The input is destroyed when the program is told to stop; what has been read by then is still stored. */
 async function* untilStopped(rows: AsyncIterable<Row>, stop: AbortSignal): AsyncGenerator<Row> {
   try {
     yield* rows;

@@ -7,11 +7,11 @@ import { type FieldMap, kindOf } from './convert.ts';
 
 type Fields = Record<string, z.ZodType>;
 
-/** Each field from the column of its name. */
+/** Each field from the column of the same name. */
 export const ownNames = (fields: Fields): FieldMap =>
   Object.fromEntries(Object.keys(fields).map((name) => [name, { from: name }]));
 
-/** Throws an Error that names everything that is wrong with the file. */
+/** Throws an Error that names all faults of the file. */
 export async function readMap(path: string, fields: Fields, references: Reference[] = []): Promise<FieldMap> {
   const unusable = (faults: string) => new Error(`The map ${path} cannot be used:\n${faults}`);
   let json: unknown;
@@ -73,36 +73,34 @@ const keyOf = ({ target }: Reference) => {
 
 const COLUMN = 'must be the name of a column';
 const SOURCE = `${COLUMN}, or an object with "from"`;
-const MISSING = 'is missing: no row is complete without this field; name the column that it is in';
+const MISSING = 'is missing: this field is required; name its column';
 const LENGTH = 'must be a length from 1 to 100';
 
 const explain = (issue: z.core.$ZodIssue, fields: Fields): string[] =>
   issue.code === 'unrecognized_keys'
     ? issue.keys.map((key) =>
         issue.path.length === 0
-          ? `  ${key}: there is no such field; the fields are ${Object.keys(fields).join(', ')}`
-          : `  ${issue.path.join('.')}.${key}: is no option of this field; "from" is, "split" of a list, "pad" of a text, "find" and "create" of a reference`,
+          ? `  ${key}: is not a field; the fields are ${Object.keys(fields).join(', ')}`
+          : `  ${issue.path.join('.')}.${key}: is not an option of this field; options are "from", "split" for lists, "pad" for texts, "find" and "create" for references`,
       )
     : [`  ${issue.path.join('.') || 'The file'}: ${issue.message}`];
 
-/** Throws an Error that names the columns that a map needs and the header lacks, or has twice. */
+/** Throws an Error that names the columns of a map that the header lacks or repeats. */
 export function checkSources(map: FieldMap, columns: string[]): void {
   const times = (name: string) => columns.filter((column) => column === name).length;
   const faulty = [...new Set(Object.values(map).map(({ from }) => from))].filter((name) => times(name) !== 1);
   if (faulty.length === 0) return;
-  const list = faulty.map(
-    (name) => `  ${name} ${times(name) === 0 ? 'is missing' : 'stands more than once'}`,
-  );
-  throw new Error(`The header is not what is needed:\n${list.join('\n')}\nIt has ${columns.join(', ')}.`);
+  const list = faulty.map((name) => `  ${name} ${times(name) === 0 ? 'is missing' : 'is repeated'}`);
+  throw new Error(`The header does not fit:\n${list.join('\n')}\nIt has ${columns.join(', ')}.`);
 }
 
-/** The same for a file without a map, of which every column is to be a field. */
+/** The same for a file without a map, whose columns must all be fields. */
 export function checkOwnNames(fields: Fields, columns: string[]): void {
   const unknown = columns.filter((column) => !Object.hasOwn(fields, column));
   if (unknown.length > 0)
     throw new Error(
       `The header names columns that are not fields: ${unknown.map((name) => JSON.stringify(name)).join(', ')}.\n` +
-        `The fields are ${Object.keys(fields).join(', ')}; with a map (--map) columns can be renamed and left out.`,
+        `The fields are ${Object.keys(fields).join(', ')}; a map (--map) can rename columns and leave them out.`,
     );
   checkSources(Object.fromEntries(columns.map((from) => [from, { from }])), columns);
 }

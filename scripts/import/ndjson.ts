@@ -10,8 +10,8 @@ export async function* readNdjson(lines: AsyncIterable<Line>): AsyncGenerator<Ro
 }
 
 /**
- * mongoexport writes Extended JSON: ids as `{ "$oid": … }`, times as `{ "$date": … }`, numbers with their types. They
- * become what the API writes for them.
+ * mongoexport writes Extended JSON: ids as `{ "$oid": … }`, times as `{ "$date": … }`, typed numbers. These are
+ * converted to the API's JSON.
  */
 const plain = (values: unknown, text: string): unknown =>
   /"\$(oid|date|number\w+|uuid|symbol)"/.test(text)
@@ -24,7 +24,7 @@ const plain = (values: unknown, text: string): unknown =>
 function parse(line: Line): Row {
   const { number, text } = line;
   try {
-    // As it stands: numbers keep their digits, and what is nested too deeply to be written needs no writing.
+    // The line itself: numbers keep their digits, and deeply nested values need not be serialised.
     return {
       line: number,
       size: text.length,

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Reason, Row } from './row.ts';
 
-/** The file of the rows that were refused, NDJSON; it is made when the first one is. */
+/** The NDJSON file of refused rows, created with the first one. */
 export function refusedRows(path: string) {
   let file: FileHandle | undefined;
   return {

@@ -1,22 +1,22 @@
-/** Why a row is refused: what the API would answer to it, less the place, which is always the body. */
+/** Why a row is refused: the fault that the API would report, without its place, which is always the body. */
 export interface Reason {
   pointer: string;
   code: string;
   message: string;
 }
 
-/** What is wrong with a row as a whole. */
+/** A fault of a row as a whole. */
 export const reason = (code: string, message: string): Reason => ({ pointer: '', code, message });
 
 /** A record of the file: its values, or why it could not be read. */
 export interface Row {
-  /** The line on which it starts. */
+  /** Its first line. */
   line: number;
-  /** About how much memory it takes. */
+  /** Its approximate size in memory. */
   size: number;
   values?: unknown;
   fault?: Reason;
-  /** The row as JSON, for who looks at the refused ones. */
+  /** The row as JSON, for the file of refused rows. */
   json(): string;
 }
 

@@ -7,14 +7,14 @@ import { update } from '../../src/schema/store.ts';
 import { type Document, type Made, toReason } from './document.ts';
 import { type Reason, reason } from './row.ts';
 
-/** What became of a row that was there before. */
+/** The result for a row that already exists. */
 export interface Updated {
-  /** The document, if it is another now. */
+  /** The document, if it has changed. */
   id?: Types.ObjectId;
   refused?: Reason[];
 }
 
-/** Gives the document that has the row's id, or a unique value of it, what the row says; what it does not say stays. */
+/** Changes the document with the row's id or unique value to what the row says; other fields stay. */
 export async function updatePresent(
   resource: AnyResource,
   { document, given = [] }: Made & { document: Document },
@@ -22,7 +22,7 @@ export async function updatePresent(
   const before = await modelOf(resource)
     .findOne({ $or: keysOf(resource, document) })
     .lean<Document>();
-  if (!before) return { refused: [reason('not_found', 'is not there any more')] };
+  if (!before) return { refused: [reason('not_found', 'no longer exists')] };
   const changes = Object.fromEntries(
     given.filter((field) => !STAMPS.includes(field)).map((field) => [field, document[field]]),
   );
@@ -38,7 +38,7 @@ export async function updatePresent(
 
 const STAMPS = ['id', 'createdAt', 'updatedAt'];
 
-/** By what a row can be one that is there: its id, and each unique index of which it has all values. */
+/** The keys by which a row can exist already: its id, and each unique index for which it has all values. */
 const keysOf = ({ indexes }: AnyResource, document: Document): object[] => [
   { _id: document._id },
   ...indexes

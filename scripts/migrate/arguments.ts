@@ -5,7 +5,7 @@ import type { Migration } from '../../src/mongo/migrate/migration.ts';
 import { UsageError } from '../program.ts';
 import type { Progress as Bar } from '../progress.ts';
 
-/** What a command of the migrations is told, and what it works with. */
+/** The arguments and surroundings of a migration command. */
 
 const COMMANDS = ['status', 'up', 'down', 'redo', 'plan', 'new', 'shard'] as const;
 
@@ -13,9 +13,9 @@ export interface Arguments {
   command: (typeof COMMANDS)[number];
   name?: string | undefined;
   to?: string | undefined;
-  /** Old and new names of fields, as OLD:NEW. */
+  /** Renamed fields, as OLD:NEW. */
   renames: string[];
-  /** Also what waits until the version before is gone. */
+  /** Include migrations that wait for the end of the previous version. */
   all: boolean;
   dryRun: boolean;
   json: boolean;
@@ -38,21 +38,22 @@ export function readArguments(argv: string[]): Arguments {
   if (!command)
     throw new UsageError(
       word
-        ? `There is no "${word}"; there are ${COMMANDS.join(', ')}.`
-        : `Say what to do: ${COMMANDS.join(', ')}.`,
+        ? `Unknown command "${word}"; commands are ${COMMANDS.join(', ')}.`
+        : `Give a command: ${COMMANDS.join(', ')}.`,
     );
   const extra = command === 'new' ? more[0] : name;
-  if (extra !== undefined) throw new UsageError(`This is one argument too many: ${extra}`);
+  if (extra !== undefined) throw new UsageError(`Unexpected argument: ${extra}`);
   if (command === 'new' && !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name ?? ''))
-    throw new UsageError('Name the migration in lower case, such as add-publisher.');
+    throw new UsageError('Give the migration a name in lower case, such as add-publisher.');
   const dryRun = values['dry-run'];
   if (dryRun && command !== 'up' && command !== 'down')
-    throw new UsageError('--dry-run belongs to up and down.');
+    throw new UsageError('--dry-run can only be used with up and down.');
   if (values.to !== undefined && command !== 'up' && command !== 'down' && command !== 'plan')
-    throw new UsageError('--to belongs to up, down and plan.');
-  if (values.rename.length > 0 && command !== 'new') throw new UsageError('--rename belongs to new.');
+    throw new UsageError('--to can only be used with up, down and plan.');
+  if (values.rename.length > 0 && command !== 'new')
+    throw new UsageError('--rename can only be used with new.');
   if (values.all && command !== 'up' && command !== 'plan')
-    throw new UsageError('--all belongs to up and plan.');
+    throw new UsageError('--all can only be used with up and plan.');
   return {
     command: dryRun && command === 'up' ? 'plan' : command,
     name,
@@ -67,16 +68,16 @@ export function readArguments(argv: string[]): Arguments {
 export interface Surroundings {
   db: mongo.Db;
   migrations: Migration[];
-  /** What the definitions say. */
+  /** The layout that the definitions want. */
   wanted: Layout;
   /** The collections that may grow without a bound. */
   growing: string[];
-  /** Where migrations stand as sources. */
+  /** The folder of the migrations' sources. */
   folder: string;
   signal: AbortSignal;
-  /** For people. */
+  /** Prints a message for people. */
   say: (line: string) => void;
-  /** The result. */
+  /** Prints the result. */
   print: (text: string) => void;
   startProgress: (total: number) => Bar;
 }

@@ -13,7 +13,7 @@ import { writeMigrations } from './new.ts';
 import { shard } from './shard.ts';
 import { status } from './status.ts';
 
-/** Does what the arguments say; answers the exit code. */
+/** Runs the command; returns the exit code. */
 export async function migrate(args: Arguments, around: Surroundings): Promise<number> {
   const { db, migrations, wanted, print } = around;
   switch (args.command) {
@@ -35,14 +35,14 @@ export async function migrate(args: Arguments, around: Surroundings): Promise<nu
   }
 }
 
-/** Against a database that is behind, the difference would have in it what is in migrations already. */
+/** If migrations are pending, the difference would contain their changes again. */
 async function refuseUnfinished(db: mongo.Db, migrations: Migration[]): Promise<void> {
   const history = await readHistory(db, migrations);
   await refuseFaults(migrations, history);
   const { pending } = history;
   if (pending.length > 0)
     throw new Error(
-      `Apply what is pending first (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up --all`,
+      `Apply pending migrations first (${pending.map(({ id }) => id).join(', ')}): npm run migrate -- up --all`,
     );
 }
 
@@ -83,16 +83,16 @@ async function change({ command, to, all, json }: Arguments, around: Surrounding
   }
 }
 
-/** What this up has left for later. */
+/** The migrations that this up has left for later. */
 function tellWaiting({ say }: Surroundings, { pending }: History): void {
   if (pending.length === 0) return;
   say(
-    `${pending.map(({ id }) => id).join(', ')}: pending until no server of the version before runs. ` +
+    `${pending.map(({ id }) => id).join(', ')}: pending until no server of the previous version runs. ` +
       'Then: npm run migrate -- up --all',
   );
 }
 
-/** A bar for each step that goes through a collection. */
+/** A progress bar for each step that goes through a collection. */
 function bars({ startProgress, say }: Surroundings) {
   let current: { title: string; bar: Bar } | undefined;
   const stop = () => {

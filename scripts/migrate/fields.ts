@@ -9,7 +9,7 @@ export interface Draft {
   after: Source;
 }
 
-/** A field of a collection that gets another name. */
+/** A renamed field of a collection. */
 export interface Rename {
   collection: string;
   from: string;
@@ -29,8 +29,8 @@ interface Change {
 }
 
 /**
- * Writes how one field comes, changes or goes. While servers of the version before run, what one version stores the
- * other one must be able to store: a rule is first loosened, and tightened when they are gone.
+ * Writes the steps that add, change or remove a field. While servers of two versions run, each must be able to store
+ * what the other one stores: a rule is first loosened, then tightened once the previous version is gone.
  */
 export function writeField(draft: Draft, change: Change, renames: Rename[]): void {
   const { collection, field, from, to } = change;
@@ -49,7 +49,9 @@ function alter({ before, after }: Draft, change: Change, from: Rule, to: Rule): 
   rule(after, change, both, to);
 }
 
-/** A field that all documents must have: those that there are get it, then those that were stored meanwhile. */
+/**
+ * A new required field: first existing documents get a value, later those that the previous version stored meanwhile.
+ */
 function add({ before, after }: Draft, change: Change, to: Rule, renamed: Rename | undefined): void {
   const optional = { ...to, required: false };
   rule(before, change, undefined, optional);
@@ -62,7 +64,7 @@ function add({ before, after }: Draft, change: Change, to: Rule, renamed: Rename
       'verify: false',
       `down: { where: { ${key}: { $exists: true } }, update: [{ $set: { ${old}: { $ifNull: [${now}, ${literal(`$${change.field}`)}] } } }, { $unset: ${literal(change.field)} }] }`,
     ]);
-    // The version before has stored it by its former name only; this version removes that name when it stores the other.
+    // The previous version has only stored the former name; this version writes both.
     backfill(after, change.collection, [
       `where: { ${old}: { $exists: true } }`,
       `update: [{ $set: { ${key}: ${now} } }, { $unset: ${literal(renamed.from)} }]`,
@@ -89,7 +91,7 @@ function drop({ before, after }: Draft, change: Change, from: Rule, renamed: Ren
     backfill(after, change.collection, [
       `where: { ${key}: { $exists: true } }`,
       `update: [{ $unset: ${literal(change.field)} }]`,
-      `down: ${literal(`The values of ${change.field} are gone.`)}`,
+      `down: ${literal(`The values of ${change.field} cannot be restored.`)}`,
     ]);
   rule(after, change, optional, undefined);
 }

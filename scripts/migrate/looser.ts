@@ -6,7 +6,7 @@ interface Rule {
   required: boolean;
 }
 
-/** Whether what fits the one rule fits the other, too; where that is not plain to see, the answer is no. */
+/** Whether everything that fits one rule also fits the other; false if in doubt. */
 export const isLooser = (loose: Rule, tight: Rule): boolean =>
   (tight.required || !loose.required) && allows(loose.schema, tight.schema);
 

@@ -8,8 +8,8 @@ import { skeleton } from './skeleton.ts';
 import { exportOf, newSource } from './source.ts';
 
 /**
- * Writes the migrations that make the database what the definitions say, and registers them; answers what to say about
- * it. Overwrites nothing.
+ * Writes and registers migrations that make the database match the definitions; returns messages about them.
+ * Overwrites nothing.
  */
 export async function writeMigrations(
   folder: string,
@@ -48,7 +48,7 @@ export async function writeMigrations(
   await format([...files, index]);
   return differences.length > 0
     ? written
-    : [...written, 'The database is as the definitions say, so the steps are yours to write.'];
+    : [...written, 'The database already matches the definitions: add the steps by hand.'];
 }
 
 async function lastNumber(folder: string): Promise<number> {
@@ -56,22 +56,22 @@ async function lastNumber(folder: string): Promise<number> {
   return Math.max(0, ...numbers);
 }
 
-/** The list of migrations with one more at its end. */
+/** Appends a migration to the list. */
 function registered(registry: string, id: string, name: string): string {
   if (new RegExp(`\\b${name}\\b`).test(registry))
-    throw new Error(`src/migrations/index.ts has a ${name} already: choose another name.`);
+    throw new Error(`src/migrations/index.ts already has a ${name}: choose another name.`);
   const line = `import { ${name} } from './${id}.ts';\n`;
   const imports = registry.lastIndexOf('import ');
   const afterImports = registry.indexOf('\n', imports) + 1;
   const list = registry.lastIndexOf(']');
   const before = registry.slice(afterImports, list).trimEnd();
   if (imports < 0 || list < 0)
-    throw new Error(`src/migrations/index.ts is not the list that it was: nothing was written.`);
+    throw new Error(`src/migrations/index.ts has an unexpected form: nothing was written.`);
   const comma = before.endsWith(',') || before.endsWith('[') ? ' ' : ', ';
   return `${registry.slice(0, afterImports)}${line}${before}${comma}${name}${registry.slice(list)}`;
 }
 
-/** By the project's formatter, if it is installed: what is written should pass npm run check. */
+/** Formats with the project's formatter, if it is installed, so that npm run check passes. */
 async function format(files: string[]): Promise<void> {
   try {
     const biome = createRequire(import.meta.url).resolve('@biomejs/biome/bin/biome');

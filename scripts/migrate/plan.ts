@@ -11,7 +11,7 @@ import { refuseUndoing, upTo } from '../../src/mongo/migrate/run.ts';
 import { count } from '../program.ts';
 import type { Arguments, Surroundings } from './arguments.ts';
 
-/** What `up` would do, as the database is now; answers the exit code. */
+/** Shows what `up` would do in the present state; returns the exit code. */
 export async function plan(
   { db, migrations, print }: Surroundings,
   { to, all, json }: Pick<Arguments, 'to' | 'all' | 'json'>,
@@ -37,7 +37,7 @@ export async function plan(
   return planned.length > 0 ? 1 : 0;
 }
 
-/** What `down` would undo, and what of it cannot be; answers the exit code. */
+/** Shows what `down` would undo and what cannot be undone; returns the exit code. */
 export async function planDown(
   { db, migrations, print }: Surroundings,
   { to, json }: Pick<Arguments, 'to' | 'json'>,
@@ -65,7 +65,7 @@ export async function planDown(
     planned.push({ id, steps: foreseen, ...(refusal && { refusal }) });
   }
   if (json) print(JSON.stringify({ undone: planned }));
-  else if (planned.length === 0) print('Nothing to do: none is applied.');
+  else if (planned.length === 0) print('Nothing to do: no migration is applied.');
   else
     for (const { id, steps, refusal } of planned) {
       print(id);
@@ -80,7 +80,7 @@ export async function planDown(
   return planned.some(({ steps, refusal }) => refusal || steps.some((step) => 'cannot' in step)) ? 2 : 0;
 }
 
-/** The steps of a migration that are done, the last one first; of one that is half undone, those that are left. */
+/** The completed steps of a migration, last one first; if it is half undone, the remaining ones. */
 const doneSteps = (steps: Step[], { state, step, checkpoint }: Entry): Step[] => {
   if (state === 'undoing') return steps.toReversed().slice(step);
   return steps.slice(0, state === 'applied' ? steps.length : step + (checkpoint ? 1 : 0)).toReversed();
@@ -95,10 +95,8 @@ function text({ changes, samples = [], refused = 0, ids = [], rules = [], confli
   for (const { before, after } of samples) parts.push(`\n    - ${show(before)}\n    + ${show(after)}`);
   if (refused > 0) {
     const few = ids.length > 0 ? `, such as ${ids.map(String).join(', ')}` : '';
-    const what = refused === 1 ? ['document stands', 'it'] : ['documents stand', 'them'];
-    parts.push(
-      `\n    ${count(refused)} ${what[0]} in its way unless a step before it changes ${what[1]}${few}`,
-    );
+    const what = refused === 1 ? ['document blocks', 'it'] : ['documents block', 'them'];
+    parts.push(`\n    ${count(refused)} ${what[0]} it unless an earlier step changes ${what[1]}${few}`);
   }
   if (rules.length > 0) parts.push(`: ${rules.join(', ')}`);
   if (conflict) parts.push(`\n    ✗ ${conflict}`);

@@ -4,8 +4,8 @@ import { type Draft, type Rename, writeField } from './fields.ts';
 import { literal, newSource, type Source } from './source.ts';
 
 /**
- * The sources that make a database what the definitions say, in two parts: what the version before can live with is
- * applied before the deployment; what takes away something that it uses is applied after it.
+ * The sources of migrations that make a database match the definitions, in two parts: changes that the previous
+ * version can work with are applied before the deployment; the others after it.
  */
 export function skeleton(differences: Difference[], renames: string[] = []): Draft {
   const draft: Draft = { before: newSource(), after: newSource() };
@@ -15,12 +15,12 @@ export function skeleton(differences: Difference[], renames: string[] = []): Dra
   return draft;
 }
 
-/** Views are made anew whenever migrations are applied. */
+/** Views are recreated whenever migrations are applied. */
 export const isOfView = (difference: Difference): boolean =>
   difference.what === 'view' ||
   (difference.what === 'collection' && (difference.wanted ?? difference.found)?.view !== undefined);
 
-/** The collection in which the one field goes and the other one comes. */
+/** The collection in which one field disappears and the other is new. */
 function findRename(text: string, differences: Difference[]): Rename {
   const [, inCollection, from, to] = /^(?:(\w+)\/)?(\w+):(\w+)$/.exec(text) ?? [];
   if (from === undefined || to === undefined)
@@ -56,7 +56,7 @@ function write(draft: Draft, difference: Difference, renames: Rename[], all: Dif
     }
     case 'index': {
       const { name, wanted, found } = difference;
-      // MongoDB has one index of a name, and one of the same content: that one goes first.
+      // MongoDB allows one index per name, and one per content: the old one is dropped first.
       const goesFirst = all.some(
         (other) => other.what === 'index' && other.collection === collection && isSame(other.found, wanted),
       );
@@ -76,7 +76,7 @@ function write(draft: Draft, difference: Difference, renames: Rename[], all: Dif
         ? before.step('structure', 'keepImages', target)
         : after.step('structure', 'dropImages', target);
     case 'rule': {
-      // The version before may store what breaks a new rule, the next one what breaks a former rule.
+      // The previous version may store what breaks a new rule, and the next one what breaks a former rule.
       const { name, wanted, found } = difference;
       const changeRule = (part: string, source: Source) =>
         source.step('structure', 'changeRule', target, literal(name), part);
@@ -85,11 +85,11 @@ function write(draft: Draft, difference: Difference, renames: Rename[], all: Dif
       return;
     }
     case 'validation':
-      return before.comment(`The validator of ${collection} is not enforced; changing it makes it so.`);
+      return before.comment(`The validator of ${collection} is not enforced; changing it enforces it.`);
   }
 }
 
-/** Whether an index is unique by a field that documents of one of the two versions lack. */
+/** Whether a unique index has a field that documents of one of the two versions lack. */
 function isUniqueInPart(index: IndexLayout | undefined, collection: string, all: Difference[]): boolean {
   if (!index?.['unique'] || index['partialFilterExpression']) return false;
   return all.some((other) => {
@@ -102,7 +102,7 @@ function isUniqueInPart(index: IndexLayout | undefined, collection: string, all:
   });
 }
 
-/** For MongoDB missing values are equal: while both versions run, the index holds among the documents that have one. */
+/** For MongoDB missing values are equal: while both versions run, the index covers only documents with a value. */
 function writeUnique(
   { before, after }: Draft,
   collection: string,
@@ -139,7 +139,7 @@ function writeValidator(
   const { properties: had = {}, required: requiredBefore = [], ...restBefore } = found;
   const { properties: has = {}, required: requiredAfter = [], ...restAfter } = wanted;
   const rule = (schema: JsonSchema | undefined, required: boolean) => schema && { schema, required };
-  // What comes, comes before what goes: a value may move.
+  // Additions before removals, because a value may move.
   for (const field of new Set([...Object.keys(has), ...Object.keys(had)])) {
     const from = rule(had[field], requiredBefore.includes(field));
     const to = rule(has[field], requiredAfter.includes(field));

@@ -3,7 +3,7 @@ import type { JsonSchema } from '../../src/mongo/layout.ts';
 
 export type Source = ReturnType<typeof newSource>;
 
-/** The source of a migration as it grows. */
+/** Builds the source of a migration. */
 export function newSource() {
   const used: Record<string, Set<string>> = {};
   const constants: Record<string, string> = {};
@@ -14,7 +14,7 @@ export function newSource() {
   return {
     use,
     isEmpty: () => steps.length === 0,
-    /** A call of a builder. */
+    /** Adds a call of a builder. */
     step(module: 'structure' | 'documents', builder: string, ...args: string[]): void {
       use(module, builder);
       steps.push(`${builder}(${args.join(', ')}),`);
@@ -22,7 +22,7 @@ export function newSource() {
     comment(line: string): void {
       steps.push(`// ${line}`);
     },
-    /** A constant, so that a schema that two steps need stands there once; answers its name. */
+    /** Declares a constant, so that a schema used by two steps is written once; returns its name. */
     constant(name: string, value: JsonSchema): string {
       const text = literal(value);
       const plain = name.replace(/\W/g, '_');
@@ -46,17 +46,17 @@ export function newSource() {
   };
 }
 
-/** add-publisher is exported as addPublisher. */
+/** The export of add-publisher is addPublisher. */
 export const exportOf = (name: string): string =>
   name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 
 const alphabetically = (a: string, b: string): number => (a < b ? -1 : 1);
 
-/** As TypeScript writes it; the formatter does the rest. */
+/** As TypeScript source, to be formatted later. */
 export const literal = (value: unknown): string =>
   inspect(withDates(value), { depth: null, breakLength: 100, maxArrayLength: null, maxStringLength: null });
 
-/** The filter of an index may name times. */
+/** The filter of an index may contain dates. */
 function withDates(value: unknown): unknown {
   if (value instanceof Date) return { [inspect.custom]: () => `new Date('${value.toISOString()}')` };
   if (Array.isArray(value)) return value.map(withDates);
@@ -64,5 +64,5 @@ function withDates(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, withDates(inner)]));
 }
 
-/** A key of an object. */
+/** A property key. */
 export const keyText = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) ? name : literal(name));

@@ -4,21 +4,21 @@ import { type Entry, faultsOf, type History, readHistory } from '../../src/mongo
 import { beforeDeployment, type Migration } from '../../src/mongo/migrate/migration.ts';
 import { count } from '../program.ts';
 import type { Surroundings } from './arguments.ts';
+import { undistributed } from './shard.ts';
 import { isOfView } from './skeleton.ts';
 
-/** What is applied, what is pending, and how the database differs from the definitions; answers the exit code. */
-export async function status(
-  { db, migrations, wanted, print }: Surroundings,
-  json: boolean,
-): Promise<number> {
+/** Shows what is applied, what is pending, and how the database differs from the definitions; returns the exit code. */
+export async function status(around: Surroundings, json: boolean): Promise<number> {
+  const { db, migrations, wanted, print } = around;
   const history = await readHistory(db, migrations);
   const faults = await faultsOf(migrations, history);
   const ids = [...new Set([...history.entries.keys(), ...migrations.map(({ id }) => id)])].toSorted();
   const list = ids.map((id) => history.entries.get(id) ?? { _id: id, state: 'pending' as const });
-  // What pending migrations would mend is no news.
+  // Differences that pending migrations would resolve are not worth reporting.
   const settled = faults.length === 0 && history.pending.length === 0;
   const drift = settled ? differences(wanted, await readLayout(db)) : [];
   const shapes = settled ? await oddShapes(db, wanted) : [];
+  const whole = settled ? await undistributed(around) : [];
 
   if (json)
     print(
@@ -27,6 +27,7 @@ export async function status(
         faults,
         drift: settled ? drift : null,
         shapes: settled ? shapes : null,
+        undistributed: settled ? whole : null,
       }),
     );
   else {
@@ -34,8 +35,12 @@ export async function status(
     for (const fault of faults) print(`✗ ${fault}`);
     for (const difference of drift) print(`≠ ${describe(difference)}`);
     for (const { collection, odd, sampled } of shapes)
-      print(`≠ ${collection}: of ${count(sampled)} documents looked at, ${count(odd)} break its rules`);
-    if (settled && drift.length + shapes.length === 0) print('The database is as the definitions say.');
+      print(`≠ ${collection}: of ${count(sampled)} sampled documents, ${count(odd)} break its rules`);
+    if (whole.length > 0)
+      print(
+        `Not distributed over the shards: ${whole.join(', ')}. To distribute them: npm run migrate -- shard`,
+      );
+    if (settled && drift.length + shapes.length === 0) print('The database matches the definitions.');
     else if (settled) print(remedy(drift));
     else if (faults.length === 0) print(advice(history, migrations));
   }
@@ -46,15 +51,15 @@ export async function status(
 
 const remedy = (drift: Difference[]): string =>
   drift.length > 0 && drift.every(isOfView)
-    ? 'npm run migrate -- up makes the views anew.'
-    : 'npm run migrate -- new NAME writes a migration that makes it as the definitions say.';
+    ? 'npm run migrate -- up recreates the views.'
+    : 'npm run migrate -- new NAME writes a migration that makes the database match the definitions.';
 
 function advice({ entries, pending }: History, migrations: Migration[]): string {
   const needed = beforeDeployment(migrations).filter((migration) => pending.includes(migration));
   const half = pending.find(({ id }) => entries.get(id)?.state === 'undoing');
   return half
-    ? `${half.id} is half undone: npm run migrate -- down finishes that`
-    : `${pending.length} pending: npm run migrate -- up${needed.length > 0 ? '' : ' --all, when no server of the version before runs'}`;
+    ? `${half.id} is half undone: finish that with npm run migrate -- down`
+    : `${pending.length} pending: npm run migrate -- up${needed.length > 0 ? '' : ' --all, once no server of the previous version runs'}`;
 }
 
 function line(entry: Entry | { _id: string; state: 'pending' }): string {
@@ -72,10 +77,10 @@ export function describe(difference: Difference): string {
   const name = 'name' in difference ? ` ${difference.name}` : '';
   const subject = `${collection}: the ${what}${name}`;
   if (what === 'validation') return `${collection}: its validator is not enforced (${String(found)})`;
-  if (what === 'images') return `${collection}: images of its documents are ${wanted ? 'not ' : ''}kept`;
+  if (what === 'images') return `${collection}: pre- and post-images are ${wanted ? 'not ' : ''}kept`;
   if (!found) return `${subject} is missing`;
-  if (!wanted) return `${subject} is in no definition`;
-  return `${subject} is not as defined`;
+  if (!wanted) return `${subject} is not in the definitions`;
+  return `${subject} differs from the definitions`;
 }
 
 const SAMPLE = 1_000;
@@ -86,7 +91,7 @@ interface Shapes {
   odd: number;
 }
 
-/** Documents that break the rules, in a sample of each collection: made before the rules, or past them. */
+/** Documents that break the rules, in a sample of each collection: older than the rules, or written around them. */
 async function oddShapes(db: Surroundings['db'], wanted: Layout): Promise<Shapes[]> {
   const all: Shapes[] = [];
   for (const [collection, layout] of Object.entries(wanted)) {

@@ -11,7 +11,7 @@ export function nameOf(collection: string): string {
   return singular.charAt(0).toUpperCase() + singular.slice(1);
 }
 
-/** Writes the folder of a new resource, and answers the names of its files. */
+/** Writes the folder of a new resource; returns the names of its files. */
 export async function writeResource(folder: string, collection: string, name: string): Promise<string[]> {
   const own = join(folder, collection);
   const file = name.charAt(0).toLowerCase() + name.slice(1);
@@ -39,7 +39,7 @@ export const ${name} = resource('${name}', {
   fields: {
     title: text(1, 200),
   },
-  // TODO: policy, who may read and write it. Without one it is for admins only.
+  // TODO: policy: who may read and write it. By default admins only.
   indexes: [{ key: { title: 1, _id: 1 } }],
   changes: true, // in the feed of changes: see docs/changes.md
   example: { id: '${id}', title: 'An example' },
@@ -68,7 +68,7 @@ import { ${name} } from './${file}.ts';
 
 export const resources = [${name}];
 export { routes } from './routes.ts';
-/** So that what the documentation says can be tried. */
+/** Makes the examples of the documentation work. */
 export const seeds: Seed[] = [[${name}, [${name}.example]]];
 `;
 

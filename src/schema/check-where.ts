@@ -100,7 +100,7 @@ function faultsOfValue(path: Path, operator: string, value: unknown): string[] {
   const fits = kind === 'decimal' ? Number.isInteger(value) : isOf(kind, value);
   if (!fits)
     return [
-      `compares ${name} with ${inspect(value)}, which is not a ${kind === 'decimal' ? 'whole number' : kind}`,
+      `compares ${name} with ${inspect(value)}, which is no ${kind === 'decimal' ? 'whole number' : kind}`,
     ];
   if (kind === 'enum' && isEquality && !schema.safeParse(value).success)
     return [`compares ${name} with ${inspect(value)}, a value that it never has`];

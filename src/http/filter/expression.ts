@@ -135,7 +135,7 @@ function leafOf(
     return {
       at,
       code: 'unknown_operator',
-      message: `${term} takes ${takes}, not ${has ? 'has' : SYMBOLS[operator]}`,
+      message: `${term} takes ${takes}; not ${has ? 'has' : SYMBOLS[operator]}`,
     };
   }
   return valued(term, filter, exists === undefined ? values : [String(exists)], at);
