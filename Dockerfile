@@ -5,7 +5,7 @@ RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY scripts scripts
-# What only compilers and people read is left behind.
+# Removes files that only compilers and people read.
 RUN npm run build && npm prune --omit=dev --no-audit --no-fund && \
     npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx > sbom.json && \
     find node_modules -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name '*.md' \) -delete

@@ -276,9 +276,9 @@ describe('a field is written by those who may', () => {
       const { $ref, description } = schemas[schema].properties[field];
       return $ref ? schemas[$ref.split('/').at(-1)].description : description;
     };
-    expect(inWords('LeaseBody', 'fine')).toBe('Written by editors and above only');
-    expect(inWords('LeaseBody', 'rating')).toBe('Written by its borrower only');
-    expect(inWords('Lease', 'rating')).toBe('Shown to its borrower or admins only');
+    expect(inWords('LeaseBody', 'fine')).toBe('Only written by editors and above');
+    expect(inWords('LeaseBody', 'rating')).toBe('Only written by its borrower');
+    expect(inWords('Lease', 'rating')).toBe('Only shown to its borrower or admins');
     expect(schemas.Lease.required).not.toContain('rating');
   });
 });

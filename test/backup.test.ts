@@ -214,7 +214,7 @@ test('a restore that fails leaves the database empty', async () => {
   const wrong = manifest.collections.map((one) => (one.name === 'many' ? { ...one, documents: 5 } : one));
   const course = { folder: backup, signal: new AbortController().signal, onRows() {}, say() {} };
   const restored = putBack(target, unseal(seal({ ...manifest, collections: wrong })), course);
-  await expect(restored).rejects.toThrow(`many has ${MANY} documents, and 5 in the backup`);
+  await expect(restored).rejects.toThrow(`many has ${MANY} documents, but 5 in the backup`);
   expect(await describeDatabase(target)).toEqual([]);
 });
 
@@ -240,11 +240,11 @@ test('a migration meanwhile ends it: rules and indexes have no history', async (
   await expect(taken).rejects.toThrow('were changed meanwhile');
 });
 
-test('a value that JavaScript cannot hold ends it, rather than being changed', async () => {
+test('a value that JavaScript cannot represent ends it, rather than being changed', async () => {
   const _id = new ObjectId();
   const late = { $toDate: Long.fromString('9000000000000000') };
   await source.collection('a_types').updateOne({ _id }, [{ $set: { late } }], { upsert: true });
   await expect(atOneTime(source, take)).rejects.toThrow(
-    new RegExp(`In a_types, .*${_id.toHexString()}.* cannot hold`),
+    new RegExp(`In a_types, .*${_id.toHexString()}.* cannot represent`),
   );
 });

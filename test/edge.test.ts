@@ -355,7 +355,7 @@ describe('a body', () => {
     const keys = (n: number) => Object.fromEntries(Array.from({ length: n }, (_, i) => [`k${i}`, i]));
     const { status, body } = await api.post('/books', keys(1_000));
     expect([status, body.errors.length]).toEqual([422, 50]);
-    expect(body.detail).toContain('More than 50');
+    expect(body.detail).toContain('more than 50');
     // What stands in a text is no name.
     const text = '\\":'.repeat(11_000);
     for (const [body, code] of [

@@ -338,7 +338,7 @@ test('a map that cannot be used is refused with all that is wrong', async () => 
   for (const line of [
     'title: is missing: this field is required',
     'authors.from: must be the name of a column',
-    'year.pad: is no option',
+    'year.pad: is not an option',
     'isbn.pad: must be a length from 1 to 100',
     'isnb: is not a field; the fields are title, authors, year, isbn',
   ])

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import mongoose from 'mongoose';
 import parseMetrics from 'parse-prometheus-text-format';
@@ -79,6 +80,21 @@ test('requests, transactions and the database are counted', async () => {
   expect(samples(text, 'shelfmark_ready')).toEqual([{ value: '1' }]);
   expect(samples(text, 'shelfmark_migrations')).toContainEqual({ labels: { state: 'pending' }, value: '0' });
   expect(samples(text, 'nodejs_eventloop_lag_p99_seconds')).toHaveLength(1);
+});
+
+test('each metric is documented and has a panel; panels and alerts use no others', async () => {
+  const registered = Array.from((await exposition()).matchAll(/^# TYPE (\w+)/gm), ([, name]) => name);
+  const namesIn = async (file: string) =>
+    Array.from((await readFile(file, 'utf8')).matchAll(/\b(?:shelfmark|nodejs|process)_\w+/g), ([name]) =>
+      name.replace(/_(count|sum|bucket)$/, ''),
+    );
+  const [docs, dashboard, alerts] = await Promise.all(
+    ['docs/operations.md', 'deploy/grafana/shelfmark.json', 'deploy/prometheus/alerts.yml'].map(namesIn),
+  );
+  const own = registered.filter((name) => name?.startsWith('shelfmark_'));
+  expect(docs).toEqual(expect.arrayContaining(own));
+  expect(dashboard).toEqual(expect.arrayContaining(own));
+  expect(registered).toEqual(expect.arrayContaining([...(dashboard ?? []), ...(alerts ?? [])]));
 });
 
 test('health in detail names the primary, and what of the layout is not as it should be', async () => {

@@ -712,7 +712,7 @@ describe('npm run migrate', () => {
       [createIndex('things', { key: { n: 1 } }), 'The index other of things has the same key'],
       [tag, 'things has another index tag_1'],
       [changeField('things', 'n', { to: required({ bsonType: 'int', minimum: 1 }) }), 'n.minimum'],
-      [createIndex('things', { key: { tag: 'text' } }), 'The index words of things is of texts'],
+      [createIndex('things', { key: { tag: 'text' } }), 'The index words of things is a text index'],
       [createCollection('things', { collation: { locale: 'fr' } }), 'exists with no collation'],
       [
         createCollection('things', { indexes: [{ key: { n: 1 } }] }),

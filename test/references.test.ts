@@ -188,7 +188,7 @@ describe('npm run check-references', () => {
         .slice(0, 10)
         .flatMap((book) => [
           `/books/${book} tags: /tags/${gone} does not exist${detached}`,
-          `/books/${book} tags: "junk" is no id${detached}`,
+          `/books/${book} tags: "junk" is not an id${detached}`,
         ]),
       '  and 28 more dangling books.tags',
       `/posts/${broken.post} author: /users/${gone} does not exist`,

@@ -468,8 +468,13 @@ describe('the first run', () => {
   test.each<[string, Record<string, string>, string, RegExp]>([
     ['a secret instead of keys', { TOKEN_KEYS: 'hunter2' }, 'TOKEN_KEYS', /private keys as PEM/],
     ['an RSA key', { TOKEN_KEYS: rsa() as string }, 'TOKEN_KEYS', /Ed25519/],
-    ['a public key', { TOKEN_KEYS: shared() as string }, 'TOKEN_KEYS', /no private key/],
-    ['a broken key', { TOKEN_KEYS: makeKey().replace(/\n.{9}/, '\n') }, 'TOKEN_KEYS', /no private key/],
+    ['a public key', { TOKEN_KEYS: shared() as string }, 'TOKEN_KEYS', /not a PEM private key/],
+    [
+      'a broken key',
+      { TOKEN_KEYS: makeKey().replace(/\n.{9}/, '\n') },
+      'TOKEN_KEYS',
+      /not a PEM private key/,
+    ],
     [
       'a short password',
       { ADMIN_EMAIL: 'a@b.org', ADMIN_PASSWORD: 'hunter2' },
@@ -547,7 +552,7 @@ describe('the first run', () => {
       await prepare({});
       const production = { ...PRODUCTION, TOKEN_KEYS: makeKey() };
       await expect(prepare(production)).rejects.toThrow(
-        /^MONGODB_URI names a database with demo accounts \(ann@example\.org.*password everybody knows/,
+        /^MONGODB_URI names a database with demo accounts \(ann@example\.org.*password is public/,
       );
       await modelOf(User).updateMany({}, { passwordHash: null });
       await prepare(production);
@@ -586,7 +591,7 @@ describe('the first run', () => {
       const uri = Object.assign(new URL(mongoUri), { pathname: `/${dbName}` }).href;
       const user = (...args: string[]) => runScript('scripts/user.ts', args, { MONGODB_URI: uri });
       const made = await user('create', 'Eve@example.org', 'Eve', '--role', 'editor');
-      expect([made.exitCode, made.stderr]).toEqual([0, expect.stringContaining('Eve@example.org is there')]);
+      expect([made.exitCode, made.stderr]).toEqual([0, expect.stringContaining('Created Eve@example.org')]);
       const [eve] = await modelOf(User).find().lean();
       const password = made.stdout.trim();
       expect(eve).toMatchObject({ name: 'Eve', email: 'Eve@example.org', role: 'editor' });

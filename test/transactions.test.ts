@@ -96,9 +96,9 @@ test('transactions do not nest: the inner one throws, and the outer one writes n
 });
 
 test('there is no session outside of a transaction, nor after it', async () => {
-  expect(() => currentSession()).toThrow('inside transaction() only');
+  expect(() => currentSession()).toThrow('inside transaction()');
   await transaction(async () => void currentSession());
-  expect(() => currentSession()).toThrow('inside transaction() only');
+  expect(() => currentSession()).toThrow('inside transaction()');
 });
 
 describe('work that is run again', () => {
