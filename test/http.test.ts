@@ -280,6 +280,10 @@ test('messages are in the words of the API, and what is missing is required', as
     ['/authors', 'too_small', 'must have at least 1 entry'],
     ['/year', 'too_big', 'must be at most 2100'],
   ]);
+  const raw = '{"title":"A","authors":["B"],"year":-1e400}';
+  const headers = { 'content-type': 'application/json' };
+  const { body } = await api.call('POST', '/books', { raw, headers });
+  expect(body.detail).toBe('/year must be a number, not one beyond 1.8e308');
   expect(await messages('/books', null)).toEqual([['', 'invalid_type', 'must be an object, not null']]);
   expect(
     await messages('/batch', { operations: [{ resource: 'tags' }, { method: 'create', body: {} }] }),

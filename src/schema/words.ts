@@ -58,6 +58,8 @@ const FORMATS: Record<string, string> = {
 const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return 'null';
   if (Array.isArray(value)) return 'a list';
+  // JSON.parse reads 1e400 as Infinity, which Zod takes for no number.
+  if (value === Infinity || value === -Infinity) return 'one beyond 1.8e308';
   return TYPES[typeof value] ?? 'this';
 };
 
