@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { hostsOf } from './mongo/hosts.ts';
-import { password } from './schema/password.ts';
 import { readSecretFiles } from './secret-files.ts';
 import { readKeys, type SigningKey } from './auth/tokens.ts';
 import { email } from './schema/formats.ts';
@@ -78,7 +77,8 @@ const environment = z.object({
     .optional(),
   TOKEN_AUDIENCE: z.string().max(200).optional(),
   ADMIN_EMAIL: email().optional(),
-  ADMIN_PASSWORD: password().optional(),
+  /** Checked when the first admin is made: the dictionaries for it take much memory and part of a start. */
+  ADMIN_PASSWORD: z.string().optional(),
   /** The server for mails about accounts. */
   SMTP_URL: z
     .string()

@@ -475,24 +475,6 @@ describe('the first run', () => {
       'TOKEN_KEYS',
       /not a PEM private key/,
     ],
-    [
-      'a short password',
-      { ADMIN_EMAIL: 'a@b.org', ADMIN_PASSWORD: 'hunter2' },
-      'ADMIN_PASSWORD',
-      /10 characters/,
-    ],
-    [
-      'a password that everybody tries',
-      { ADMIN_EMAIL: 'a@b.org', ADMIN_PASSWORD: 'Password123' },
-      'ADMIN_PASSWORD',
-      /easy to guess/,
-    ],
-    [
-      'the demo password',
-      { ADMIN_EMAIL: 'a@b.org', ADMIN_PASSWORD: DEMO_PASSWORD },
-      'ADMIN_PASSWORD',
-      /easy to guess/,
-    ],
     ['a password alone', { ADMIN_PASSWORD: 'a long way home' }, 'ADMIN_EMAIL', /must be set if/],
     ['an address alone', { ADMIN_EMAIL: 'a@b.org' }, 'ADMIN_PASSWORD', /must be set if/],
     ['no address', { ADMIN_EMAIL: 'root', ADMIN_PASSWORD: 'a long way home' }, 'ADMIN_EMAIL', /e-mail/],
@@ -510,7 +492,7 @@ describe('the first run', () => {
     expect(message).toMatch(why);
     for (const value of Object.values(env).filter((value) => value.length > 10))
       expect(message).not.toContain(value.slice(30, 60) || value);
-    expect(message).not.toMatch(/hunter2|Password123/);
+    expect(message).not.toContain('hunter2');
   });
 
   describe('the keys', () => {
@@ -568,6 +550,18 @@ describe('the first run', () => {
       // There is one: another address makes no second.
       await prepare({ ...first, ADMIN_EMAIL: 'second@example.org' });
       expect(await modelOf(User).countDocuments()).toBe(1);
+    });
+
+    test.each<[string, string, RegExp]>([
+      ['a short password', 'hunter2', /10 characters/],
+      ['a password that everybody tries', 'Password123', /easy to guess/],
+      ['the demo password', DEMO_PASSWORD, /easy to guess/],
+    ])('do not begin with %s', async (_, ADMIN_PASSWORD, why) => {
+      const made = prepare({ ...first, ADMIN_PASSWORD });
+      await expect(made).rejects.toThrow(/^The environment is invalid:\n {2}ADMIN_PASSWORD /);
+      await expect(made).rejects.toThrow(why);
+      await expect(made).rejects.not.toThrow(ADMIN_PASSWORD);
+      expect(await modelOf(User).countDocuments()).toBe(0);
     });
 
     test('of somebody who has registered that address before become the operator’s, and his logins end', async () => {

@@ -6,12 +6,12 @@ import { loners, perform } from './perform.ts';
 
 /**
  * Group commit: requests that only create are written together, many in one transaction, as databases do with their
- * logs. Requests that arrive while two groups are under way join the next group; a request that finds a free place
+ * logs. Requests that arrive while three groups are under way join the next group; a request that finds a free place
  * starts at once, so none waits for company. Each gets the answer that it would get alone.
  */
 
 /** The most groups under way at once. */
-const LANES = 2;
+const LANES = 3;
 /** The most members of a group. */
 const SIZE = 32;
 /** The most waiting requests; more are refused at once. */

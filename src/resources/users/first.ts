@@ -4,6 +4,7 @@ import { DEMO_PASSWORD, hashPassword, isPassword } from '../../auth/passwords.ts
 import { type Config, isProduction } from '../../config.ts';
 import { databaseProblem } from '../../mongo/failures.ts';
 import { transaction } from '../../mongo/transaction.ts';
+import { password as newPassword } from '../../schema/password.ts';
 import { create, update } from '../../schema/store.ts';
 import { endKeys } from '../keys/end.ts';
 import { User } from './user.ts';
@@ -48,6 +49,8 @@ async function refuseDemoAccounts(): Promise<void> {
 
 async function makeFirstAdmin(email: string, password: string, say: (line: string) => void): Promise<void> {
   if (await modelOf(User).exists({ role: 'admin' })) return;
+  const fault = newPassword().safeParse(password).error?.issues[0];
+  if (fault) throw new Error(`The environment is invalid:\n  ADMIN_PASSWORD ${fault.message}`);
   const passwordHash = await hashPassword(password);
   try {
     await runAs(SYSTEM, () => transaction(() => makeAdmin(email, passwordHash)));
