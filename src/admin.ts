@@ -6,7 +6,7 @@ import type { Health } from './edges/metrics/health.ts';
 import type { Metrics } from './edges/metrics/registry.ts';
 import { migrations } from './migrations/index.ts';
 import { database } from './mongo/connect.ts';
-import { type Difference, differences } from './mongo/differences.ts';
+import { describe, differences } from './mongo/differences.ts';
 import { readLayout } from './mongo/layout.ts';
 import { readHistory } from './mongo/migrate/journal.ts';
 import { pool } from './mongo/traffic.ts';
@@ -102,7 +102,7 @@ function inspector(requireReady: () => void): () => Promise<Health> {
     if (found && performance.now() - at < LAYOUT_HOLDS) return found;
     const all = differences(databaseOf(collections), await readLayout(database()));
     at = performance.now();
-    found = { checkedAt: new Date().toISOString(), found: all.map(inShort) };
+    found = { checkedAt: new Date().toISOString(), found: all.map(describe) };
     return found;
   };
   return async () => {
@@ -127,9 +127,6 @@ function inspector(requireReady: () => void): () => Promise<Health> {
     };
   };
 }
-
-const inShort = ({ what, collection, ...rest }: Difference): string =>
-  [what, collection, ...('name' in rest ? [rest.name] : [])].join(' ');
 
 function reasonOf(requireReady: () => void): string | undefined {
   try {

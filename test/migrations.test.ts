@@ -629,6 +629,15 @@ describe('npm run migrate', () => {
     return { code, text: printed.join('\n'), said: said.join('\n') };
   }
 
+  test('up on a database without migrations leaves none for after the deployment', async () => {
+    const later = { ...(await file('0002-later', [])), afterDeployment: true };
+    const list = [await initial(), later];
+    expect((await command('plan', list)).text).toContain('0002-later');
+    expect(await command('up', list)).toMatchObject({ text: '0001-initial, 0002-later: applied' });
+    await down(db, list, {});
+    expect(await command('up', list)).toMatchObject({ text: 'Nothing to do: no migration is pending.' });
+  });
+
   test('status tells what is pending (1), what differs (3), and that all is well (0)', async () => {
     const list = [await initial()];
     expect(await command('status', list)).toMatchObject({
@@ -897,7 +906,7 @@ describe('npm run migrate', () => {
     const second = await generate('new tighter', list, tighter);
     expect(second.text).toMatch(/^Wrote and registered \S+-tighter\.ts \(for after the deployment\)\.$/);
     list.push(...second.loaded.map((one) => ({ ...one, id: '0003-tighter' })));
-    expect(await command('up', list)).toMatchObject({ text: 'Nothing to do: none is pending.' });
+    expect(await command('up', list)).toMatchObject({ text: 'Nothing to do: no migration is pending.' });
     await command('up --all', list);
     expect(await things.find().toArray()).toEqual([
       { _id: 1, n: 1 },

@@ -69,7 +69,7 @@ async function change({ command, to, all, json }: Arguments, around: Surrounding
       print(
         done.length > 0
           ? `${done.join(', ')}: ${what}`
-          : `Nothing to do: none is ${what === 'undone' ? 'applied' : 'pending'}.`,
+          : `Nothing to do: no migration is ${what === 'undone' ? 'applied' : 'pending'}.`,
       );
     if (command === 'up' && to === undefined) tellWaiting(around, await readHistory(db, migrations));
     return 0;

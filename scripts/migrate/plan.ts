@@ -1,12 +1,7 @@
 import { inspect } from 'node:util';
 import { foreseeDocuments } from '../../src/mongo/migrate/documents.ts';
-import { type Entry, readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
-import {
-  type Action,
-  beforeDeployment,
-  type Foresight,
-  type Step,
-} from '../../src/mongo/migrate/migration.ts';
+import { type Entry, forDeployment, readHistory, refuseFaults } from '../../src/mongo/migrate/journal.ts';
+import type { Action, Foresight, Step } from '../../src/mongo/migrate/migration.ts';
 import { refuseUndoing, upTo } from '../../src/mongo/migrate/run.ts';
 import { count } from '../program.ts';
 import type { Arguments, Surroundings } from './arguments.ts';
@@ -18,7 +13,7 @@ export async function plan(
 ): Promise<number> {
   const history = await readHistory(db, migrations);
   await refuseFaults(migrations, history);
-  const applicable = to === undefined && !all ? beforeDeployment(migrations) : upTo(migrations, to);
+  const applicable = to === undefined && !all ? forDeployment(migrations, history) : upTo(migrations, to);
   const pending = applicable.filter((migration) => history.pending.includes(migration));
   const planned = [];
   for (const { id, steps } of pending) {

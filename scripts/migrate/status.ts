@@ -1,4 +1,4 @@
-import { type Difference, differences } from '../../src/mongo/differences.ts';
+import { type Difference, describe, differences } from '../../src/mongo/differences.ts';
 import { isChecked, type Layout, readLayout, toMongo } from '../../src/mongo/layout.ts';
 import { type Entry, faultsOf, type History, readHistory } from '../../src/mongo/migrate/journal.ts';
 import { beforeDeployment, type Migration } from '../../src/mongo/migrate/migration.ts';
@@ -70,17 +70,6 @@ function line(entry: Entry | { _id: string; state: 'pending' }): string {
   }
   const changed = entry.changed > 0 ? `, ${count(entry.changed)} documents changed` : '';
   return `${entry._id}  applied ${entry.finishedAt?.toISOString()} in ${count(entry.durationMs ?? 0)} ms${changed}`;
-}
-
-export function describe(difference: Difference): string {
-  const { what, collection, wanted, found } = difference;
-  const name = 'name' in difference ? ` ${difference.name}` : '';
-  const subject = `${collection}: the ${what}${name}`;
-  if (what === 'validation') return `${collection}: its validator is not enforced (${String(found)})`;
-  if (what === 'images') return `${collection}: pre- and post-images are ${wanted ? 'not ' : ''}kept`;
-  if (!found) return `${subject} is missing`;
-  if (!wanted) return `${subject} is not in the definitions`;
-  return `${subject} differs from the definitions`;
 }
 
 const SAMPLE = 1_000;

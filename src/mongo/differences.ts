@@ -108,3 +108,15 @@ function canonical(value: unknown): unknown {
     }),
   );
 }
+
+/** A difference in words. */
+export function describe(difference: Difference): string {
+  const { what, collection, wanted, found } = difference;
+  const name = 'name' in difference ? ` ${difference.name}` : '';
+  const subject = `${collection}: the ${what}${name}`;
+  if (what === 'validation') return `${collection}: its validator is not enforced (${String(found)})`;
+  if (what === 'images') return `${collection}: pre- and post-images are ${wanted ? 'not ' : ''}kept`;
+  if (!found) return `${subject} is missing`;
+  if (!wanted) return `${subject} is not in the definitions`;
+  return `${subject} differs from the definitions`;
+}

@@ -1,6 +1,6 @@
 import type { mongo } from 'mongoose';
 import type { Former } from './former.ts';
-import { checksumOf, type Migration } from './migration.ts';
+import { beforeDeployment, checksumOf, type Migration } from './migration.ts';
 import { prepareCollection } from './structure.ts';
 
 /** The journal: what a database records of its migrations. */
@@ -86,6 +86,13 @@ export async function readHistory(db: mongo.Db, migrations: Migration[]): Promis
     missing: unknown.filter((id) => id < last),
   };
 }
+
+/**
+ * The migrations that a deployment applies while servers of the previous version run. On a database without migrations
+ * there are none such, so all are applied.
+ */
+export const forDeployment = (migrations: Migration[], { entries }: History): Migration[] =>
+  entries.size === 0 ? migrations : beforeDeployment(migrations);
 
 /** Everything that keeps migrations from being applied, and what to do about it. */
 export async function faultsOf(migrations: Migration[], history: History): Promise<string[]> {

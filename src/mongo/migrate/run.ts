@@ -2,9 +2,17 @@ import type { mongo } from 'mongoose';
 import { rulesBroken } from '../failures.ts';
 import type { View } from '../layout.ts';
 import type { Former } from './former.ts';
-import { type Entry, type History, journalOf, prepareJournal, readHistory, refuseFaults } from './journal.ts';
+import {
+  type Entry,
+  forDeployment,
+  type History,
+  journalOf,
+  prepareJournal,
+  readHistory,
+  refuseFaults,
+} from './journal.ts';
 import { Interrupted, type LockSettings, LostLock, prepareLock, withLock } from './lock.ts';
-import { type Action, beforeDeployment, checksumOf, type Migration, type Step } from './migration.ts';
+import { type Action, checksumOf, type Migration, type Step } from './migration.ts';
 import type { Progress } from './online.ts';
 import { perform, puttingBack, type Run } from './perform.ts';
 import { dropViewsOfNothing, renewViews } from './views.ts';
@@ -21,10 +29,10 @@ export interface Settings extends LockSettings {
 
 /** Applies pending migrations in order, and returns them. Of several concurrent runners one does the work. */
 export async function up(db: mongo.Db, migrations: Migration[], settings: Settings = {}): Promise<string[]> {
-  const applicable = settings.duringDeployment ? beforeDeployment(migrations) : migrations;
+  const history = await readHistory(db, migrations);
+  const applicable = settings.duringDeployment ? forDeployment(migrations, history) : migrations;
   const wanted = settings.to === undefined ? applicable : upTo(migrations, settings.to);
   const open = ({ pending }: History) => wanted.filter((migration) => pending.includes(migration));
-  const history = await readHistory(db, migrations);
   await refuseFaults(migrations, history);
   const applied =
     open(history).length === 0
