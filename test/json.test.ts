@@ -8,6 +8,7 @@ import { typical } from '../src/schema/example.ts';
 import type { AnyResource } from '../src/schema/resource.ts';
 import { type Selection, selectionOf } from '../src/schema/selection.ts';
 import { shapeOf } from '../src/schema/shape.ts';
+import { writerOf } from '../src/schema/json/writer.ts';
 import { Book } from './sample/books/book.ts';
 import { Post } from './sample/posts/post.ts';
 import { Tag } from './sample/tags/tag.ts';
@@ -228,6 +229,13 @@ test.each(callers)('for %s, what is written is what Mongoose and JSON.stringify(
         for (const included of [[], include]) await compare(resource, included, fields);
   }),
 );
+
+test('of bytes that are no whole document none is written, and nothing goes on for ever', () => {
+  const whole = Buffer.from(BSON.serialize({ _id: new Types.ObjectId(), title: 'A book', authors: ['A'] }));
+  const write = writerOf(expanded(Book));
+  for (let length = 5; length < whole.length; length++)
+    expect(() => write(Buffer.from(whole.subarray(0, length)), 0, { shown: undefined })).toThrow();
+});
 
 async function compare(
   resource: AnyResource,

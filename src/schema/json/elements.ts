@@ -75,7 +75,8 @@ export function eachElement(
     const type = bytes[next++] as number;
     if (type === 0) return;
     const name = next;
-    while (bytes[next++] !== 0);
+    // Beyond its end a document that was cut off has neither a zero byte nor a type.
+    while (bytes[next++]);
     found(type, next, name);
     next += sizeOf(bytes, type, next);
   }

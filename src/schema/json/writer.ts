@@ -322,7 +322,7 @@ function scanner(names: Buffer[]) {
         guess = guess + 1 === length ? 0 : guess + 1;
         if (found >= 0) break;
       }
-      if (found < 0) while (bytes[next++] !== 0);
+      if (found < 0) while (bytes[next++]);
       else {
         next += (names[found] as Buffer).length + 1;
         types[found] = type;
