@@ -629,6 +629,17 @@ describe('npm run migrate', () => {
     return { code, text: printed.join('\n'), said: said.join('\n') };
   }
 
+  test('rewording a definition is no difference', () => {
+    const of = (description: string, maximum: number) => {
+      const properties = { description: { bsonType: 'int', description, maximum } };
+      return layoutOf([
+        { collection: 'things', schema: { bsonType: 'object', description, properties }, indexes: [] },
+      ]);
+    };
+    expect(differences(of('New', 1), of('Old', 1))).toEqual([]);
+    expect(differences(of('Old', 2), of('Old', 1))).toHaveLength(1);
+  });
+
   test('up on a database without migrations leaves none for after the deployment', async () => {
     const later = { ...(await file('0002-later', [])), afterDeployment: true };
     const list = [await initial(), later];

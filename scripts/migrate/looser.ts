@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { WORDS } from '../../src/mongo/differences.ts';
 import type { JsonSchema } from '../../src/mongo/layout.ts';
 
 interface Rule {
@@ -12,7 +13,6 @@ export const isLooser = (loose: Rule, tight: Rule): boolean =>
 
 const UPPER = new Set(['maximum', 'maxLength', 'maxItems']);
 const LOWER = new Set(['minimum', 'minLength', 'minItems']);
-const WORDS = new Set(['title', 'description']);
 
 function allows(loose: JsonSchema, tight: JsonSchema): boolean {
   return [...new Set([...Object.keys(loose), ...Object.keys(tight)])].every((keyword) => {

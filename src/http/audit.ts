@@ -22,21 +22,21 @@ const MAX_NAMED = 100;
  */
 export const AuditEntry = resource('AuditEntry', {
   collection: 'audit',
-  description: 'What a request has changed, and on whose behalf',
+  description: 'What a request changed, and on whose behalf',
   fields: {
     // Not a reference: the entry outlives the user.
-    actor: objectId().nullable().describe('The user; null where nobody had logged in'),
-    key: objectId().nullable().describe('The API key that was used, if one was'),
+    actor: objectId().nullable().describe('The user; null for requests without a login'),
+    key: objectId().nullable().describe('The API key, if one was used'),
     operation: text(1, 100).describe('The operationId'),
     method: text(1, 10),
     path: text(1, 8192),
     address: text(1, 100)
       .nullable()
-      .describe('The address of the client, as far as TRUST_PROXY believes the proxies; null for a script'),
-    request: text(1, 64).describe('The X-Request-Id, which finds the request in the log'),
-    clientRequest: text(1, 64).nullable().describe('What the client called the request'),
-    events: z.array(text(1, 50)).describe('What of it concerns the security of accounts'),
-    reason: text(1, 200).nullable().describe('The reason of that, or the details'),
+      .describe('The address of the client, as far as TRUST_PROXY trusts the proxies; null for scripts'),
+    request: text(1, 64).describe('The X-Request-Id, which identifies the request in the log'),
+    clientRequest: text(1, 64).nullable().describe('The id that the client gave the request'),
+    events: z.array(text(1, 50)).describe('Security events of accounts'),
+    reason: text(1, 200).nullable().describe('The reason or details of the events'),
     changed: z.int().describe('How many documents were created, updated or removed'),
     changes: z
       .array(
@@ -46,9 +46,9 @@ export const AuditEntry = resource('AuditEntry', {
           action: z.enum(['create', 'update', 'remove']),
         }),
       )
-      .describe(`Which, the first ${MAX_NAMED} of them`),
+      .describe(`The changes, at most the first ${MAX_NAMED}`),
     /** Includes the id of the account that an event is about. */
-    documents: z.array(objectId()).describe('Their ids, to filter by'),
+    documents: z.array(objectId()).describe('The ids of the documents, for filters'),
   },
   policy: { create: [], update: [], remove: [] },
   // Identifiers and numbers: alphabetical order has no use here.

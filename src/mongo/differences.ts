@@ -57,7 +57,7 @@ export function differences(wanted: Layout, found: Layout): Difference[] {
     }
     if (!isSame(want.view, have.view))
       all.push({ what: 'view', collection, wanted: want.view, found: have.view });
-    if (!isSame(want.schema, have.schema))
+    if (!isSame(withoutWords(want.schema), withoutWords(have.schema)))
       all.push({ what: 'validator', collection, wanted: want.schema, found: have.schema });
     for (const name of keysOf(want.rules ?? {}, have.rules ?? {})) {
       const rule = { wanted: want.rules?.[name], found: have.rules?.[name] };
@@ -88,7 +88,22 @@ function underFoundNames(wanted: Indexes, found: Indexes): Indexes {
   );
 }
 
+/** What a schema has for people. */
+export const WORDS = new Set(['title', 'description']);
+
 const keysOf = (...objects: object[]): string[] => [...new Set(objects.flatMap(Object.keys))];
+
+/** A schema without titles and descriptions: they are for people, and rewording them needs no migration. */
+function withoutWords(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withoutWords);
+  if (schema === null || typeof schema !== 'object') return schema;
+  return Object.fromEntries(
+    Object.entries(schema).flatMap(([name, inner]) =>
+      // A property of that name has a schema, not a text.
+      WORDS.has(name) && typeof inner === 'string' ? [] : [[name, withoutWords(inner)]],
+    ),
+  );
+}
 
 /**
  * The order of fields matters in the key of an index, and nowhere else, nor does that of `required`. MongoDB reports

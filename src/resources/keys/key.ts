@@ -8,13 +8,13 @@ export const ApiKey = resource('ApiKey', {
   collection: 'keys',
   description: 'Lets a program act as its user, within its scopes',
   fields: {
-    user: ref(User, 'cascade').describe('Whose key it is'),
-    name: text(1, 100).describe('What it is for'),
+    user: ref(User, 'cascade').describe('The user that the key acts as'),
+    name: text(1, 100).describe('The purpose of the key'),
     scopes: z
       .array(z.string().regex(/^[a-z]+:(read|write)$/))
       .min(1)
-      .describe('What it is good for; who may write may read'),
-    expiresAt: instant().describe('From then on it is not good any more'),
+      .describe('What the key may do; write includes read'),
+    expiresAt: instant().describe('When the key becomes invalid'),
     digest: text(1, 100),
   },
   policy: { owner: 'user', read: ['owner'], create: ['owner'], update: [], remove: ['owner'] },

@@ -8,11 +8,11 @@ export const Reading = resource('Reading', {
   collection: 'readings',
   description: 'A book on the reading list of a user',
   fields: {
-    user: ref(User, 'cascade').describe('Whose list it is on'),
-    book: ref(Book, 'cascade').describe('Once on each list'),
-    status: z.enum(['wants', 'reading', 'read']).describe('Wants to read it, is reading it, has read it'),
-    rating: z.int().min(1).max(5).nullable().describe('From 1, do not read it, to 5, read it twice'),
-    finishedOn: day().nullable().describe('The day on which the last page was read'),
+    user: ref(User, 'cascade').describe('The user whose list it is on'),
+    book: ref(Book, 'cascade').describe('The book, once per list'),
+    status: z.enum(['wants', 'reading', 'read']).describe('Wants to read, is reading, or has read the book'),
+    rating: z.int().min(1).max(5).nullable().describe('From 1 (worst) to 5 (best)'),
+    finishedOn: day().nullable().describe('The day on which the user finished the book'),
   },
   link: ['user', 'book'],
   policy: {

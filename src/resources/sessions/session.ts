@@ -8,9 +8,9 @@ export const Session = resource('Session', {
   collection: 'sessions',
   description: 'A login',
   fields: {
-    user: ref(User, 'cascade').describe('Whose login it is'),
-    address: text(1, 100).nullable().describe('The address that has used it last'),
-    agent: text(1, 300).nullable().describe('The User-Agent of that'),
+    user: ref(User, 'cascade').describe('The user who is logged in'),
+    address: text(1, 100).nullable().describe('The address of the last use'),
+    agent: text(1, 300).nullable().describe('The User-Agent of the last use'),
     /** The digest of the secret that all refresh tokens of this session share. */
     origin: text(1, 100),
     /** The valid refresh tokens: one, or one per tab that has refreshed at once. */
@@ -23,7 +23,7 @@ export const Session = resource('Session', {
         since: instant(),
       }),
     ),
-    expiresAt: instant().describe('When it ends unless it is used before'),
+    expiresAt: instant().describe('When it ends, unless it is used before'),
   },
   policy: { owner: 'user', read: ['owner'], create: ['owner'], update: [], remove: ['owner'] },
   access: { origin: { read: [], write: [] }, tokens: { read: [], write: [] } },

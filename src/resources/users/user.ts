@@ -7,19 +7,19 @@ import { instant, text } from '../../schema/fields.ts';
 import { email } from '../../schema/formats.ts';
 import { resource } from '../../schema/resource.ts';
 
-const address = () => email().describe('Unique, whatever its case');
+const address = () => email().describe('Unique, ignoring case');
 
 export const User = resource('User', {
   collection: 'users',
-  description: 'Somebody who writes posts',
+  description: 'A user of the API',
   fields: {
     name: text(1, 100),
     email: address(),
-    role: z.enum(ROLES).describe('What the user may do'),
+    role: z.enum(ROLES).describe('The rights of the user'),
     bio: text(0, 2000).nullable(),
     passwordHash: z.string().max(500).nullable(),
-    verifiedAt: instant().nullable().describe('When the user has shown that the address is theirs'),
-    lockedAt: instant().nullable().describe('Since when an admin has locked the account'),
+    verifiedAt: instant().nullable().describe('When the user confirmed the address'),
+    lockedAt: instant().nullable().describe('When an admin locked the account'),
   },
   policy: {
     owner: 'id',

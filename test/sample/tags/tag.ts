@@ -5,7 +5,7 @@ export const Tag = resource('Tag', {
   collection: 'tags',
   description: 'A label for books and posts',
   fields: {
-    name: text(1, 60).describe('Unique, whatever its case'),
+    name: text(1, 60).describe('Unique, ignoring case'),
     description: text(0, 1000).nullable(),
   },
   policy: { read: ['anyone'], create: ['editor'], update: ['editor'], remove: ['editor'] },
