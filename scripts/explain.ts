@@ -11,8 +11,8 @@ import { runProgram, say, UsageError, withDatabase } from './program.ts';
 
 const USAGE = `Usage: npm run explain -- "/books?filter=year < 1900 or language = 'fr'" [--as member|editor|admin]
 
-Performs a GET of the API and shows how MongoDB executed it: for each query, which indexes were used and in which ranges, and how
-many keys and documents were examined. Without --as the caller is anonymous.
+Performs a GET of the API and shows how MongoDB executed it: for each query, the indexes and index ranges used, and how many
+keys and documents were examined. Without --as the caller is anonymous.
 
 Exit codes: 0 done, 1 the request was refused, 2 it could not run.`;
 

@@ -20,7 +20,8 @@ and several times at once: one process does the work, the others wait.
   status      applied and pending migrations; if none is pending, how the database differs from the definitions, and
               how many of a thousand documents per collection break the rules
   up          apply pending migrations, except those that remove something which servers of the previous version use;
-              with --all those too. Ctrl-C stops after the current batch; the next up continues from there
+              with --all, and on a database without migrations, those too. Ctrl-C stops after the current batch; the
+              next up continues from there
   down        undo the last migration; with --to all later ones, with --to 0 all
   redo        undo the last migration and apply it again
   plan        show what up would do: how many documents change, a few of them before and after, and what blocks it
@@ -33,9 +34,9 @@ and several times at once: one process does the work, the others wait.
   --dry-run   with up: the same as plan; with down: show what would be undone, and what cannot be (exit code 2)
   --json      print the result as JSON
 
-Exit codes: 0 done, or everything is applied and as defined; 1 status, plan: migrations are pending; 2 it could not run or
-could not finish, or the migrations are inconsistent; 3 status: all is applied, but the database differs from the definitions;
-130 interrupted.`;
+Exit codes: 0 done, or everything is applied and as defined; 1 status, plan: migrations are pending; 2 it could not run
+or could not finish, or the migrations are inconsistent; 3 status: all is applied, but the database differs from the
+definitions; 130 interrupted.`;
 
 await runProgram(USAGE, async (signal) => {
   const args = readArguments(process.argv.slice(2));

@@ -6,8 +6,8 @@ import { startProgress } from './progress.ts';
 
 const USAGE = `Usage: npm run restore -- DIR
 
-Restores a backup of npm run backup into an empty database: documents, validators, indexes and views as they were. All checksums
-are verified before anything is written, and the counts afterwards. If it fails, the database is empty again.
+Restores a backup of npm run backup into an empty database: documents, validators, indexes and views. All checksums are
+verified before anything is written, and the counts afterwards. If it fails, the database is empty again.
 
   DIR   the folder of the backup; unpack a stream first: mkdir DIR && tar -xf backup.tar -C DIR
 

@@ -1,6 +1,6 @@
 /**
- * Loaded into Mongo Express before it starts (NODE_OPTIONS): it asks for the statistics and the indexes of whatever it
- * shows, and gives up where MongoDB answers that a view has none. With this it shows views, too.
+ * Loaded into Mongo Express before it starts (NODE_OPTIONS), so that it can show views: it requests statistics and indexes
+ * of everything it shows, and fails because views have none.
  */
 const NOT_ON_A_VIEW = 166;
 const NONE = { stats: { count: 0, size: 0, nindexes: 0, indexSizes: {} }, indexes: [] };

@@ -1,17 +1,17 @@
 /* global Mongo, quit, sleep */
 /**
- * For mongosh, on the machine of the first member: makes the three members a replica set, and the users with their
- * rights. It may run again at any time, and then sets the passwords anew.
+ * For mongosh, on the machine of the first member: initiates the replica set of three members, and creates the users with
+ * their rights. Running it again sets the passwords from the environment.
  */
 const { MONGO_ROOT_PASSWORD, MONGO_API_PASSWORD, MONGO_MIGRATE_PASSWORD, MONGO_BROWSE_PASSWORD } =
   process.env;
 const MEMBERS = ['mongo1', 'mongo2', 'mongo3'];
 const DATABASE = 'shelfmark';
-/** Repeats what fails while the members come up; after two minutes its last failure is the answer. */
+/** Retries while the members start; after two minutes the last error is thrown. */
 function untilDone(work) {
   for (let tries = 0; ; tries++) {
     try {
-      // Not returned at once: mongosh waits for what a variable gets, and so for the failure.
+      // Assigned before it is returned, so that mongosh awaits it here and the error is caught.
       const result = work();
       return result;
     } catch (error) {
@@ -23,7 +23,7 @@ function untilDone(work) {
 
 const local = untilDone(() => new Mongo('mongodb://127.0.0.1/?directConnection=true').getDB('admin'));
 
-/** True where the set is there already, with its users. */
+/** True if the set and its users already exist. */
 function isSetUp() {
   try {
     return local.auth('root', MONGO_ROOT_PASSWORD).ok === 1;
@@ -33,12 +33,12 @@ function isSetUp() {
 }
 
 if (!isSetUp()) {
-  // Set up by hand with another password, or half: what is there already is no fault.
+  // Set up by hand with another password, or only partly: existing parts are kept.
   const config = {
     _id: 'rs0',
-    // The first is the primary at first, because only from its own machine the first user can be made.
+    // The first member becomes primary, because the first user can only be created from its machine.
     members: MEMBERS.map((host, _id) => ({ _id, host: `${host}:27017`, priority: _id === 0 ? 2 : 1 })),
-    // How soon another member takes over where the primary is lost.
+    // How soon another member takes over if the primary is lost.
     settings: { electionTimeoutMillis: 2000, heartbeatTimeoutSecs: 2, catchUpTimeoutMillis: 2000 },
   };
   untilDone(() => {
@@ -55,7 +55,7 @@ const hosts = MEMBERS.map((host) => `${host}:27017`).join();
 const uri = `mongodb://root:${encodeURIComponent(MONGO_ROOT_PASSWORD)}@${hosts}/admin?replicaSet=rs0`;
 const db = untilDone(() => new Mongo(uri)).getDB(DATABASE);
 
-// What documents were before and after each change is kept for a week: so far back the feed of changes can go on.
+// Pre- and post-images are kept for a week: clients of the feed can resume within that time.
 const preAndPostImages = { expireAfterSeconds: 7 * 24 * 60 * 60 };
 db.adminCommand({ setClusterParameter: { changeStreamOptions: { preAndPostImages } } });
 
@@ -64,17 +64,17 @@ function grant(user, pwd, roles) {
   else db.createUser({ user, pwd, roles });
 }
 
-/** Once: what is added to it later stays. */
+/** Only once: rights that are added later stay. */
 function define(role, privileges) {
   if (!db.getRole(role)) db.createRole({ role, privileges, roles: [] });
 }
 
 const all = { db: DATABASE, collection: '' };
-// What it may read, the views, is for `migrate up` to say, which makes them.
+// `migrate up` creates the views, and grants the right to read them.
 define('browse', [{ resource: all, actions: ['listCollections', 'dbStats'] }]);
 define('letBrowse', [{ resource: all, actions: ['viewRole', 'grantRole', 'revokeRole'] }]);
 
-// The API reads, writes and follows documents; collections, rules and indexes are for the migrations.
+// The API reads, writes and follows documents; collections, rules and indexes belong to the migrations.
 const serving = {
   privileges: [
     {

@@ -262,7 +262,7 @@ const pageOf = (resource: AnyResource) =>
       items: z.array(expanded(resource)).describe('In the requested order'),
       page: z
         .strictObject({
-          limit: z.int().describe('The most items on a page'),
+          limit: z.int().describe('The maximum number of items per page'),
           next: z.string().nullable().describe('The cursor of the next page, for `after`'),
           prev: z.string().nullable().describe('The cursor of the previous page, for `before`'),
           total: z.int().optional().describe('The number of documents on all pages, if `count` asks for it'),

@@ -11,7 +11,7 @@ const MAX_OFFSET = 10_000;
 export const COUNT_CAP = 10_000;
 
 export const PAGING = {
-  limit: integer(1, 100).meta({ default: 20, description: 'The most documents' }).optional(),
+  limit: integer(1, 100).meta({ default: 20, description: 'The maximum number of documents' }).optional(),
   after: z.string().describe('Continue after this cursor, the `next` of a page').optional(),
   before: z.string().describe('Go back from this cursor, the `prev` of a page').optional(),
   offset: integer(0, MAX_OFFSET)

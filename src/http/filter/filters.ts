@@ -140,9 +140,9 @@ const describe = (schema: z.ZodType, description: string | undefined) =>
 /** Descriptions for lists, where the operator's own words would mislead: a negation means that no entry matches. */
 function inWords(name: string, { many }: Path, operator: Operator): string | undefined {
   if (!many) return undefined;
-  if (operator === 'ne') return `No entry of ${name} is this`;
-  if (operator === 'nin') return `No entry of ${name} is one of these`;
-  return operator === 'all' ? `${name} has all of these` : undefined;
+  if (operator === 'ne') return `No entry of \`${name}\` is this`;
+  if (operator === 'nin') return `No entry of \`${name}\` is one of these`;
+  return operator === 'all' ? `\`${name}\` has all of these` : undefined;
 }
 
 /** Of these each operator of each field would make its own, and schemas take a large part of the start. */

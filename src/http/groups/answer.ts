@@ -62,7 +62,7 @@ export function answerOf(
       items: z.array(item).describe('In the requested order'),
       page: z
         .strictObject({
-          limit: z.int().describe('The most items on a page'),
+          limit: z.int().describe('The maximum number of items per page'),
           offset: z.int().describe('How many groups precede this page'),
           total: z.int().describe('The number of groups on all pages'),
         })

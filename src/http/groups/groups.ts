@@ -51,7 +51,7 @@ export function groups<R extends AnyResource>(resource: R, listing: Listing<R>):
           })
           .optional(),
         sort: sortParameter([...measures.keys(), ...known.keys()]).optional(),
-        limit: integer(1, 100).meta({ default: 20, description: 'The most groups' }).optional(),
+        limit: integer(1, 100).meta({ default: 20, description: 'The maximum number of groups' }).optional(),
         offset: integer(0, MAX_GROUPS).meta({ description: 'How many groups to skip' }).optional(),
         ...(references.length > 0 && {
           include: oneOrMore(references, 'Documents to show in place of their ids, among `by`').optional(),

@@ -242,8 +242,10 @@ export const dropImages = (collection: string): Step => ({
 });
 
 const images = (collection: string, enabled: boolean): Structure =>
-  adding(enabled)(`${enabled ? 'keep' : 'no longer keep'} images of ${collection}`, collection, (db) =>
-    setImages(db, collection, enabled),
+  adding(enabled)(
+    `${enabled ? 'keep' : 'no longer keep'} pre- and post-images of ${collection}`,
+    collection,
+    (db) => setImages(db, collection, enabled),
   );
 
 async function setImages(db: mongo.Db, collection: string, enabled: boolean): Promise<void> {
