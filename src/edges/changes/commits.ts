@@ -46,7 +46,10 @@ const BATCH = 1_000;
 const CUT = 8 * 1024 * 1024;
 /** The most bytes kept of one transaction; of a larger one, only its existence is reported. */
 const MAX_COMMIT = 32 * 1024 * 1024;
-/** Starts after a position and never ends; an empty batch means that nothing has happened up to its position. */
+/**
+ * Starts after a position and ends only with the database, when that is dropped; an empty batch means that nothing has
+ * happened up to its position.
+ */
 export async function* readCommits(
   followed: Followed,
   from: Position,
@@ -59,7 +62,8 @@ export async function* readCommits(
   signal.addEventListener('abort', stop, { once: true });
   const assemble = assembler(from, new Set(followed.shown));
   try {
-    while (!signal.aborted) {
+    // tryNext() of an ended stream returns null at once: the loop would never leave the turn of the event loop.
+    while (!signal.aborted && !stream.closed) {
       const { events, isCut } = await nextEvents(stream);
       yield assemble(events, isCut, timeOfToken(stream.resumeToken));
     }

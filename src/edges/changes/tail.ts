@@ -84,9 +84,9 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
           await lose('The database no longer has the changes since then.').catch(() => {});
         } else if (wait === FIRST_WAIT * 8)
           logger.warn({ err: error }, 'The feed of changes is waiting for the database.');
-        await sleep(wait, undefined, { ref: false });
-        wait = Math.min(wait * 2, LONGEST_WAIT);
       }
+      await sleep(wait, undefined, { ref: false });
+      wait = Math.min(wait * 2, LONGEST_WAIT);
     }
   }
 
