@@ -14,11 +14,11 @@ export const OWN: Collection[] = [
     indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }],
     schema: {
       title: 'Remembered answer',
-      description: 'The answer to a request that had an Idempotency-Key',
+      description: 'The answer to a request with an Idempotency-Key',
       bsonType: 'object',
       properties: {
-        _id: { bsonType: 'string', description: 'Made from the method, the path and the key' },
-        fingerprint: { bsonType: 'string', description: 'Made from the rest of the request' },
+        _id: { bsonType: 'string', description: 'A hash of the caller, method, path and key' },
+        fingerprint: { bsonType: 'string', description: 'A keyed hash of the rest of the request' },
         status: { bsonType: 'int' },
         headers: { bsonType: 'object' },
         body: { bsonType: ['string', 'null'] },
@@ -36,12 +36,12 @@ export const OWN: Collection[] = [
     ],
     schema: {
       title: 'Rate limit',
-      description: 'How much of a limit a client has used in its current window',
+      description: 'The points of a limit that a client has used in the current window',
       bsonType: 'object',
       properties: {
         _id: { bsonType: 'objectId' },
         key: { bsonType: 'string', description: 'The limit and the client' },
-        points: { bsonType: ['int', 'long', 'double'], description: 'What is used' },
+        points: { bsonType: ['int', 'long', 'double'], description: 'The used points' },
         expire: { bsonType: ['date', 'null'], description: 'When the window ends' },
       },
       required: ['key', 'points'],
@@ -53,18 +53,17 @@ export const OWN: Collection[] = [
     indexes: [{ key: { expireAt: 1 }, expireAfterSeconds: 0 }],
     schema: {
       title: 'Guess',
-      description:
-        'How many wrong passwords have come from somewhere, or for an account, and until when to wait',
+      description: 'The wrong passwords from a network or for an account, and how long to wait',
       bsonType: 'object',
       properties: {
-        _id: { bsonType: 'string', description: 'What is counted' },
+        _id: { bsonType: 'string', description: 'A hash of the network or account' },
         level: {
           bsonType: ['int', 'long', 'double'],
-          description: 'How many were wrong and are not forgiven',
+          description: 'Wrong passwords that are not forgiven yet',
         },
-        at: { bsonType: 'date', description: 'When that was so' },
-        next: { bsonType: 'date', description: 'Before then no further one is let in' },
-        granted: { bsonType: 'bool', description: 'Whether the last one was let in' },
+        at: { bsonType: 'date', description: 'When they were counted' },
+        next: { bsonType: 'date', description: 'The earliest time of the next attempt' },
+        granted: { bsonType: 'bool', description: 'Whether the last attempt was admitted' },
         expireAt: { bsonType: 'date', description: 'When it is forgotten' },
       },
       required: ['_id', 'level', 'at', 'next', 'granted', 'expireAt'],

@@ -125,7 +125,7 @@ export function requireOwn(resource: Governed, changes: Record<string, unknown>)
 }
 
 const notYourself = ({ policy: { owner } }: Governed) =>
-  forbidden(`You can make yourself the ${owner}, but nobody else.`, {
+  forbidden(`You can only set yourself as the ${owner}.`, {
     errors: [{ in: 'body', pointer: `/${owner}`, code: 'not_yourself', message: 'must be yourself' }],
   });
 

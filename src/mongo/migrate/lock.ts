@@ -16,16 +16,16 @@ export const LOCK = {
   indexes: [],
   schema: {
     title: 'Migration lock',
-    description: 'Who migrates this database at the moment',
+    description: 'The process that is migrating this database',
     bsonType: 'object',
     properties: {
       _id: { bsonType: 'string' },
-      fence: { bsonType: ['int', 'long', 'double'], description: 'Counts those who have had the lock' },
+      fence: { bsonType: ['int', 'long', 'double'], description: 'The number of the present holder' },
       beats: {
         bsonType: ['int', 'long', 'double'],
-        description: 'Counts its renewals; those of the fence number its transactions',
+        description: 'Counts renewals; in the fence, transactions',
       },
-      until: { bsonType: 'date', description: 'When it is free, unless renewed' },
+      until: { bsonType: 'date', description: 'When it expires, unless renewed' },
       owner: { bsonType: ['string', 'null'], description: 'Host and process' },
       session: { bsonType: ['object', 'null'], description: 'The session of its transactions' },
     },
