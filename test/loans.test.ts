@@ -53,6 +53,16 @@ beforeEach(async () => {
   };
 });
 
+test('the body of a create is described as its example is typed: without read-only fields, but for those of nested objects', async () => {
+  const document: any = await (await fetch(`${api.url()}/openapi.json`)).json();
+  const { schema, example } = document.paths['/loans'].post.requestBody.content['application/json'];
+  const { properties } = document.components.schemas[schema.$ref.split('/').at(-1)];
+  expect(Object.keys(properties)).not.toContain('returnedOn');
+  expect(Object.keys(properties.condition.properties)).toEqual(
+    expect.arrayContaining(Object.keys(example.condition)),
+  );
+});
+
 const dueOn = '2099-12-31';
 const condition = { before: 'New', after: null };
 const body = async (more: object = {}) => ({

@@ -57,7 +57,7 @@ function withoutBounds(schema: Json): void {
 
 /**
  * A PUT accepts the document that a read returned, which OpenAPI's readOnly would forbid. Read-only members are removed from
- * other requests, because not all clients leave them out.
+ * other requests, because not all clients leave them out; those of nested objects stay, as in the types of the fields.
  */
 export function acceptWhatWasRead(paths: Json, schemas: Json): void {
   for (const { put } of Object.values<Json>(paths))
@@ -69,15 +69,9 @@ export function acceptWhatWasRead(paths: Json, schemas: Json): void {
     operationsOf(paths).map(({ responses }) => responses),
     schemas,
   );
-  for (const [name, schema] of Object.entries<Json>(schemas)) if (!shown.has(name)) withoutReadOnly(schema);
-}
-
-function withoutReadOnly(part: unknown): void {
-  if (part === null || typeof part !== 'object') return;
-  const { properties = {} } = part as Json;
-  for (const [name, member] of Object.entries<Json>(properties))
-    if (member['readOnly']) delete properties[name];
-  for (const inner of Object.values(part)) withoutReadOnly(inner);
+  for (const [name, { properties = {} }] of Object.entries<Json>(schemas))
+    for (const [member, { readOnly }] of Object.entries<Json>(properties))
+      if (readOnly && !shown.has(name)) delete properties[member];
 }
 
 /**
