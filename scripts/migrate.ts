@@ -21,7 +21,7 @@ and several times at once: one process does the work, the others wait.
               how many of a thousand documents per collection break the rules
   up          apply pending migrations, except those that remove something which servers of the previous version use;
               with --all, and on a database without migrations, those too. Ctrl-C stops after the current batch; the
-              next up continues from there
+              next up continues from there (after the first up of a database: up --all)
   down        undo the last migration; with --to all later ones, with --to 0 all
   redo        undo the last migration and apply it again
   plan        show what up would do: how many documents change, a few of them before and after, and what blocks it

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { readCommits } from '../src/edges/changes/commits.ts';
 import { createTail, now } from '../src/edges/changes/tail.ts';
 import { database } from '../src/mongo/connect.ts';
+import { JOURNAL } from '../src/mongo/migrate/journal.ts';
 import { dbName, mongoUri } from './support/harness.ts';
 
 /** The feed of changes when its database is dropped: MongoDB ends the change stream. */
@@ -46,11 +47,16 @@ test('its followers are reset, and hear of what the next one of that name contai
     },
     pino({ level: 'silent' }),
   );
+  await database().createCollection(JOURNAL.collection);
   await tail.start();
+  const former = tail.mark();
   await database().dropDatabase();
+  await database().createCollection(JOURNAL.collection);
   const done = new Promise<void>((resolve) => (hear = resolve));
   await insert(2);
   await done;
+  // Positions of the former database are refused, whichever process has given them.
+  expect(tail.mark()).not.toBe(former);
   tail.stop();
   await database().dropDatabase();
   expect([heard[0], heard.at(-1)]).toEqual(['lost', 'n 2']);

@@ -4,6 +4,7 @@ import { resources, routes } from '../src/resources/api.ts';
 import { dbmlOf } from '../src/edges/model/dbml.ts';
 import { layoutOf } from '../src/edges/model/layout.ts';
 import { modelFor, type Relation } from '../src/edges/model/model.ts';
+import { once } from '../src/http/openapi/components.ts';
 import { drain } from '../src/http/server.ts';
 import { inPlace, serve, useApi } from './support/harness.ts';
 
@@ -72,6 +73,26 @@ test('shared parts are called what their places have in common, and nothing is n
     PostsStatusValues: { type: 'array', items: { enum: ['draft', 'published'] } },
   });
   expect(parameters).toMatchObject({ BooksSort: { name: 'sort' }, Limit: { name: 'limit' } });
+});
+
+test('parts with the same place get different names', () => {
+  const parts = Array.from({ length: 4 }, (_, i) =>
+    Array<string>(3).fill(`${'long '.repeat(20)}${i}`),
+  ).flatMap((group) => group.map((text) => ({ place: 'Texts', content: { text }, put: () => {} })));
+  expect(Object.keys(once('schemas', parts, { Texts: {} }))).toEqual([
+    'Texts2',
+    'Texts3',
+    'Texts4',
+    'Texts5',
+  ]);
+});
+
+test('a filter is not described as its field', () => {
+  const { author } = document.components.schemas.Post.properties;
+  expect(author.description).toMatch(/cannot be removed/);
+  const { parameters } = inPlace(document).paths['/posts'].get;
+  for (const name of ['author', 'author[ne]'])
+    expect(parameters.find((one: any) => one.name === name).description).toBeUndefined();
 });
 
 test('lists are documented as repetition', () => {

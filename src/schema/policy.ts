@@ -158,9 +158,10 @@ const own = ({ policy }: Governed, grant: Grant, { id }: Caller): Filter | undef
 /** Where MongoDB stores the owner's id. */
 export const ownerPath = ({ owner }: Policy): string | undefined => (owner === 'id' ? '_id' : owner);
 
-function refuseWriter({ collection, policy }: Governed, right: Right, who: Caller): never {
-  if (who.kind === 'anonymous') throw unauthenticated();
-  throw forbidden(`Only ${whoIs(policy[right], policy.owner)} may ${right} ${collection}.`);
+function refuseWriter({ collection, policy }: Governed, right: Right, { kind }: Caller): never {
+  if (kind === 'anonymous') throw unauthenticated();
+  const who = isClosed(policy[right]) ? 'Nobody' : `Only ${whoIs(policy[right], policy.owner)}`;
+  throw forbidden(`${who} may ${right} ${collection}.`);
 }
 
 /** The policy in words, for OpenAPI. */

@@ -44,6 +44,8 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   let floor = Number.POSITIVE_INFINITY;
   let position: Position = { time: 0 };
   let mark = '';
+  /** The database was dropped, and the one with its name has no journal yet. */
+  let isDropped = false;
   let started: Promise<void> | undefined;
   let stopping = new AbortController();
 
@@ -57,7 +59,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   }
 
   async function begin(): Promise<void> {
-    mark = await readMark();
+    mark = (await readMark()) ?? markOf(database().databaseName);
     restart(await now());
     stopping = new AbortController();
     void run(stopping.signal);
@@ -77,6 +79,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
           wait = FIRST_WAIT;
           await take(batch);
         }
+        isDropped = !signal.aborted;
       } catch (error) {
         if (signal.aborted) return;
         if (error instanceof HistoryLost) {
@@ -91,6 +94,11 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   }
 
   async function take(batch: Batch): Promise<void> {
+    if (isDropped) {
+      const found = await readMark();
+      isDropped = found === undefined;
+      mark = found ?? mark;
+    }
     let tellable: Commit[] = [];
     const tell = async () => {
       const some = tellable;
@@ -180,7 +188,8 @@ export async function now(): Promise<number> {
 }
 
 /** The journal's collection is created and dropped with the database. */
-async function readMark(): Promise<string> {
+async function readMark(): Promise<string | undefined> {
   const [found] = await database().listCollections({ name: JOURNAL.collection }).toArray();
-  return markOf((found as { info?: { uuid?: unknown } } | undefined)?.info?.uuid ?? database().databaseName);
+  const uuid = (found as { info?: { uuid?: unknown } } | undefined)?.info?.uuid;
+  return uuid === undefined ? undefined : markOf(uuid);
 }

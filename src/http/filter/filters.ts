@@ -135,7 +135,7 @@ export function requireFilterable(resource: AnyResource, used: Filter[]): void {
 }
 
 const describe = (schema: z.ZodType, description: string | undefined) =>
-  description ? schema.meta({ ...schema.meta(), description }) : schema;
+  schema.description === description ? schema : schema.meta({ ...schema.meta(), description });
 
 /** Descriptions for lists, where the operator's own words would mislead: a negation means that no entry matches. */
 function inWords(name: string, { many }: Path, operator: Operator): string | undefined {

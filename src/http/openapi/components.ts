@@ -47,6 +47,13 @@ export function once(kind: string, parts: Part[], taken: Json = {}): Json {
 /** About as long as a reference. */
 const REFERENCE = 45;
 
+/** Types of TypeScript and the browser that a client's type should not hide. */
+const KNOWN = new Set(
+  'Array Blob Boolean Comment Date Document Error Event File Function Headers Map Node Number Object Omit Partial Pick Promise Record Request Required Response Set String Symbol Text URL'.split(
+    ' ',
+  ),
+);
+
 function nameOf(equal: Part[], isTaken: (name: string) => boolean): string {
   const places = equal.map(({ place }) => wordsOf(place));
   const full = equal.map(({ verb = '', place }) => wordsOf(verb + place));
@@ -54,10 +61,10 @@ function nameOf(equal: Part[], isTaken: (name: string) => boolean): string {
     words.join('').length < best.join('').length ? words : best,
   );
   const names = [inCommon(places), inCommon(full), shortest].map((words) => words.join(''));
-  const numbered = equal.map((_, i) => `${names.at(-1)}${i + 2}`);
-  // A type of a client must not hide one of the language.
-  const isFree = (name: string) => name !== '' && !isTaken(name) && !(name in globalThis);
-  return [...names, ...numbered].find(isFree) as string;
+  const isFree = (name: string) => name !== '' && !isTaken(name) && !KNOWN.has(name);
+  const free = names.find(isFree);
+  if (free) return free;
+  for (let i = 2; ; i++) if (isFree(`${shortest.join('')}${i}`)) return `${shortest.join('')}${i}`;
 }
 
 /** The words that most places have. */

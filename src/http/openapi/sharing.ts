@@ -157,4 +157,4 @@ function responsesOf(operations: Json[]): Part[] {
 const isSuccess = (status: string): boolean => /^[23]/.test(status);
 
 /** Not the answers themselves: swagger-typescript-api ignores an answer that is a reference. */
-const isShared = ({ place, content }: Part): boolean => place.includes('Problem') || !('content' in content);
+const isShared = ({ place, content }: Part): boolean => /Problem\d*$/.test(place) || !('content' in content);
