@@ -48,11 +48,14 @@ async function listPosts(query: URLSearchParams) {
   };
 }
 
+/** As the indexes of books compare texts: without it, MongoDB could not sort by an index. */
+const options = { collation: { locale: 'en' } };
+
 async function listBooks(query: URLSearchParams) {
   const filter = { year: { $gte: Number(query.get('year[gte]')) } };
   const [items, total] = await Promise.all([
-    books.find(filter).sort({ year: -1, _id: -1 }).limit(20).toArray(),
-    query.get('count') ? books.countDocuments(filter) : undefined,
+    books.find(filter, options).sort({ year: -1, _id: -1 }).limit(20).toArray(),
+    query.get('count') ? books.countDocuments(filter, options) : undefined,
   ]);
   return { items: items.map(shown), total };
 }
