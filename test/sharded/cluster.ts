@@ -27,9 +27,9 @@ type Client = mongoose.mongo.MongoClient;
 type Program = 'mongod' | 'mongos';
 
 const HOST = '127.0.0.1';
-/** As small as they can be: four of them share the machine with the tests. */
+/** As small as they can be: four of them share the machine with the tests. Feeds wait for shards without writes. */
 const SMALL =
-  '--wiredTigerCacheSizeGB=0.25 --oplogSize=100 --setParameter=diagnosticDataCollectionEnabled=false';
+  '--wiredTigerCacheSizeGB=0.25 --oplogSize=100 --setParameter=diagnosticDataCollectionEnabled=false --setParameter=periodicNoopIntervalSecs=1';
 
 export async function startCluster(firstPort: number): Promise<Cluster> {
   const find = await programs();
