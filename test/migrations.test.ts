@@ -799,7 +799,9 @@ describe('npm run migrate', () => {
       const source = fill(await readFile(path, 'utf8'));
       await writeFile(path, source.replaceAll("'../mongo", `'${process.cwd()}/src/mongo`));
       const exported = Object.entries(await tsImport(path, import.meta.url));
-      loaded.push(...exported.filter(([name]) => name !== 'default').map(([, one]) => one as Migration));
+      // The module as a whole has one or two names more, depending on the version of Node.
+      const named = exported.filter(([name]) => !['default', 'module.exports'].includes(name));
+      loaded.push(...named.map(([, one]) => one as Migration));
     }
     return { text, loaded, index: await readFile(index, 'utf8') };
   }

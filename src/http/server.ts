@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { Problem, type ProblemCode, reason } from '../errors.ts';
 import { startClock } from './deadline.ts';
 import { PROBLEM_TYPE, SECURITY_HEADERS } from './middleware.ts';
-import { acceptUpgrades } from './upgrade.ts';
+import { acceptUpgrades, UPGRADES } from './upgrade.ts';
 
 /** Times in milliseconds. They cut off clients that send or read too slowly, and do not affect others. */
 export const TIMES = {
@@ -47,7 +47,10 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   };
   // The application refuses a missing Host and unknown expectations with a problem document.
   const keepAliveTimeout = app.proxy ? proxyKeepAliveTime : keepAliveTime;
-  const server = createServer({ ...timeouts, keepAliveTimeout, requireHostHeader: false }, listener);
+  const server = createServer(
+    { ...timeouts, ...UPGRADES, keepAliveTimeout, requireHostHeader: false },
+    listener,
+  );
   server.timeout = stallTime;
   server.maxConnections = MAX_CONNECTIONS;
   // Nothing moves while the database prepares the beginning of a stream either: that is not the client's fault.

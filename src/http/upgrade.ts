@@ -12,6 +12,12 @@ const heads = new WeakMap<IncomingMessage, Buffer>();
 
 export const wantsSocket = (request: IncomingMessage): boolean => heads.has(request);
 
+const isForWebSocket = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'GET' && /^websocket$/i.test(headers.upgrade ?? '');
+
+/** Options of the server: from Node 24.9 on, it handles all other upgrades as ordinary requests. */
+export const UPGRADES = { shouldUpgradeCallback: isForWebSocket };
+
 export function acceptUpgrades(
   server: Server,
   listener: RequestListener,
@@ -20,8 +26,7 @@ export function acceptUpgrades(
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     // The answer to an earlier request is still under way, so the connection cannot be upgraded.
     if (isBusy(socket)) return void socket.destroy();
-    const isWebSocket = request.method === 'GET' && /^websocket$/i.test(request.headers.upgrade ?? '');
-    if (!isWebSocket) return readAgain(server, request, socket, head);
+    if (!isForWebSocket(request)) return readAgain(server, request, socket, head);
     heads.set(request, head);
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
@@ -32,7 +37,7 @@ export function acceptUpgrades(
   });
 }
 
-/** Node does not parse the body of a request with Upgrade: the request is replayed without that header. */
+/** Before Node 24.9, the body of a request with Upgrade is not parsed: the request is replayed without that header. */
 function readAgain(
   server: Server,
   { method, url, httpVersion, rawHeaders }: IncomingMessage,
