@@ -23,7 +23,7 @@ beforeAll(async () => {
     binary: { systemBinary: path },
     auth: { enable: true, customRootName: 'root', customRootPwd: 'root' },
   });
-}, 60_000);
+});
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.close()));
   await mongod.stop();

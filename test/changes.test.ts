@@ -743,7 +743,7 @@ describe('connections', () => {
     const told = await client.rest();
     expect(told).toMatch(/event: reset\ndata: {"operation":"reset","code":"too_slow"/);
     await drain(own.server);
-  }, 90_000);
+  });
 
   test('a server that stops sends its clients away at once, to come back', async () => {
     const own = await serve({ logger: pino({ level: 'silent' }) });

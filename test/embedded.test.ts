@@ -161,7 +161,7 @@ test('where the former port is held by a program that never answers, another one
   expect((await claim()).port).not.toBe(port);
   expect(await notes(second.uri)).toEqual(['kept']);
   await write(second.uri, 'and written');
-}, 20_000);
+});
 
 test('a second process uses the mongod of the first, and takes over when that one is killed', async () => {
   const { kill, answer } = startInChild();

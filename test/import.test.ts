@@ -323,7 +323,7 @@ test('an export goes back into an empty database as it was, and hides what the A
     await run('import', ['books', '-', '--format', 'ndjson'], { ...back, input: ndjson.stdout }),
   ).toMatchObject({ code: 0 });
   expect(await all(there, 'books')).toEqual(await all(here, 'books'));
-}, 60_000);
+});
 
 test('a map that cannot be used is refused with all that is wrong', async () => {
   const { shape } = rowSchema(Book);
@@ -367,7 +367,7 @@ test('what cannot run says why, with exit code 2', async () => {
   for (const { code } of [badHeader, unmapped, badOption, noResource, noFile, noDatabase])
     expect(code).toBe(2);
   expect(await here.collection('books').countDocuments()).toBe(0);
-}, 60_000);
+});
 
 test('Ctrl-C stores what has been read and says so; a reader that goes away ends an export quietly', async () => {
   const importing = start('import', ['books', '-', '--format', 'ndjson']);
@@ -442,7 +442,7 @@ test('files of other programs: delimiters, line ends, encodings and cells that l
     '9780441478125',
     '9780061054884',
   ]);
-}, 60_000);
+});
 
 test('rows that are there are listed with the field that says so, and --update gives their documents what they say', async () => {
   await write('map.json', JSON.stringify(MAP));
@@ -481,7 +481,7 @@ test('rows that are there are listed with the field that says so, and --update g
   });
   expect(updated?.['updatedAt'].getTime()).toBeGreaterThan(times.updatedAt.getTime());
   expect(await here.collection('books').findOne({ title: 'Two' })).toMatchObject({ year: 1969, ...times });
-}, 60_000);
+});
 
 test('what mongoexport writes is read, by properties inside others, too; a name that nothing has is refused', async () => {
   await here
@@ -538,4 +538,4 @@ test('what mongoexport writes is read, by properties inside others, too; a name 
     },
   ]);
   expect(await all(here, 'posts')).toMatchObject([{ title: 'Hello', books: [new ObjectId(id)] }]);
-}, 60_000);
+});

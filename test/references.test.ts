@@ -76,7 +76,7 @@ test('of two that refer to a document and remove it at once, either one is refus
   expect(await watching).toBe(0);
   await expectWinners(fought, 10);
   expect(await check()).toMatchObject({ exitCode: 0 });
-}, 60_000);
+});
 
 test('a process that is killed in the middle leaves nothing half done, and what it was writing can soon be written', async () => {
   const [shared, ...places] = await arenas(13);
@@ -120,7 +120,7 @@ test('a process that is killed in the middle leaves nothing half done, and what 
   expect(await modelOf(Post).countDocuments({ _id: { $in: acknowledged } })).toBe(acknowledged.length);
   expect(await dangling()).toBe(0);
   expect(await findings()).toBe(0);
-}, 60_000);
+});
 
 /** Whether a transaction that has not ended has written this document. */
 async function isLocked(_id: Types.ObjectId): Promise<boolean> {

@@ -601,6 +601,6 @@ describe('the first run', () => {
         2,
         expect.stringContaining('There must be at least one admin'),
       ]);
-    }, 60_000);
+    });
   });
 });
