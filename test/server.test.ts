@@ -176,7 +176,7 @@ describe('the start', () => {
       });
       await server?.stop();
       const alone = await timed(() => once(spawn(process.execPath, ['-e', '']), 'exit'));
-      limit = Math.max(3000, 16 * alone);
+      limit = Math.max(3000, 40 * alone);
       console.info(`Ready after ${ready} ms; Node alone took ${alone} ms.`);
     }
     expect(ready).toBeLessThan(limit);
