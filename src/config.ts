@@ -214,8 +214,12 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   if (result.success && faults.length === 0) return result.data;
   const issues = result.error?.issues ?? [];
   const lines = [...faults, ...issues.map(({ path, message }) => `${path.join('.')} ${message}`)];
-  throw new Error(`The environment is invalid:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+  throw invalidEnvironment(lines);
 }
+
+/** Each fault begins with the name of its variable. */
+export const invalidEnvironment = (faults: string[]): Error =>
+  new Error(`The environment is invalid:\n${faults.map((line) => `  ${line}`).join('\n')}`);
 
 /** The configuration of this process: the environment, plus an .env file if there is one. */
 export function loadConfig(): Config {

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ObjectId } from 'bson';
+import { capital } from '../../src/schema/capital.ts';
 
 /** loans → Loan */
 export function nameOf(collection: string): string {
@@ -8,7 +9,7 @@ export function nameOf(collection: string): string {
     .replace(/ies$/, 'y')
     .replace(/(ss|x|ch|sh)es$/, '$1')
     .replace(/([^s])s$/, '$1');
-  return singular.charAt(0).toUpperCase() + singular.slice(1);
+  return capital(singular);
 }
 
 /** Writes the folder of a new resource; returns the names of its files. */

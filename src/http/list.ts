@@ -2,6 +2,7 @@ import type { Types } from 'mongoose';
 import { z } from 'zod';
 import type { ProblemCode } from '../errors.ts';
 import { isRestricting, requireReadable } from '../schema/access.ts';
+import { capital } from '../schema/capital.ts';
 import { accessTo, visible } from '../schema/policy.ts';
 import { demand } from '../schema/definition.ts';
 import { text } from '../schema/fields.ts';
@@ -271,5 +272,3 @@ const pageOf = (resource: AnyResource) =>
       facets: facetsSchema.optional(),
     })
     .meta({ id: `${resource.name}List`, description: `A page of ${resource.collection}` });
-
-export const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);

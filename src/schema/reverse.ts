@@ -1,3 +1,4 @@
+import { capital } from './capital.ts';
 import type { Types } from 'mongoose';
 import { z } from 'zod';
 import { keyIn, keyOf, MAX_BYTES } from '../mongo/documents.ts';
@@ -36,7 +37,7 @@ const shapeOfNewest = (reference: Reference): z.ZodType => {
       .meta({ description: `The ${from.name.toLowerCase()} that refers to it by \`${field}\`, or null` });
   const item = withOtherSide(reference, from.document);
   return z.strictObject({ items: z.array(item), hasMore: z.boolean() }).meta({
-    id: `Newest${from.name}s${otherSide(reference) ? `Of${field.charAt(0).toUpperCase()}${field.slice(1)}` : ''}`,
+    id: `Newest${from.name}s${otherSide(reference) ? `Of${capital(field)}` : ''}`,
     description: `The newest ${NEWEST} of the ${from.collection} that refer to it`,
   });
 };

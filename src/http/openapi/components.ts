@@ -1,3 +1,5 @@
+import { capital } from '../../schema/capital.ts';
+
 /**
  * Parts that stand in several places of the document, written once, as components. Typed clients show the names of
  * components to their users, so a component is called what its places have in common.
@@ -79,5 +81,3 @@ function inCommon(places: string[][]): string[] {
 /** `author[in]` is Author and In. */
 const wordsOf = (place: string): string[] =>
   (place.match(/[A-Z]+(?![a-z])|[A-Za-z][a-z]*|\d+/g) ?? []).map((word) => capital(word));
-
-export const capital = (word: string): string => word.charAt(0).toUpperCase() + word.slice(1);

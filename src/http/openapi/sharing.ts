@@ -1,4 +1,5 @@
-import { capital, type Json, once, type Part, unified } from './components.ts';
+import { capital } from '../../schema/capital.ts';
+import { type Json, once, type Part, unified } from './components.ts';
 import {
   acceptWhatWasRead,
   loosen,
@@ -45,7 +46,10 @@ export function share(
     schemas,
     headers,
     parameters: once('parameters', parameters),
-    responses: once('responses', responses.filter(isShared)),
+    responses: once(
+      'responses',
+      responses.filter(({ isShared }) => isShared),
+    ),
   };
 }
 
@@ -138,23 +142,21 @@ const isWorthAName = (member: Json): boolean =>
   !member['readOnly'] && !member['deprecated'] && JSON.stringify(member).length > 60;
 
 /** Equal responses become the same object. */
-function responsesOf(operations: Json[]): Part[] {
+function responsesOf(operations: Json[]): (Part & { isShared: boolean })[] {
   const unify = unified();
   return operations.flatMap(({ operationId, responses }) =>
     Object.entries<Json>(responses).map(([status, response]) => {
       const content = unify(response);
       responses[status] = content;
+      const isSuccess = /^[23]/.test(status);
       return {
         verb: verbOf(operationId),
-        place: `${subjectOf(operationId)}${isSuccess(status) ? 'Status' : 'Problem'}${status.replace('default', '')}`,
+        place: `${subjectOf(operationId)}${isSuccess ? 'Status' : 'Problem'}${status.replace('default', '')}`,
         content,
+        // Not the answers themselves: swagger-typescript-api ignores an answer that is a reference.
+        isShared: !isSuccess || !('content' in content),
         put: (part: Json) => (responses[status] = part),
       };
     }),
   );
 }
-
-const isSuccess = (status: string): boolean => /^[23]/.test(status);
-
-/** Not the answers themselves: swagger-typescript-api ignores an answer that is a reference. */
-const isShared = ({ place, content }: Part): boolean => /Problem\d*$/.test(place) || !('content' in content);

@@ -1,7 +1,7 @@
 import { Types } from 'mongoose';
 import { type Role, runAs, SYSTEM } from '../../auth/caller.ts';
 import { DEMO_PASSWORD, hashPassword, isPassword } from '../../auth/passwords.ts';
-import { type Config, isProduction } from '../../config.ts';
+import { type Config, invalidEnvironment, isProduction } from '../../config.ts';
 import { databaseProblem } from '../../mongo/failures.ts';
 import { transaction } from '../../mongo/transaction.ts';
 import { password as newPassword } from '../../schema/password.ts';
@@ -50,7 +50,7 @@ async function refuseDemoAccounts(): Promise<void> {
 async function makeFirstAdmin(email: string, password: string, say: (line: string) => void): Promise<void> {
   if (await modelOf(User).exists({ role: 'admin' })) return;
   const fault = newPassword().safeParse(password).error?.issues[0];
-  if (fault) throw new Error(`The environment is invalid:\n  ADMIN_PASSWORD ${fault.message}`);
+  if (fault) throw invalidEnvironment([`ADMIN_PASSWORD ${fault.message}`]);
   const passwordHash = await hashPassword(password);
   try {
     await runAs(SYSTEM, () => transaction(() => makeAdmin(email, passwordHash)));
