@@ -204,18 +204,17 @@ describe('what is refused', () => {
     { op: 'add', path: '/title', value: 'x'.repeat(50_000) },
     ...Array.from({ length: 99 }, () => ({ op: 'copy', from, path })),
   ];
-  /** Time of the processor, because the machine may be busy with something else. */
+  /** The least CPU time of some tries: a machine that is busy with something else makes each of them dearer. */
   async function cost(send: () => Promise<{ status: number; body: any }>) {
-    await send();
-    const before = process.cpuUsage();
-    const { status, body } = await send();
-    const { user, system } = process.cpuUsage(before);
-    return {
-      status,
-      code: body.code ?? body.error,
-      faults: body.errors?.length,
-      cpu: (user + system) / 1_000,
-    };
+    const times: number[] = [];
+    let { status, body } = await send();
+    for (let i = 0; i < 5; i++) {
+      const before = process.cpuUsage();
+      ({ status, body } = await send());
+      const { user, system } = process.cpuUsage(before);
+      times.push((user + system) / 1_000);
+    }
+    return { status, code: body.code ?? body.error, faults: body.errors?.length, cpu: Math.min(...times) };
   }
 
   test.each<[string, string, string, unknown, object]>([

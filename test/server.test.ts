@@ -19,6 +19,7 @@ import { collections, seeds } from '../src/resources/api.ts';
 import { demoAccounts } from '../src/resources/users/demo.ts';
 import { openDemoAccounts, prepareAccounts } from '../src/resources/users/first.ts';
 import { seed } from '../src/seed.ts';
+import { TIMES } from '../src/http/server.ts';
 import { signingKeys } from '../src/signing-keys.ts';
 import { CREDENTIALS, letIn, tokenOf } from './support/callers.ts';
 import { freshDatabase } from './support/database.ts';
@@ -294,6 +295,15 @@ describe('SIGTERM', () => {
     await stopped;
     expect(await server.exitCode).toBe(0);
     expect(performance.now() - answered).toBeLessThan(2000);
+  });
+
+  test('does not wait for connections on which nothing was ever sent', async () => {
+    const server = await serve();
+    const reserve = await dial(server.url);
+    const began = performance.now();
+    await server.stop();
+    expect(await reserve.ends(1000)).toBe(true);
+    expect(performance.now() - began).toBeLessThan(TIMES.headersTimeout / 2);
   });
 
   test('twice ends it at once, whatever is under way', async () => {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
-import { Server as NetServer } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Koa from 'koa';
@@ -35,13 +35,12 @@ const MAX_CONNECTIONS = 10_000;
 export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   const { answerTime, stallTime, keepAliveTime, proxyKeepAliveTime, ...timeouts } = times;
   const handle = app.callback();
-  const responses = new Map<Duplex, ServerResponse>();
+  /** The latest response of each connection; undefined before its first request. */
+  const responses = new Map<Duplex, ServerResponse | undefined>();
   let isStopping = false;
   const listener: RequestListener = (request, response) => {
     startClock(request, answerTime);
-    const { socket } = request;
-    if (!responses.has(socket)) socket.once('close', () => responses.delete(socket));
-    responses.set(socket, response);
+    responses.set(request.socket, response);
     if (isStopping) response.shouldKeepAlive = false;
     void handle(request, response);
   };
@@ -53,6 +52,10 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   );
   server.timeout = stallTime;
   server.maxConnections = MAX_CONNECTIONS;
+  server.on('connection', (socket) => {
+    responses.set(socket, undefined);
+    socket.once('close', () => responses.delete(socket));
+  });
   // Nothing moves while the database prepares the beginning of a stream either: that is not the client's fault.
   server.on('timeout', (socket) => {
     const last = responses.get(socket);
@@ -65,9 +68,16 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   // that was just sent.
   server.on('stopping', (isReplaced: boolean) => {
     isStopping = true;
-    for (const response of responses.values()) if (!response.headersSent) response.shouldKeepAlive = false;
+    for (const response of responses.values())
+      if (response?.headersSent === false) response.shouldKeepAlive = false;
     if (!isReplaced) app.emit('stopping');
   });
+  // Browsers open connections in reserve, which would delay the stop.
+  const closeUnused = (): void => {
+    for (const [socket, response] of responses)
+      if (!response && (socket as Socket).bytesRead === 0) socket.destroy();
+  };
+  server.on('draining', () => setTimeout(closeUnused, LAST_ONES).unref());
   for (const event of ['listening', 'draining']) server.on(event, () => app.emit(event));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
