@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { basename } from 'node:path';
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
@@ -44,6 +45,9 @@ export const SHORT_TIMES = Object.fromEntries(
   Object.entries(TIMES).map(([name, time]) => [name, time / 5]),
 ) as typeof TIMES;
 
+/** Servers that still run: a failed test may have left its own. */
+const running = new Set<Server>();
+
 /** The application on a free port of this machine. No test meets the limit of requests by accident. */
 export async function serve(
   { logger = pino({ level: 'silent' }), ...own }: Partial<Settings>,
@@ -53,6 +57,8 @@ export async function serve(
   const server = httpServer(app, logger, times);
   // One that a failed test leaves open must not keep the run from ending.
   server.unref();
+  running.add(server);
+  server.once('close', () => running.delete(server));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
@@ -95,14 +101,13 @@ export function useApi(
   const api = { resources, routes, ...own };
   let base: string;
   let contract: Contract;
-  let server: ReturnType<typeof httpServer> | undefined;
   // Requests are counted by process, and files share one.
   const address = own.trustProxy ? from(anAddress()) : {};
 
   beforeAll(async () => {
     await mongoose.connect(mongoUri, { dbName, bufferCommands: false, ...connection });
     await renewDatabase(database(), api.resources);
-    ({ server, url: base } = await serve(api, times));
+    ({ url: base } = await serve(api, times));
     await letIn(database());
     const isStandard = api.resources === resources && api.routes === routes;
     contract = isStandard
@@ -117,7 +122,7 @@ export function useApi(
   afterAll(async () => {
     for (const [i, resource] of collections.entries()) Object.assign(resource, connections[i]);
     try {
-      if (server) await drain(server);
+      await Promise.all([...running].map((server) => drain(server)));
     } finally {
       await mongoose.disconnect();
     }
