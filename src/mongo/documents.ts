@@ -35,12 +35,14 @@ export interface Some {
 export async function readSome(cursor: mongo.AbstractCursor, most = MAX_BYTES): Promise<Some> {
   const documents: Buffer[] = [];
   let bytes = 0;
-  for await (const document of cursor as AsyncIterable<Buffer>) {
-    documents.push(document);
-    bytes += document.length;
-    // Leaving the loop closes the cursor.
-    if (bytes > most) return { documents, isCut: true };
-  }
+  // The rest of its batch at once: awaiting each document costs more than reading it.
+  for await (const first of cursor as AsyncIterable<Buffer>)
+    for (const document of [first, ...(cursor.readBufferedDocuments() as unknown as Buffer[])]) {
+      documents.push(document);
+      bytes += document.length;
+      // Leaving the loop closes the cursor.
+      if (bytes > most) return { documents, isCut: true };
+    }
   return { documents, isCut: false };
 }
 

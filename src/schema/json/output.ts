@@ -89,32 +89,42 @@ export function id(bytes: Buffer, at: number): void {
 const DAY = 86_400_000;
 /** The latest time that JavaScript can represent, and the negative of the earliest. */
 const LAST = 100_000_000 * DAY;
-/** The last written day, as text: `"2026-01-31T`. Consecutive times are often of the same day. */
-let day = Number.NaN;
-let dayText = Buffer.alloc(0);
+/** The latest written days, as text: `"2026-01-31T`. */
+const days = new Map<number, Buffer>();
+const MAX_DAYS = 1_000;
+
+function textOfDay(day: number): Buffer {
+  const known = days.get(day);
+  if (known) return known;
+  if (days.size === MAX_DAYS) days.clear();
+  const text = Buffer.from(`"${new Date(day * DAY).toISOString().slice(0, -'00:00:00.000Z'.length)}`);
+  days.set(day, text);
+  return text;
+}
 
 /** A time from its milliseconds, as Date's toISOString() formats it; null if invalid. */
 export function time(milliseconds: number): void {
   if (Math.abs(milliseconds) > LAST) return json('null');
-  const date = Math.floor(milliseconds / DAY);
-  if (date !== day) {
-    day = date;
-    dayText = Buffer.from(`"${new Date(date * DAY).toISOString().slice(0, -'00:00:00.000Z'.length)}`);
-  }
-  raw(dayText);
+  const day = Math.floor(milliseconds / DAY);
+  raw(textOfDay(day));
   reserve(14);
-  const rest = milliseconds - date * DAY;
-  digits(2, rest / 3_600_000, 58);
-  digits(2, (rest / 60_000) % 60, 58);
-  digits(2, (rest / 1_000) % 60, 46);
-  digits(3, rest % 1_000, 90);
+  const rest = milliseconds - day * DAY;
+  const seconds = Math.trunc(rest / 1_000);
+  const minutes = Math.trunc(seconds / 60);
+  twoDigits(Math.trunc(minutes / 60), 58);
+  twoDigits(minutes % 60, 58);
+  twoDigits(seconds % 60, 46);
+  const thousandths = rest - seconds * 1_000;
+  out[end++] = ZERO + Math.trunc(thousandths / 100);
+  twoDigits(thousandths % 100, 90);
   out[end++] = QUOTE;
 }
 
-/** A zero-padded whole number, followed by a character. */
-function digits(size: number, number: number, after: number): void {
-  for (let i = size - 1, rest = Math.floor(number); i >= 0; i--, rest = Math.floor(rest / 10))
-    out[end + i] = 48 + (rest % 10);
-  end += size;
+const ZERO = 48;
+
+/** A number below 100, followed by a character. */
+function twoDigits(number: number, after: number): void {
+  out[end++] = ZERO + Math.trunc(number / 10);
+  out[end++] = ZERO + (number % 10);
   out[end++] = after;
 }
