@@ -9,6 +9,7 @@ import { database } from '../src/mongo/connect.ts';
 import { differences } from '../src/mongo/differences.ts';
 import { readLayout } from '../src/mongo/layout.ts';
 import { DEMO_PASSWORD } from '../src/auth/passwords.ts';
+import { GUARDS } from '../src/mongo/guards.ts';
 import { keepImages } from '../src/mongo/migrate/structure.ts';
 import { transaction } from '../src/mongo/transaction.ts';
 import { Book } from './sample/books/book.ts';
@@ -441,6 +442,31 @@ describe('in JSON', () => {
     expect(rest.items).toEqual([]);
     const { body: all } = await api.get(`/changes?after=${now.position}&wait=5`);
     expect(all.items.map(({ resource }: any) => resource)).toEqual(expect.arrayContaining(['tags']));
+  });
+
+  test('the current position is before a change under way, even if later ones have been committed', async () => {
+    const admin = database().client.db('admin');
+    const hold = (mode: 'alwaysOn' | 'off') =>
+      admin.command({
+        configureFailPoint: 'hangAfterCollectionInserts',
+        mode,
+        data: { collectionNS: `${database().databaseName}.books` },
+      });
+    await hold('alwaysOn');
+    let position: string;
+    let writing: Promise<unknown> | undefined;
+    try {
+      writing = aBook({ title: 'under way' });
+      await sleep(100);
+      const later = database().collection<{ _id: string }>(GUARDS);
+      await later.insertOne({ _id: 'later' }, { writeConcern: { w: 1 } });
+      ({ position } = (await api.get('/books/changes')).body);
+    } finally {
+      await hold('off');
+    }
+    await writing;
+    const { body } = await api.get(`/books/changes?after=${position}&wait=10`);
+    expect(body.items).toMatchObject([{ operation: 'created', document: { title: 'under way' } }]);
   });
 
   test('wait waits for the first', async () => {

@@ -1,7 +1,7 @@
 import mongoose from 'mongoose';
 import { pino } from 'pino';
 import { readCommits } from '../src/edges/changes/commits.ts';
-import { createTail, now } from '../src/edges/changes/tail.ts';
+import { createTail, readClock } from '../src/edges/changes/tail.ts';
 import { database } from '../src/mongo/connect.ts';
 import { JOURNAL } from '../src/mongo/migrate/journal.ts';
 import { dbName, mongoUri } from './support/harness.ts';
@@ -16,7 +16,7 @@ const insert = (n: number) => database().collection('books').insertOne({ n });
 
 test('the history ends with it, instead of giving empty batches for ever', async () => {
   await insert(1);
-  const from = { time: await now() };
+  const from = { time: (await readClock()).settled };
   await database().dropDatabase();
   let lost = 0;
   let empty = 0;

@@ -5,7 +5,7 @@ import type { Crowd } from './crowd.ts';
 import { DETAILS, type Follower, PAUSE, type Useless } from './follower.ts';
 import { createHistory } from './history.ts';
 import { isAhead, type Position } from './position.ts';
-import { now, type Tail } from './tail.ts';
+import { readClock, type Tail } from './tail.ts';
 
 /** Brings a follower from its position to the point where events are sent as they happen. */
 
@@ -58,7 +58,7 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
     if (!from) return wait(follower, await present());
     if (isAhead(from, tail.position())) {
       // Another process was ahead of this one, unless the position was forged.
-      if (!follower.at && isAhead(from, await present())) throw new HistoryLost();
+      if (!follower.at && isAhead(from, { time: (await readClock()).latest + 1 })) throw new HistoryLost();
       wait(follower, from);
       await new Promise<void>((resolve) => waiting.push(resolve));
       return from;
@@ -117,8 +117,8 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
   return { run, wake };
 }
 
-/** A position behind everything that was committed before the call. */
-export const present = shared(async (): Promise<Position> => ({ time: (await now()) + 1 }));
+/** A position behind every acknowledged commit, and before every commit that is not visible yet. */
+export const present = shared(async (): Promise<Position> => ({ time: (await readClock()).settled + 1 }));
 
 /** Calls in the same turn of the event loop share one result. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {

@@ -1,5 +1,5 @@
 import { type Commit, type Followed, HistoryLost, readCommits, restOf } from './commits.ts';
-import type { Position } from './position.ts';
+import { type Position, SECOND } from './position.ts';
 import type { Tail } from './tail.ts';
 
 /**
@@ -12,8 +12,8 @@ const MAX_READERS = 4;
 /** A page ends after so many commits or bytes. */
 const PAGE = 1_000;
 const PAGE_BYTES = 4 * 1024 * 1024;
-/** Clients no further apart than this read together: a minute, in units of a position's time. */
-const TOGETHER = 60 * 2 ** 21;
+/** Clients no further apart than this read together. */
+const TOGETHER = 60 * SECOND;
 
 export interface Page {
   commits: Commit[];

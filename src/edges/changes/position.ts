@@ -17,15 +17,15 @@ export interface Position {
 export type Time = number;
 
 /** More commits than a server makes in a second; the rest of the 53 bits holds seconds until 2106. */
-const PER_SECOND = 2 ** 21;
+export const SECOND = 2 ** 21;
 
-export const toTime = ({ t, i }: mongo.Timestamp): Time => t * PER_SECOND + i;
+export const toTime = ({ t, i }: mongo.Timestamp): Time => t * SECOND + i;
 
 export const toTimestamp = (time: Time): mongo.Timestamp =>
-  new mongoose.mongo.Timestamp({ t: Math.floor(time / PER_SECOND), i: time % PER_SECOND });
+  new mongoose.mongo.Timestamp({ t: Math.floor(time / SECOND), i: time % SECOND });
 
 /** The beginning of this moment's second. */
-export const timeOf = (moment: Date): Time => Math.floor(moment.getTime() / 1000) * PER_SECOND;
+export const timeOf = (moment: Date): Time => Math.floor(moment.getTime() / 1000) * SECOND;
 
 /** Represents a document in a position: its id might have to be hidden from the next reader. */
 export const keyOf = (collection: string, id: unknown): string => digest(`${collection}:${String(id)}`, 12);

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { mongo } from 'mongoose';
 import type { Logger } from 'pino';
 import { database } from '../../mongo/connect.ts';
 import { JOURNAL } from '../../mongo/migrate/journal.ts';
@@ -12,7 +11,7 @@ import {
   readCommits,
   restOf,
 } from './commits.ts';
-import { markOf, type Position, toTime } from './position.ts';
+import { markOf, type Position, SECOND, type Time, toTime } from './position.ts';
 
 /**
  * The end of the history in this process: one change stream for all followers, and a buffer of the latest commits for
@@ -60,12 +59,12 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
 
   async function begin(): Promise<void> {
     mark = (await readMark()) ?? markOf(database().databaseName);
-    restart(await now());
+    restart((await readClock()).settled);
     stopping = new AbortController();
     void run(stopping.signal);
   }
 
-  function restart(time: number): void {
+  function restart(time: Time): void {
     commits.length = bytes = 0;
     floor = time;
     position = { time: time + 1 };
@@ -119,7 +118,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   }
 
   async function lose(why: string): Promise<void> {
-    restart(await now());
+    restart((await readClock()).settled);
     listener.lost(why);
   }
 
@@ -181,10 +180,23 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   };
 }
 
-/** The time of the database's last write. */
-export async function now(): Promise<number> {
-  const { operationTime } = await database().command({ ping: 1 });
-  return toTime(operationTime as mongo.Timestamp);
+/** Two moments in the history of the database. */
+interface Clock {
+  /** No commit can be added before or at this one any more. */
+  settled: Time;
+  /** The time of the last write. */
+  latest: Time;
+}
+
+/**
+ * Reads the present from the database. A commit gets its time before it becomes visible, so one under way may be older
+ * than the last write, and a feed that started there would miss it; up to the majority commit point there is none. A
+ * mongos does not report that point: its shards are assumed to be less than a second apart.
+ */
+export async function readClock(): Promise<Clock> {
+  const { operationTime, lastWrite } = await database().command({ hello: 1 });
+  const latest = toTime(operationTime);
+  return { settled: lastWrite ? toTime(lastWrite.majorityOpTime.ts) : latest - SECOND, latest };
 }
 
 /** The journal's collection is created and dropped with the database. */
