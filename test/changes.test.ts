@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Types } from 'mongoose';
+import { pino } from 'pino';
+import type { Commit } from '../src/edges/changes/commits.ts';
 import { compile } from '../src/edges/changes/evaluate.ts';
+import { createTail } from '../src/edges/changes/tail.ts';
 import { OPERATORS } from '../src/http/operators.ts';
 import { drain } from '../src/http/server.ts';
 import type { Path } from '../src/schema/paths.ts';
@@ -446,23 +449,20 @@ describe('in JSON', () => {
 
   test('the current position is before a change under way, even if later ones have been committed', async () => {
     const admin = database().client.db('admin');
-    const hold = (mode: 'alwaysOn' | 'off') =>
-      admin.command({
-        configureFailPoint: 'hangAfterCollectionInserts',
-        mode,
-        data: { collectionNS: `${database().databaseName}.books` },
-      });
-    await hold('alwaysOn');
+    const failPoint = 'hangAfterCollectionInserts';
+    const data = { collectionNS: `${database().databaseName}.books` };
+    const { count } = await admin.command({ configureFailPoint: failPoint, mode: 'alwaysOn', data });
     let position: string;
     let writing: Promise<unknown> | undefined;
     try {
       writing = aBook({ title: 'under way' });
-      await sleep(100);
-      const later = database().collection<{ _id: string }>(GUARDS);
-      await later.insertOne({ _id: 'later' }, { writeConcern: { w: 1 } });
+      await admin.command({ waitForFailPoint: failPoint, timesEntered: count + 1, maxTimeMS: 10_000 });
+      await database()
+        .collection(GUARDS)
+        .insertOne({ n: 1 }, { writeConcern: { w: 1 } });
       ({ position } = (await api.get('/books/changes')).body);
     } finally {
-      await hold('off');
+      await admin.command({ configureFailPoint: failPoint, mode: 'off' });
     }
     await writing;
     const { body } = await api.get(`/books/changes?after=${position}&wait=10`);
@@ -805,6 +805,46 @@ describe('connections', () => {
       one.close();
     }
     await drain(second.server);
+  });
+
+  test('history that several clients have read is buffered once', () => {
+    const tail = createTail(
+      { shown: ['books'], noticed: [] },
+      { commits: async () => {}, lost: () => {}, moved: () => {} },
+      pino({ level: 'silent' }),
+    );
+    const commit = (time: number, size = 100): Commit => ({
+      time,
+      at: new Date(),
+      size,
+      entries: [{ collection: 'books', id: time, key: `${time}`, before: undefined, after: {} }],
+    });
+    // The large one leaves the buffer, which then begins after 100.
+    tail.keep([commit(100, 20 * 1024 * 1024), commit(101)]);
+    const history = [commit(10), commit(20), commit(30)];
+    tail.extend(history, { time: 10 }, { time: 102 });
+    // A slower client comes to the same place.
+    tail.extend([], { time: 100 }, { time: 102 });
+    tail.extend(history, { time: 10 }, { time: 102 });
+    const told = tail.since({ time: 10, key: '10' })?.map(({ time }) => time);
+    expect(told).toEqual([20, 30, 101]);
+  });
+
+  test('a client that comes while the server stops is sent away, too', async () => {
+    const own = await serve({});
+    const position = (await follow(`${own.url}/books/changes`)).position();
+    const socket = await dial(own.url);
+    const head = `GET /books/changes HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nLast-Event-ID: ${position}\r\n`;
+    // Its request has begun before the stop, and ends after it.
+    socket.send(head);
+    await sleep(50);
+    const start = performance.now();
+    const drained = drain(own.server);
+    await sleep(50);
+    socket.send('\r\n');
+    expect(await socket.rest()).toMatch(/retry: \d+\n\n/);
+    await drained;
+    expect(performance.now() - start).toBeLessThan(4_000);
   });
 
   test('an account may have 50 feeds open', async () => {

@@ -204,7 +204,7 @@ describe('what is refused', () => {
     { op: 'add', path: '/title', value: 'x'.repeat(50_000) },
     ...Array.from({ length: 99 }, () => ({ op: 'copy', from, path })),
   ];
-  /** The least CPU time of some tries: a machine that is busy with something else makes each of them dearer. */
+  /** The least CPU time of some tries: a busy machine inflates each of them. */
   async function cost(send: () => Promise<{ status: number; body: any }>) {
     const times: number[] = [];
     let { status, body } = await send();

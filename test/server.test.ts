@@ -299,10 +299,11 @@ describe('SIGTERM', () => {
 
   test('does not wait for connections on which nothing was ever sent', async () => {
     const server = await serve();
-    const reserve = await dial(server.url);
+    await dial(server.url);
+    await sleep(100);
     const began = performance.now();
     await server.stop();
-    expect(await reserve.ends(1000)).toBe(true);
+    expect(await server.exitCode).toBe(0);
     expect(performance.now() - began).toBeLessThan(TIMES.headersTimeout / 2);
   });
 

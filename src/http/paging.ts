@@ -212,8 +212,10 @@ const past = (field: string, direction: 1 | -1, value: unknown): object[] => {
 };
 
 /** A cursor holds the sorted fields of a document, and a digest that binds them to filter and sort. */
-const encodeCursor = (position: unknown[], bond: string): string =>
-  Buffer.from(EJSON.stringify([digest(position, bond), ...position])).toString('base64url');
+function encodeCursor(position: unknown[], bond: string): string {
+  const values = EJSON.stringify(position);
+  return Buffer.from(`["${digest(values, bond)}",${values.slice(1)}`).toString('base64url');
+}
 
 /** Decodes a cursor: its position, and which of these orders it belongs to. */
 function decodeCursor(
@@ -234,7 +236,7 @@ function decodeCursor(
       (one) =>
         position.length === one.length &&
         one.every((by, i) => fits(position[i], by)) &&
-        seal === digest(position, bondOf(one)),
+        seal === digest(EJSON.stringify(position), bondOf(one)),
     );
     if (sort) return { sort, position };
   } catch {
@@ -246,5 +248,5 @@ function decodeCursor(
   );
 }
 
-const digest = (position: unknown[], bond: string): string =>
-  createHash('sha256').update(bond).update(EJSON.stringify(position)).digest('base64url').slice(0, 16);
+const digest = (values: string, bond: string): string =>
+  createHash('sha256').update(bond).update(values).digest('base64url').slice(0, 16);

@@ -53,6 +53,8 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   server.timeout = stallTime;
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket) => {
+    // It is told again of a connection whose upgrade was ignored.
+    if (responses.has(socket)) return;
     responses.set(socket, undefined);
     socket.once('close', () => responses.delete(socket));
   });
@@ -72,12 +74,13 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
       if (response?.headersSent === false) response.shouldKeepAlive = false;
     if (!isReplaced) app.emit('stopping');
   });
-  // Browsers open connections in reserve, which would delay the stop.
+  // Browsers preconnect: connections that never carry a request would delay the stop.
   const closeUnused = (): void => {
     for (const [socket, response] of responses)
       if (!response && (socket as Socket).bytesRead === 0) socket.destroy();
   };
-  server.on('draining', () => setTimeout(closeUnused, LAST_ONES).unref());
+  // What has arrived by then is read before setImmediate().
+  server.on('draining', () => setTimeout(() => setImmediate(closeUnused), LAST_ONES).unref());
   for (const event of ['listening', 'draining']) server.on(event, () => app.emit(event));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);

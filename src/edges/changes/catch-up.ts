@@ -58,7 +58,7 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
     if (!from) return wait(follower, await present());
     if (isAhead(from, tail.position())) {
       // Another process was ahead of this one, unless the position was forged.
-      if (!follower.at && isAhead(from, { time: (await readClock()).latest + 1 })) throw new HistoryLost();
+      if (!follower.at && isAhead(from, { time: (await clock()).latest + 1 })) throw new HistoryLost();
       wait(follower, from);
       await new Promise<void>((resolve) => waiting.push(resolve));
       return from;
@@ -117,8 +117,11 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
   return { run, wake };
 }
 
-/** A position behind every acknowledged commit, and before every commit that is not visible yet. */
-export const present = shared(async (): Promise<Position> => ({ time: (await readClock()).settled + 1 }));
+/** The present, read once for all calls of a turn of the event loop. */
+const clock = shared(readClock);
+
+/** A position behind what the majority has acknowledged; on a mongos, one to two seconds earlier. */
+export const present = async (): Promise<Position> => ({ time: (await clock()).settled + 1 });
 
 /** Calls in the same turn of the event loop share one result. */
 function shared<T>(ask: () => Promise<T>): () => Promise<T> {

@@ -14,6 +14,7 @@ import { createTail } from './tail.ts';
 const HEARTBEAT = 15;
 /** How long the change stream stays open without followers, in milliseconds: clients that were cut off come back. */
 const LINGER = 60_000;
+const DRAINING = 'The server is stopping; reconnect in a moment.';
 
 /** Where a feed starts: after a position, at a time, or at a value that is not a position of this database. */
 export type Start = Given | { position: Position } | 'lost' | undefined;
@@ -27,6 +28,7 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
   let beats = 0;
   let heart: NodeJS.Timeout | undefined;
   let lingering: NodeJS.Timeout | undefined;
+  let isDraining = false;
 
   const tail = createTail(
     followed,
@@ -88,6 +90,7 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
   /** Sends what happened after the start, and continues until the client leaves. */
   async function follow(follower: Follower, start: Start): Promise<void> {
     if (follower.ended) return;
+    if (isDraining) return end(follower, 'draining', DRAINING);
     enter(follower);
     // The caller was authenticated earlier: a logout since then has gone unnoticed.
     if (!(await rights.read(follower))) return;
@@ -118,6 +121,11 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
     if (followers.size > 0) return;
     clearInterval(heart);
     heart = undefined;
+    linger();
+  }
+
+  function linger(): void {
+    clearTimeout(lingering);
     lingering = setTimeout(tail.stop, LINGER).unref();
   }
 
@@ -146,8 +154,8 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
   }
 
   function drain(): void {
-    for (const follower of followers)
-      end(follower, 'draining', 'The server is stopping; reconnect in a moment.');
+    isDraining = true;
+    for (const follower of followers) end(follower, 'draining', DRAINING);
     clearTimeout(lingering);
     tail.stop();
   }
@@ -163,7 +171,9 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
 
   /** Positions contain the database's mark; if it is not known yet, the database is asked. */
   async function mark(): Promise<string> {
+    clearTimeout(lingering);
     await tail.start();
+    if (followers.size === 0) linger();
     return tail.mark();
   }
 

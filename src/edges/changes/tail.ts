@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { database } from '../../mongo/connect.ts';
+import { Problem } from '../../errors.ts';
+import { database, isMongos } from '../../mongo/connect.ts';
 import { JOURNAL } from '../../mongo/migrate/journal.ts';
 import {
   after,
@@ -50,18 +51,22 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
 
   /** Starts at the database's present position; later callers wait for the same start. */
   function start(): Promise<void> {
-    started ??= begin().catch((error) => {
-      started = undefined;
+    if (started) return started;
+    stopping = new AbortController();
+    const starting = begin(stopping.signal).catch((error) => {
+      if (started === starting) started = undefined;
       throw error;
     });
-    return started;
+    return (started = starting);
   }
 
-  async function begin(): Promise<void> {
+  async function begin(signal: AbortSignal): Promise<void> {
     mark = (await readMark()) ?? markOf(database().databaseName);
-    restart((await readClock()).settled);
-    stopping = new AbortController();
-    void run(stopping.signal);
+    const { settled } = await readClock();
+    if (signal.aborted) return;
+    // With the last commit itself: clients that have seen it return with a position inside the buffer.
+    restart(settled - 1);
+    void run(signal);
   }
 
   function restart(time: Time): void {
@@ -118,7 +123,9 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
   }
 
   async function lose(why: string): Promise<void> {
-    restart((await readClock()).settled);
+    const { settled } = await readClock();
+    const told = position.key === undefined ? position.time - 1 : position.time;
+    restart(Math.max(settled, told));
     listener.lost(why);
   }
 
@@ -154,8 +161,9 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
 
   /** History that was read up to the buffer or into it extends it backwards. */
   function extend(earlier: Commit[], from: Position, to: Position): void {
-    if (to.time <= floor || earlier.some(({ lost }) => lost !== undefined)) return;
     const start = from.key === undefined ? from.time - 1 : from.time;
+    const isContiguous = start < floor && to.time > floor;
+    if (!isContiguous || earlier.some(({ lost }) => lost !== undefined)) return;
     const older = earlier.filter(({ time }) => time > start && time <= floor);
     const size = older.reduce((sum, commit) => sum + commit.size, 0);
     if (bytes + size > MAX_BYTES / 2 || commits.length + older.length > MAX_COMMITS / 2) return;
@@ -182,7 +190,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
 
 /** Two moments in the history of the database. */
 interface Clock {
-  /** No commit can be added before or at this one any more. */
+  /** No commit can still appear before or at this one. */
   settled: Time;
   /** The time of the last write. */
   latest: Time;
@@ -190,13 +198,17 @@ interface Clock {
 
 /**
  * Reads the present from the database. A commit gets its time before it becomes visible, so one under way may be older
- * than the last write, and a feed that started there would miss it; up to the majority commit point there is none. A
- * mongos does not report that point: its shards are assumed to be less than a second apart.
+ * than the last write, and a feed that started there would miss it. No commit can still appear before the majority
+ * commit point. A mongos does not report that point: the clocks of its shards are assumed to differ by less than a
+ * second.
  */
 export async function readClock(): Promise<Clock> {
-  const { operationTime, lastWrite } = await database().command({ hello: 1 });
+  const hello = await database().command({ hello: 1 });
+  const { operationTime, lastWrite } = hello;
   const latest = toTime(operationTime);
-  return { settled: lastWrite ? toTime(lastWrite.majorityOpTime.ts) : latest - SECOND, latest };
+  if (isMongos(hello)) return { settled: (Math.floor(latest / SECOND) - 1) * SECOND, latest };
+  if (!lastWrite?.majorityOpTime) throw new Problem('database_unavailable', 'Try again soon.');
+  return { settled: toTime(lastWrite.majorityOpTime.ts), latest };
 }
 
 /** The journal's collection is created and dropped with the database. */

@@ -37,10 +37,12 @@ export function webSocketOutlet(socket: WebSocket): Outlet {
     tell: (told: Told[]) => {
       for (const { text } of told) send(text);
     },
-    pass: (position) => {
-      if (unanswered++ > 2) return socket.terminate();
+    pass: (position, isCurrent) => {
       send(JSON.stringify({ id: position, operation: 'position' }));
-      socket.ping();
+      // While it catches up, positions follow each other faster than answers.
+      if (!isCurrent) return;
+      if (unanswered++ > 2) socket.terminate();
+      else socket.ping();
     },
     reset: (why, detail, position) => void send(resetText(why, detail, position)),
     end: (why, detail) => {

@@ -89,7 +89,7 @@ export function id(bytes: Buffer, at: number): void {
 const DAY = 86_400_000;
 /** The latest time that JavaScript can represent, and the negative of the earliest. */
 const LAST = 100_000_000 * DAY;
-/** The latest written days, as text: `"2026-01-31T`. */
+/** Recently written days, as text: `"2026-01-31T`. */
 const days = new Map<number, Buffer>();
 const MAX_DAYS = 1_000;
 

@@ -190,21 +190,22 @@ async function viewOf(
   const joined = await Promise.all(
     joins.map(async (join): Promise<[string, Joined]> => {
       const path = at === '' ? join.path : `${at}.${join.path}`;
-      const ids = documents.map((document) => idsAt(document, join.path));
+      const names = join.path.split('.').map((name) => Buffer.from(name));
+      const ids = documents.map((document) => idsAt(document, names));
       const { found, upTo } = await joinedTo(join, ids);
       whole = Math.min(whole, upTo);
-      const theirs = [...new Set(ids.flat())].flatMap((key) => found.get(key) ?? []);
-      const deeper = await viewOf(theirs, (join.populate ?? []) as PopulateOptions[], answer, path);
+      const inner = (join.populate ?? []) as PopulateOptions[];
+      const theirs = inner.length > 0 ? [...new Set(ids.flat())].flatMap((key) => found.get(key) ?? []) : [];
+      const deeper = await viewOf(theirs, inner, answer, path);
       return [join.path, { documents: found, view: deeper.view }];
     }),
   );
   return { view: { shown: answer.shown(at), joined: new Map(joined) }, whole };
 }
 
-function idsAt(document: Buffer, path: string): Key[] {
+function idsAt(document: Buffer, path: Buffer[]): Key[] {
   const keys: Key[] = [];
-  const names = path.split('.').map((name) => Buffer.from(name));
-  eachValue(document, names, (type, at) => {
+  eachValue(document, path, (type, at) => {
     const key = joinKey(document, type, at);
     if (key !== undefined) keys.push(key);
   });
