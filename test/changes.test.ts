@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { Types } from 'mongoose';
@@ -8,6 +10,7 @@ import { createTail } from '../src/edges/changes/tail.ts';
 import { OPERATORS } from '../src/http/operators.ts';
 import { drain } from '../src/http/server.ts';
 import type { Path } from '../src/schema/paths.ts';
+import { streams } from '../src/measures.ts';
 import { database } from '../src/mongo/connect.ts';
 import { differences } from '../src/mongo/differences.ts';
 import { readLayout } from '../src/mongo/layout.ts';
@@ -27,12 +30,13 @@ import { liftRules } from './support/database.ts';
 import { aBook, aPost, aTag, validBook } from './sample/factories.ts';
 import { aUser } from './sample/factories.ts';
 import { follow, openSocket } from './support/feeds.ts';
-import { serve, useApi } from './support/harness.ts';
+import { dbName, serve, useApi } from './support/harness.ts';
 import { dial, exchange } from './support/socket.ts';
 
 /** The feed of changes. */
 
-const api = useApi();
+const appName = `${dbName}_changes`;
+const api = useApi({}, { appName });
 const open: { close(): void }[] = [];
 afterEach(() => {
   for (const feed of open.splice(0)) feed.close();
@@ -810,7 +814,7 @@ describe('connections', () => {
   test('history that several clients have read is buffered once', () => {
     const tail = createTail(
       { shown: ['books'], noticed: [] },
-      { commits: async () => {}, lost: () => {}, moved: () => {} },
+      { commits: async () => {}, lost: async () => {}, moved: () => {} },
       pino({ level: 'silent' }),
     );
     const commit = (time: number, size = 100): Commit => ({
@@ -828,6 +832,63 @@ describe('connections', () => {
     tail.extend(history, { time: 10 }, { time: 102 });
     const told = tail.since({ time: 10, key: '10' })?.map(({ time }) => time);
     expect(told).toEqual([20, 30, 101]);
+  });
+
+  test('one that has left before its feed begins keeps no seat', async () => {
+    const seats = { taken: 0 };
+    const count = (message: unknown) => (seats.taken += (message as { change: number }).change);
+    const own = await serve({});
+    const slow = {
+      failCommands: ['hello', 'listCollections'],
+      blockConnection: true,
+      blockTimeMS: 300,
+      appName,
+    };
+    const admin = database().client.db('admin');
+    streams.subscribe(count);
+    try {
+      await admin.command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data: slow });
+      for (const lines of [
+        'Accept: text/event-stream\r\n',
+        'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
+      ]) {
+        const client = await dial(own.url);
+        client.send(`GET /books/changes HTTP/1.1\r\nHost: localhost\r\n${lines}\r\n`);
+        await sleep(100);
+        client.hangUp();
+      }
+      await sleep(1_000);
+    } finally {
+      await admin.command({ configureFailPoint: 'failCommand', mode: 'off' });
+      streams.unsubscribe(count);
+    }
+    await drain(own.server);
+    expect(seats.taken).toBe(0);
+  });
+
+  test('what follows it on its connection and is no request harms nobody', async () => {
+    const { body: now } = await api.get('/books/changes');
+    const client = await dial(api.url());
+    client.send(
+      `GET /books/changes?after=${now.position}&wait=1 HTTP/1.1\r\nHost: localhost\r\n\r\n` +
+        'GET /books/changes HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\nno request\r\n\r\n',
+    );
+    expect(await client.rest()).toMatch(/^HTTP\/1.1 200/);
+    expect((await api.get('/books')).status).toBe(200);
+  });
+
+  test('a WebSocket that was refused does not keep the server from stopping', async () => {
+    const own = await serve({});
+    const client = connect({ port: Number(new URL(own.url).port), host: '127.0.0.1', allowHalfOpen: true });
+    client.write(
+      'GET /books/changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    const [answer] = (await once(client, 'data')) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 401/);
+    const start = performance.now();
+    await drain(own.server, { patience: 3_000 });
+    expect(performance.now() - start).toBeLessThan(2_500);
+    client.destroy();
   });
 
   test('a client that comes while the server stops is sent away, too', async () => {

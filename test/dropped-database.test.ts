@@ -42,7 +42,7 @@ test('its followers are reset, and hear of what the next one of that name contai
         );
         hear();
       },
-      lost: () => heard.push('lost'),
+      lost: async () => void heard.push('lost'),
       moved: () => {},
     },
     pino({ level: 'silent' }),

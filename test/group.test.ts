@@ -1,18 +1,21 @@
 import { randomUUID } from 'node:crypto';
+import { Types } from 'mongoose';
 import { AuditEntry } from '../src/http/audit.ts';
 import { collect } from '../src/mongo/collected.ts';
+import { database } from '../src/mongo/connect.ts';
 import { together } from '../src/mongo/group/queue.ts';
 import { lookUp } from '../src/mongo/look-up.ts';
 import { modelOf } from '../src/schema/model.ts';
 import { aCaller } from './support/callers.ts';
 import { commandsOf } from './support/commands.ts';
-import { type Answer, useApi } from './support/harness.ts';
+import { type Answer, dbName, useApi } from './support/harness.ts';
 import { Book } from './sample/books/book.ts';
 import { aBook, aTag } from './sample/factories.ts';
 import { Post } from './sample/posts/post.ts';
 import { Tag } from './sample/tags/tag.ts';
 
-const api = useApi({}, { monitorCommands: true });
+const appName = `${dbName}_group`;
+const api = useApi({}, { monitorCommands: true, appName });
 
 const atOnce = <T>(count: number, send: (i: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, i) => send(i)));
@@ -122,6 +125,28 @@ test('what members read is read together, and each gets what it has asked for', 
   });
   expect(found).toEqual(tags.map((tag, i) => [tag.name, tags[(i + 1) % 6]?.name]));
   expect(commands.map(({ name }) => name)).toEqual(['find', 'commitTransaction']);
+});
+
+test('one whose time is nearly over does not take it from the others', async () => {
+  const kind = {};
+  const work = async () => {
+    await lookUp([{ collection: Tag.collection, ids: [new Types.ObjectId()] }]);
+    return 'done';
+  };
+  const admin = database().client.db('admin');
+  const slow = { failCommands: ['commitTransaction'], blockConnection: true, blockTimeMS: 1_500, appName };
+  await admin.command({ configureFailPoint: 'failCommand', mode: 'alwaysOn', data: slow });
+  try {
+    const outcomes = await Promise.allSettled(
+      [200, 8_000].map((time) => together(kind, work, { deadline: performance.now() + time })),
+    );
+    expect(outcomes).toMatchObject([
+      { status: 'rejected', reason: { code: 'outcome_unknown' } },
+      { status: 'fulfilled', value: 'done' },
+    ]);
+  } finally {
+    await admin.command({ configureFailPoint: 'failCommand', mode: 'off' });
+  }
 });
 
 test('more than a thousand that wait are refused at once, and come to no harm', async () => {

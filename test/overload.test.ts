@@ -1,9 +1,9 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from 'koa';
-import mongoose from 'mongoose';
+import mongoose, { Types } from 'mongoose';
 import { pino } from 'pino';
-import { ANONYMOUS, runAs } from '../src/auth/caller.ts';
+import { ANONYMOUS, caller, type Role, runAs } from '../src/auth/caller.ts';
 import { comingFrom } from '../src/auth/origin.ts';
 import { isGuessable } from '../src/auth/passwords.ts';
 import { costOf } from '../src/http/entry.ts';
@@ -149,6 +149,21 @@ describe('places', () => {
       );
     await Promise.all(['a', 'a', 'b', 'a', 'b'].map(ask));
     expect(begun).toEqual(['a', 'b']);
+  });
+
+  test('are not shared with a caller whose role has changed meanwhile', async () => {
+    const [id, session] = [new Types.ObjectId(), new Types.ObjectId()];
+    const ask = (role: Role) =>
+      as('a', () =>
+        runAs({ kind: 'user', id, session, role }, () =>
+          sharing({ url: '/books' } as Context, async (begin) => {
+            begin();
+            return { status: 200, headers: {}, body: caller().role } as unknown as Reply;
+          }),
+        ),
+      );
+    const replies = await Promise.all((['admin', 'member', 'member'] as const).map(ask));
+    expect(replies.map(({ body }) => body)).toEqual(['admin', 'member', 'member']);
   });
 
   test('that would not become free in time are refused at once; otherwise when the time is over', async () => {

@@ -225,7 +225,8 @@ async function performAt(operation: Planned, index: number) {
 
 async function perform({ method, resource, id, body, ifMatch }: Planned) {
   const done = { resource: resource.collection, _id: id };
-  if (ifMatch) await store.requireVersion(resource, id, { match: ifMatch });
+  if (ifMatch)
+    await store.requireVersion(resource, id, { match: ifMatch }, method === 'remove' ? 'remove' : 'update');
   switch (method) {
     case 'create':
       return { ...done, status: 201, document: await writes.create(resource, body, id) };

@@ -12,7 +12,7 @@ const EVERY = 2_000;
  */
 export function endWithRights(ctx: Context, confirm: Confirm): void {
   const who = caller();
-  if (!who.id || !(ctx.body instanceof Readable)) return;
+  if (!who.id || !(ctx.body instanceof Readable) || ctx.res.closed) return;
   const look = async (): Promise<void> => {
     const isSame = await confirm(who).then(
       ({ role }) => role === who.role,

@@ -81,6 +81,10 @@ export function httpServer(app: Koa, logger: Logger, times = TIMES): Server {
   };
   // What has arrived by then is read before setImmediate().
   server.on('draining', () => setTimeout(() => setImmediate(closeUnused), LAST_ONES).unref());
+  // Not http's own closeAllConnections(): it does not know those that were upgraded.
+  server.on('cut', () => {
+    for (const socket of responses.keys()) socket.destroy();
+  });
   for (const event of ['listening', 'draining']) server.on(event, () => app.emit(event));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const last = responses.get(socket);
@@ -156,7 +160,7 @@ export async function drain(
   if (delay > 0) await Promise.race([closed, sleep(LAST_ONES)]);
   // A connection whose last answer has been sent would wait for another request.
   const sweep = setInterval(() => server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => server.closeAllConnections(), patience);
+  const cut = setTimeout(() => server.emit('cut'), patience);
   await closed;
   clearInterval(sweep);
   clearTimeout(cut);

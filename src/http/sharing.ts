@@ -12,8 +12,9 @@ const readings = new Map<string, Promise<Reply>>();
  * for each other's places. `read` tells when it starts.
  */
 export function sharing(ctx: Context, read: (begin: () => void) => Promise<Reply>): Promise<Reply> {
-  const { session, key } = caller();
-  const name = `${client()} ${String(session ?? key ?? '')} ${ctx.url}`;
+  // A caller whose role has changed is another one.
+  const { session, key, role } = caller();
+  const name = `${client()} ${String(session ?? key ?? '')} ${role ?? ''} ${ctx.url}`;
   const known = readings.get(name);
   if (known) return known;
   const forget = () => void readings.delete(name);

@@ -1,4 +1,5 @@
 import { type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
 /**
@@ -31,7 +32,8 @@ export function acceptUpgrades(
     const response = new ServerResponse(request);
     response.shouldKeepAlive = false;
     response.assignSocket(socket as never);
-    response.on('finish', () => heads.has(request) && socket.end());
+    // Node no longer watches this connection, so the client must not decide how long it stays open.
+    response.on('finish', () => heads.has(request) && (socket as Socket).destroySoon());
     socket.on('error', () => socket.destroy());
     listener(request, response);
   });

@@ -31,7 +31,8 @@ export function writing(
   confirm: Confirm,
   answer: Answering,
 ): (ctx: Context, asked: Asked) => Promise<Reply> {
-  const { about, current, handler, holds, operationId, policy, prepare, shares } = route;
+  const { about, current, handler, holds, method, operationId, policy, prepare, shares } = route;
+  const right = method === 'delete' ? 'remove' : 'update';
 
   return async (ctx, { input: given, json, preconditions }) => {
     const { params, query } = given;
@@ -42,6 +43,8 @@ export function writing(
     let noted: Done | undefined;
 
     const work = async (): Promise<Reply | Problem> => {
+      // An earlier attempt has left nothing behind.
+      noted = undefined;
       // The caller's rights may have changed while this request was queued.
       const who = await confirm(caller());
       requireAccess(policy, who);
@@ -52,7 +55,7 @@ export function writing(
       if (earlier) return earlier;
       if (about && preconditions) {
         if (current) requireMatch(about, await current(params), preconditions);
-        else await requireVersion(about, params.id as Types.ObjectId, preconditions);
+        else await requireVersion(about, params.id as Types.ObjectId, preconditions, right);
       }
       const { value, done } = await recording(() => handler(input));
       await record({ operation: operationId, method: ctx.method, path: ctx.path }, done);

@@ -41,6 +41,12 @@ const STATE_CHANGE = new Set([91, 189, 10058, 10107, 11600, 11602, 13435, 13436]
  */
 const NO_SHARD = new Set([6, 7, 89, 133]);
 
+/**
+ * The database ended a read: CursorNotFound, ReadConcernMajorityNotAvailableYet, QueryPlanKilled, CursorKilled,
+ * ExceededTimeLimit, SocketException.
+ */
+const INTERRUPTED = new Set([43, 134, 175, 237, 262, 9001]);
+
 const LABELS = new Set([
   'TransientTransactionError',
   'RetryableWriteError',
@@ -119,7 +125,7 @@ export function databaseProblem(error: unknown): Problem | undefined {
         'search_unavailable',
         'The text index is being built; `q` works again once it is complete.',
       );
-    if (unreachable(failure)) return unavailable(error);
+    if (unreachable(failure) || INTERRUPTED.has(failure.code as number)) return unavailable(error);
   }
   return undefined;
 }

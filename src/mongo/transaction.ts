@@ -117,6 +117,7 @@ async function attempts<T>(
       } catch (error) {
         if (!isTransient(error)) throw error;
         course.failure = error;
+        course.isCommitting = false;
         retries.publish({ reason: reasonOf(error) });
         if (performance.now() > course.deadline) throw exhausted(error);
         await sleep(backOff(attempt));

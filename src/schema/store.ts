@@ -53,7 +53,7 @@ export async function requireVisible(resource: AnyResource, id: Types.ObjectId):
 async function readWritable<R extends AnyResource>(
   resource: R,
   id: Types.ObjectId,
-  right: 'update' | 'remove' = 'update',
+  right: 'update' | 'remove',
 ): Promise<DocumentOf<R>> {
   const found = await modelOf<AnyResource>(resource)
     .findOne(restrict({ _id: id }, writable(resource, right)))
@@ -77,8 +77,9 @@ export async function requireVersion(
   resource: AnyResource,
   id: Types.ObjectId,
   preconditions: Preconditions,
+  right: 'update' | 'remove',
 ): Promise<void> {
-  requireMatch(resource, await readWritable(resource, id), preconditions);
+  requireMatch(resource, await readWritable(resource, id, right), preconditions);
 }
 
 /** The caller may choose the id, to refer to the document before it exists. */
@@ -240,7 +241,7 @@ export async function addToSet(
     settle(from, added);
     return hold([{ resource: target, id: targetId }]);
   }
-  const found = (await readWritable(from, id)) as Record<string, Types.ObjectId[]>;
+  const found = (await readWritable(from, id, 'update')) as Record<string, Types.ObjectId[]>;
   if (found[field]?.some((known) => known.equals(targetId))) return;
   throw new Problem('validation_failed', `${field} already has ${max} entries, the most allowed.`);
 }
@@ -253,7 +254,7 @@ export async function pull(
 ): Promise<void> {
   const pulled = await change(from, { _id: id, [field]: targetId }, { $pull: { [field]: targetId } });
   if (pulled) settle(from, pulled);
-  else await readWritable(from, id);
+  else await readWritable(from, id, 'update');
 }
 
 /** The most entries that a list may have. */

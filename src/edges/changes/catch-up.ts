@@ -55,7 +55,10 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
   async function advance(follower: Follower, from: Position | undefined): Promise<Position | undefined> {
     await tail.start();
     if (follower.ended) return undefined;
-    if (!from) return wait(follower, await present());
+    if (!from) {
+      const now = await present();
+      return follower.ended ? undefined : wait(follower, now);
+    }
     if (isAhead(from, tail.position())) {
       // Another process was ahead of this one, unless the position was forged.
       if (!follower.at && isAhead(from, { time: (await clock()).latest + 1 })) throw new HistoryLost();
@@ -73,6 +76,7 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
       return undefined;
     }
     const page = await history.read(from);
+    if (follower.ended) return undefined;
     const reached = tellThese(follower, page.commits);
     if (!reached) follower.outlet.pass(text(follower, page.position), false);
     return reached ?? page.position;

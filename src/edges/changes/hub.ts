@@ -64,13 +64,13 @@ export function createHub(followed: Followed, whole: Question, confirm: Confirm,
   }
 
   /** The lost part may contain a logout. */
-  function loseAll(why: string): void {
+  async function loseAll(why: string): Promise<void> {
     const some = [...followers];
     resetAll(
       some.filter(({ audience }) => audience),
       why,
     );
-    for (const follower of some) void rights.renew(follower);
+    await Promise.all(some.map(rights.renew));
   }
 
   function resetAll(some: Iterable<Follower>, why: string): void {

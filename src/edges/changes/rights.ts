@@ -17,6 +17,9 @@ export function createRights(confirm: Confirm, { changed, end }: Upkeep) {
   /** Followers by what their rights depend on: the id of a user, a session or a key. */
   const dependents = new Map<string, Set<Follower>>();
 
+  /** How often each follower's rights have been read. */
+  const turns = new WeakMap<Follower, number>();
+
   function watch(follower: Follower): void {
     for (const id of authoritiesOf(follower.base))
       dependents.set(id, (dependents.get(id) ?? new Set()).add(follower));
@@ -40,8 +43,12 @@ export function createRights(confirm: Confirm, { changed, end }: Upkeep) {
 
   /** Reads the caller's present rights; ends the feed of a caller who may no longer follow it. */
   async function read(follower: Follower): Promise<boolean> {
+    const turn = (turns.get(follower) ?? 0) + 1;
+    turns.set(follower, turn);
     try {
       const who = await confirm(follower.base);
+      // A later reading has begun meanwhile: what it finds is newer.
+      if (turns.get(follower) !== turn) return !follower.ended;
       // Refuses a filter by fields that the caller may no longer read: its events would reveal their values.
       audienceOf(follower.question, who);
       follower.who = who;

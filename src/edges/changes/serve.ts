@@ -89,6 +89,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     }
     const known = await identify(query);
     const from = await startOf(query, ctx.get('Last-Event-ID') || query.after);
+    if (hasLeft(ctx)) return;
     const leaveSeat = takeSeat(ctx);
     const response = eventStream(ctx);
     const follower = followerOf(query, sseOutlet(response), known);
@@ -140,6 +141,7 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
     // Refused before the connection is upgraded, as an ordinary answer.
     await hub.mark();
     const server = await (sockets ??= makeSockets());
+    if (hasLeft(ctx)) return;
     const leaveSeat = takeSeat(ctx);
     ctx.respond = false;
     const { socket, head } = takeConnection(ctx.req, ctx.res);
@@ -190,6 +192,17 @@ export function serve(feed: Feed, { hub, authenticate, confirm, corsOrigins }: S
   }
 
   return { sendEvents, sendJson, openSocket };
+}
+
+/**
+ * Whether the connection, or the answer, has ended while the request was being prepared: nothing would give its seat
+ * back. Nobody is answered then.
+ */
+function hasLeft(ctx: Context): boolean {
+  const { req, res } = ctx;
+  if (!res.closed && !res.writableEnded && !req.socket.destroyed) return false;
+  ctx.respond = false;
+  return true;
 }
 
 const historyLost = (detail: string): Problem => new Problem('history_lost', detail);

@@ -23,6 +23,8 @@ export function eventStream(ctx: Context): ServerResponse {
   });
   ctx.respond = false;
   const { res } = ctx;
+  // Koa does not listen: writing to a response that has ended would end the process.
+  res.on('error', () => {});
   // Disables Nagle's algorithm, so that small packets are sent at once.
   res.socket?.setNoDelay(true);
   res.write(`retry: ${RETRY}\n\n`);

@@ -29,8 +29,8 @@ const LONGEST_WAIT = 2_000;
 interface Listener {
   /** New commits, in order; later ones wait until the handler is done. */
   commits(commits: Commit[]): Promise<void>;
-  /** Changes up to the current position cannot be reported. */
-  lost(why: string): void;
+  /** Changes up to the current position cannot be reported; later ones wait until the handler is done. */
+  lost(why: string): Promise<void>;
   /** The position has advanced. */
   moved(): void;
 }
@@ -114,7 +114,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
       else {
         await tell();
         restart(commit.time);
-        listener.lost(commit.lost);
+        await listener.lost(commit.lost);
       }
     }
     await tell();
@@ -126,7 +126,7 @@ export function createTail(followed: Followed, listener: Listener, logger: Logge
     const { settled } = await readClock();
     const told = position.key === undefined ? position.time - 1 : position.time;
     restart(Math.max(settled, told));
-    listener.lost(why);
+    await listener.lost(why);
   }
 
   /** Adds commits to the buffer, in the same turn in which they are sent. */

@@ -11,6 +11,8 @@ import { sharedReads } from './shared-reads.ts';
 const DIVISIONS = 4;
 /** Kinds of work that turned out to need their own transactions: a hook reads or writes immediately. */
 export const loners = new WeakSet<object>();
+/** A member with so little time left, in milliseconds, runs alone: a group has the least time of its members. */
+const LATE = 2_000;
 /** Milliseconds for which a single request may keep others waiting. */
 const ALONE = 100;
 
@@ -29,6 +31,15 @@ class Parted extends Error {
 export async function perform(members: Member[], divisions = 0): Promise<void> {
   const [first] = members;
   if (members.length === 1 && first) return atMost(ALONE, goAlone(first));
+  const soon = performance.now() + LATE;
+  const late = members.filter(({ deadline }) => deadline < soon);
+  if (late.length > 0 && late.length < members.length) {
+    for (const member of late) void goAlone(member);
+    return perform(
+      members.filter((member) => !late.includes(member)),
+      divisions,
+    );
+  }
   let conflicts = 0;
   const work = () =>
     attempt(members).catch((error: unknown) => {
