@@ -24,10 +24,10 @@ export interface ServerProcess {
   /** Ends it as a power cut does. */
   kill(): Promise<void>;
   /**
-   * The same, but that MongoDB has answered all it was asked: what it is still at for a client that is gone it ends
-   * at once, and the transaction with it, which otherwise stays open.
+   * The same at a certain moment, while the process stands still and MongoDB has answered all it was asked: what it is
+   * still at for a client that is gone it ends at once, and the transaction with it, which otherwise stays open.
    */
-  killBetweenCommands(): Promise<void>;
+  killBetweenCommands(isMoment: () => Promise<boolean>): Promise<void>;
 }
 
 /** A server on a free port, on the database of `uri`. */
@@ -51,9 +51,14 @@ export async function startServer(uri: string, env: Record<string, string> = {})
     await exitCode;
   };
   const url = await urlOf(child);
-  const killBetweenCommands = async () => {
-    child.kill('SIGSTOP');
-    await sleep(200);
+  const killBetweenCommands = async (isMoment: () => Promise<boolean>) => {
+    for (;;) {
+      child.kill('SIGSTOP');
+      await sleep(200);
+      if (await isMoment()) break;
+      child.kill('SIGCONT');
+      await sleep(100 * Math.random());
+    }
     await end('SIGKILL');
   };
   return {
