@@ -15,6 +15,7 @@ import { routes } from '../src/resources/api.ts';
 import { stored } from './support/factories.ts';
 import { CREDENTIALS } from './support/callers.ts';
 import { dbName, serve, useApi } from './support/harness.ts';
+import { UPGRADE } from './support/socket.ts';
 import { Book } from './sample/books/book.ts';
 
 /** No client stops the server, or keeps the others waiting. */
@@ -310,10 +311,7 @@ describe('a client that goes while its session is read is no fault of the server
     ['GET /me/data', 'Accept: application/x-ndjson\r\n'],
     ['GET /changes', 'Accept: text/event-stream\r\n'],
     ['GET /changes', ''],
-    [
-      'GET /changes',
-      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n',
-    ],
+    ['GET /changes', UPGRADE],
   ])('%s', async (line, headers, body = '') => {
     const lines: any[] = [];
     const write = (text: string) => void lines.push(JSON.parse(text));

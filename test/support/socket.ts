@@ -81,6 +81,10 @@ export async function dial(url: string) {
   };
 }
 
+/** The headers of a request for a WebSocket, each with its end of line. */
+export const UPGRADE =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+
 /** One request on a connection of its own, and its answer. */
 export async function exchange(url: string, bytes: string | Uint8Array, how?: { head: boolean }) {
   const socket = await dial(url);

@@ -55,10 +55,7 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
   async function advance(follower: Follower, from: Position | undefined): Promise<Position | undefined> {
     await tail.start();
     if (follower.ended) return undefined;
-    if (!from) {
-      const now = await present();
-      return follower.ended ? undefined : wait(follower, now);
-    }
+    if (!from) return wait(follower, await present());
     if (isAhead(from, tail.position())) {
       // Another process was ahead of this one, unless the position was forged.
       if (!follower.at && isAhead(from, { time: (await clock()).latest + 1 })) throw new HistoryLost();
@@ -84,7 +81,7 @@ export function createCatchUp({ followed, tail, crowd, text, cut }: Surroundings
 
   /** It has been sent everything so far; new events follow once this process gets there. */
   function wait(follower: Follower, at: Position): Position {
-    if (!follower.at) follower.outlet.pass(text(follower, at), true);
+    if (!follower.at && !follower.ended) follower.outlet.pass(text(follower, at), true);
     follower.at = at;
     return at;
   }

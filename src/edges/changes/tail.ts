@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Problem } from '../../errors.ts';
 import { database, isMongos } from '../../mongo/connect.ts';
+import { unavailable } from '../../mongo/failures.ts';
 import { JOURNAL } from '../../mongo/migrate/journal.ts';
 import {
   after,
@@ -207,7 +207,7 @@ export async function readClock(): Promise<Clock> {
   const { operationTime, lastWrite } = hello;
   const latest = toTime(operationTime);
   if (isMongos(hello)) return { settled: (Math.floor(latest / SECOND) - 1) * SECOND, latest };
-  if (!lastWrite?.majorityOpTime) throw new Problem('database_unavailable', 'Try again soon.');
+  if (!lastWrite?.majorityOpTime) throw unavailable();
   return { settled: toTime(lastWrite.majorityOpTime.ts), latest };
 }
 

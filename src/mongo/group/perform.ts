@@ -32,13 +32,10 @@ export async function perform(members: Member[], divisions = 0): Promise<void> {
   const [first] = members;
   if (members.length === 1 && first) return atMost(ALONE, goAlone(first));
   const soon = performance.now() + LATE;
-  const late = members.filter(({ deadline }) => deadline < soon);
-  if (late.length > 0 && late.length < members.length) {
-    for (const member of late) void goAlone(member);
-    return perform(
-      members.filter((member) => !late.includes(member)),
-      divisions,
-    );
+  const others = members.filter(({ deadline }) => deadline >= soon);
+  if (others.length > 0 && others.length < members.length) {
+    for (const member of members) if (member.deadline < soon) void goAlone(member);
+    return perform(others, divisions);
   }
   let conflicts = 0;
   const work = () =>
